@@ -1,0 +1,57 @@
+"""What can go wrong, each error with its data and one line that says what to do."""
+
+from collections.abc import Sequence
+
+
+class RunlogOtelError(Exception):
+    """Any error of runlog-otel; its text is one line for people."""
+
+
+class ConfigError(RunlogOtelError, ValueError):
+    """A setting is wrong: which one, where it stands, what was expected."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
+        super().__init__(f"{where}: {problem}")
+
+
+class MissingExtraError(RunlogOtelError, ImportError):
+    """A setting asks for a library that is not installed."""
+
+    def __init__(self, wanted: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{wanted} needs a library that is not installed: pip install 'runlog-otel[{extra}]'")
+
+
+class DeliveryError(RunlogOtelError):
+    """A backend did not acknowledge what it was sent."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        self.endpoint = endpoint
+        self.reason = reason
+        super().__init__(f"{endpoint} did not take the spans: {reason}")
+
+
+class RunNotFoundError(RunlogOtelError, LookupError):
+    """No run log of that id is where the config says."""
+
+    def __init__(self, run_id: str, where: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"run {run_id!r} is not in {where}; `runlog-otel check` shows which store the config names")
+
+
+class RunLogFormatError(RunlogOtelError, ValueError):
+    """A document is not a run log."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where = where
+        super().__init__(f"{where} is not a run log: {problem}")
+
+
+class UnsupportedStoreError(RunlogOtelError):
+    """A store cannot be listed by the command line."""
+
+    def __init__(self, kind: str, known: Sequence[str]) -> None:
+        self.kind = kind
+        super().__init__(f"runs of a store of type {kind!r} cannot be listed, name them; known are {', '.join(known)}")

@@ -1,0 +1,1 @@
+"""Ways out of the process: OTLP, and whatever span exporter is installed."""

@@ -1,0 +1,1 @@
+"""One module per host: its plugin class, and the mapping from its run log to ours."""

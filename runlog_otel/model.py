@@ -1,0 +1,137 @@
+"""What a run log is, whoever wrote it: runs, steps, branches, attempts. Imports nothing of the project."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+Scalar = str | bool | int | float
+
+
+class Status(str, Enum):
+    """The hosts' own life cycle of a run, branch, step or attempt (`runnable.defaults`, `magnus.defaults`)."""
+
+    CREATED = "CREATED"
+    TRIGGERED = "TRIGGERED"
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    FAIL = "FAIL"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is expected."""
+        return self in (Status.SUCCESS, Status.FAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIdentity:
+    """Which code ran: a git commit, a container image, a workflow."""
+
+    kind: str
+    identifier: str
+    url: str = ""
+    is_dependable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogItem:
+    """A file that a step took from the data catalog (stage `get`) or gave to it (stage `put`)."""
+
+    name: str
+    stage: str = ""
+    data_hash: str = ""
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a step; times are nanoseconds since the epoch, None where the log has none."""
+
+    number: int
+    status: Status
+    start_ns: int | None = None
+    end_ns: int | None = None
+    message: str = ""
+    input_parameters: tuple[str, ...] = ()
+    output_parameters: tuple[str, ...] = ()
+    metrics: Mapping[str, Scalar] = field(default_factory=dict)
+    code: tuple[CodeIdentity, ...] = ()
+    retry_indicator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node of the graph as the log has it; `path` is the host's internal name."""
+
+    name: str
+    path: str
+    kind: str
+    status: Status
+    is_mock: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    branches: tuple["Branch", ...] = ()
+    catalog: tuple[CatalogItem, ...] = ()
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the step is its graph's verdict (`success`, `fail`) and no work."""
+        return self.kind in ("success", "fail")
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether the step only holds branches."""
+        return bool(self.branches) or self.kind in ("parallel", "map", "loop", "conditional", "dag")
+
+    @property
+    def has_iterations(self) -> bool:
+        """Whether its branches are named by values (map, loop) and not by people."""
+        return self.kind in ("map", "loop")
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A graph inside a step."""
+
+    name: str
+    path: str
+    status: Status
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the wrapper adds to the run config, and reads back (`runlog_otel`).
+
+    `retried_ns` holds the starts of those retries that the rest of the log cannot tell from the execution before.
+    """
+
+    created_ns: int | None = None
+    utc_offset_seconds: int | None = None
+    traceparent: str = ""
+    retried_ns: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run log. A retry adds to it; a re-run is another one, with `original_run_id`."""
+
+    run_id: str
+    pipeline: str
+    host: str
+    status: Status
+    header: Header = field(default_factory=Header)
+    steps: tuple[Step, ...] = ()
+    tag: str = ""
+    dag_hash: str = ""
+    original_run_id: str = ""
+    use_cached: bool = False
+    definition: str = ""
+    executor: str = ""
+
+    def all_steps(self) -> Iterator[Step]:
+        """Every step at every depth, in the order of the log."""
+        waiting = list(reversed(self.steps))
+        while waiting:
+            step = waiting.pop()
+            yield step
+            for branch in reversed(step.branches):
+                waiting.extend(reversed(branch.steps))

@@ -1,0 +1,300 @@
+"""The pure function from a run log to spans. Imports no OpenTelemetry, no host, no clock.
+
+Whatever a span says is taken from what a log never changes again, attempts above all: a run that is mapped while it is
+the last execution, after a retry, or years later, gives the same bytes under the same ids.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from runlog_otel import names
+from runlog_otel.executions import Timeline, timeline_of
+from runlog_otel.model import Branch, CatalogItem, Run, Status, Step
+from runlog_otel.redaction import bounded, redacted, url_without_credentials
+from runlog_otel.trace import (
+    Event,
+    Execution,
+    Link,
+    Part,
+    Result,
+    Span,
+    Trace,
+    Value,
+    span_from_attempt,
+    span_from_start,
+    times_of,
+    trace_url,
+)
+
+_TRACEPARENT = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<rest>-.*)?"
+)
+
+
+def spans_from_run(run: Run, namespace: str = "", ui: str = "", *, is_abandoned: bool = False) -> list[Trace]:
+    """Map a run log to one trace per execution.
+
+    Args:
+        run: the run log.
+        namespace: goes into every id.
+        ui: base URL of Jaeger's user interface, for links.
+        is_abandoned: close a last execution that has not ended; what is open in it has the result `error`.
+
+    Returns:
+        The traces in the order of the executions. An execution that left no time in the log has none.
+    """
+    timeline = timeline_of(run)
+    traces = []
+    for number in range(1, timeline.count + 1):
+        execution = Execution(run.run_id, run.pipeline, number, namespace, ui)
+        is_complete = is_abandoned or is_execution_complete(run, timeline, number)
+        spans = tuple(_Mapping(run, timeline, execution).spans(is_complete))
+        if spans:
+            traces.append(Trace(execution, is_complete, spans))
+    return traces
+
+
+def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
+    """Whether nothing more will be recorded of an execution.
+
+    It has a verdict, or a later one began, or the run's status is final and no step is in progress (on Argo a failed
+    run has no verdict).
+    """
+    if number < timeline.count or _verdict(timeline, run.steps, number) is not None:
+        return True
+    return run.status.is_final and all(step.status.is_final for step in run.all_steps())
+
+
+class _Mapping:
+    """The mapping of one execution of one run."""
+
+    def __init__(self, run: Run, timeline: Timeline, execution: Execution) -> None:
+        self._run = run
+        self._timeline = timeline
+        self._execution = execution
+        self._is_last = execution.number == timeline.count
+
+    def spans(self, is_complete: bool) -> Iterator[Span]:
+        run, number = self._run, self._execution.number
+        marked = self._timeline.starts_ns.get(number)
+        extent = _enclosing([self._extent(step) for step in run.steps] + [_moment(marked)])
+        if extent is None:
+            return
+        verdict = _verdict(self._timeline, run.steps, number)
+        if is_complete:
+            yield self._run_span(extent, verdict)
+        if marked is not None:
+            yield span_from_start(self._execution, marked)
+        for span in self._scope(run.steps, extent[0], self._execution.span_id(Part.RUN), is_closed=verdict is not None):
+            if is_complete or span.part is Part.ATTEMPT:
+                yield span
+
+    def _run_span(self, extent: tuple[int, int], verdict: Result | None) -> Span:
+        run, execution = self._run, self._execution
+        failed = [step for step in run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE]
+        result = verdict or self._result_without_verdict(bool(failed))
+        attempts = [a for step in run.all_steps() for a in self._timeline.attempts(step, execution.number)]
+        parameters = sorted({name for a in attempts for name in (*a.input_parameters, *a.output_parameters)})
+        error, error_type = _failure(
+            result, names.STEP_FAILED, f"step {failed[-1].name} failed" if failed else "the run failed"
+        )
+        attributes: dict[str, Value] = {
+            names.PIPELINE_ACTION: "RUN",
+            names.PIPELINE_RESULT: result.value,
+            names.ERROR_TYPE: error_type,
+            names.PIPELINE_RUN_URL: trace_url(execution.ui, execution.trace_id),
+            names.RUN_HOST: run.host,
+            names.RUN_TAG: run.tag,
+            names.RUN_DAG_HASH: run.dag_hash,
+            names.RUN_ORIGINAL_ID: run.original_run_id,
+            names.RUN_USE_CACHED: run.use_cached,
+            names.RUN_DEFINITION: run.definition,
+            names.RUN_EXECUTOR: run.executor,
+            names.RUN_PARAMETERS: tuple(parameters),
+        }
+        return Span(
+            part=Part.RUN,
+            name=bounded(f"RUN {run.pipeline}"),
+            trace_id=execution.trace_id,
+            span_id=execution.span_id(Part.RUN),
+            parent_span_id=b"",
+            start_ns=extent[0],
+            end_ns=extent[1],
+            attributes=execution.attributes(attributes),
+            links=tuple(self._links()),
+            error=error,
+        )
+
+    def _result_without_verdict(self, has_failed_step: bool) -> Result:
+        """On Argo a failed run has no verdict, and a job never has one; elsewhere such a run was cut off."""
+        is_job = any(step.kind == "job" for step in self._run.steps)
+        if has_failed_step and (is_job or self._run.executor == "argo"):
+            return Result.FAILURE
+        return Result.SUCCESS if is_job and self._run.status is Status.SUCCESS else Result.ERROR
+
+    def _links(self) -> Iterator[Link]:
+        run, execution = self._run, self._execution
+        if execution.number > 1:
+            previous = Execution(run.run_id, run.pipeline, execution.number - 1, execution.namespace)
+            yield _link(previous.trace_id, previous.span_id(Part.RUN), "previous_execution")
+            return
+        caller = _TRACEPARENT.fullmatch(run.header.traceparent)
+        if caller and (caller["version"] != "00" or not caller["rest"]):
+            trace_id, span_id = bytes.fromhex(caller["trace"]), bytes.fromhex(caller["span"])
+            if any(trace_id) and any(span_id):
+                yield _link(trace_id, span_id, "caller")
+        if run.original_run_id and run.original_run_id != run.run_id:
+            original = Execution(run.original_run_id, run.pipeline, 1, execution.namespace)
+            yield _link(original.trace_id, original.span_id(Part.RUN), "original_run")
+
+    def _scope(self, steps: tuple[Step, ...], start_ns: int, parent: bytes, *, is_closed: bool) -> Iterator[Span]:
+        """The spans of a graph: steps one after the other; one without times stands where the one before ended."""
+        now = start_ns
+        for step in steps:
+            if step.is_terminal or not self._is_present(step):
+                continue
+            extent = self._extent(step) or (now, now)
+            result = self._result(step, is_closed)
+            yield self._step_span(step, extent, parent, result)
+            step_id = self._execution.span_id(Part.STEP, step.path)
+            for attempt in self._timeline.attempts(step, self._execution.number):
+                yield span_from_attempt(self._execution, step, attempt, extent[0])
+            for branch in step.branches:
+                if self._is_present(branch):
+                    yield from self._branch(step, branch, extent[0], step_id)
+            now = max(now, extent[1])
+
+    def _step_span(self, step: Step, extent: tuple[int, int], parent: bytes, result: Result) -> Span:
+        execution = self._execution
+        span_id = execution.span_id(Part.STEP, step.path)
+        last = next(reversed(list(self._timeline.attempts(step, execution.number))), None)
+        message = bounded(redacted(last.message.strip())) if last else ""
+        error, error_type = _failure(
+            result,
+            names.BRANCH_FAILED if step.is_composite else names.OTHER_ERROR,
+            message or ("a branch failed" if step.is_composite else "the last attempt failed"),
+        )
+        attributes: dict[str, Value] = {
+            names.TASK_NAME: step.name,
+            names.TASK_RUN_ID: step.path,
+            names.TASK_RESULT: result.value,
+            names.TASK_RUN_URL: trace_url(execution.ui, execution.trace_id, span_id),
+            names.ERROR_TYPE: error_type,
+            names.STEP_TYPE: step.kind,
+        }
+        return Span(
+            part=Part.STEP,
+            name=bounded(step.name),
+            trace_id=execution.trace_id,
+            span_id=span_id,
+            parent_span_id=parent,
+            start_ns=extent[0],
+            end_ns=extent[1],
+            attributes=execution.attributes(attributes),
+            events=_catalog_events(step.catalog, extent) if result is Result.SUCCESS else (),
+            error=error,
+        )
+
+    def _branch(self, step: Step, branch: Branch, start_ns: int, parent: bytes) -> Iterator[Span]:
+        execution = self._execution
+        verdict = _verdict(self._timeline, branch.steps, execution.number)
+        result = verdict or Result.ERROR
+        extent = self._extent(branch) or (start_ns, start_ns)
+        span_id = execution.span_id(Part.BRANCH, branch.path)
+        error, error_type = _failure(result, names.STEP_FAILED, "a step of the branch failed")
+        attributes: dict[str, Value] = {
+            names.BRANCH_NAME: branch.name,
+            names.BRANCH_PATH: branch.path,
+            names.BRANCH_RESULT: result.value,
+            names.ERROR_TYPE: error_type,
+        }
+        yield Span(
+            part=Part.BRANCH,
+            name=bounded(f"{step.name}/{'iteration' if step.has_iterations else branch.name}"),
+            trace_id=execution.trace_id,
+            span_id=span_id,
+            parent_span_id=parent,
+            start_ns=extent[0],
+            end_ns=extent[1],
+            attributes=execution.attributes(attributes),
+            error=error,
+        )
+        yield from self._scope(branch.steps, extent[0], span_id, is_closed=verdict is not None)
+
+    def _is_present(self, part: Step | Branch) -> bool:
+        """What was attempted in this execution, or never: that stands in the last one, so that nothing is hidden."""
+        executions = self._timeline.executions(part)
+        return self._execution.number in executions or (self._is_last and not executions)
+
+    def _result(self, step: Step, is_closed: bool) -> Result:
+        """How a step ended in this execution; hosts never run again what succeeded.
+
+        `is_closed` says whether the graph around the step reached its verdict: then a step that did not succeed
+        failed, else it never ended.
+        """
+        number = self._execution.number
+        executions = self._timeline.executions(step)
+        if step.is_mock and not executions:
+            return Result.SKIP
+        if attempts := list(self._timeline.attempts(step, number)):
+            return Result.SUCCESS if attempts[-1].status is Status.SUCCESS else Result.FAILURE
+        is_later = any(later > number for later in executions)
+        if step.branches and not is_later and all(self._has_succeeded(branch) for branch in step.branches):
+            return Result.SUCCESS
+        return Result.FAILURE if is_closed else Result.ERROR
+
+    def _has_succeeded(self, branch: Branch) -> bool:
+        executions = self._timeline.executions(branch)
+        if executions and max(executions) < self._execution.number:
+            return True
+        return _verdict(self._timeline, branch.steps, self._execution.number) is Result.SUCCESS
+
+    def _extent(self, part: Step | Branch) -> tuple[int, int] | None:
+        """Start and end of what is inside a part in this execution; None where the log has no time."""
+        if isinstance(part, Branch):
+            return _enclosing([self._extent(step) for step in part.steps])
+        own = [times_of(attempt) for attempt in self._timeline.attempts(part, self._execution.number)]
+        return _enclosing(own + [self._extent(branch) for branch in part.branches])
+
+
+def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result | None:
+    """What the terminal node of a graph said in an execution."""
+    for step in steps:
+        if step.is_terminal and any(timeline.attempts(step, number)):
+            return Result.SUCCESS if step.kind == "success" else Result.FAILURE
+    return None
+
+
+def _failure(result: Result, error_type: str, description: str) -> tuple[str | None, str]:
+    """Status description and `error.type` of a result."""
+    if result is Result.FAILURE:
+        return description, error_type
+    return ("it never ended", names.ABANDONED) if result is Result.ERROR else (None, "")
+
+
+def _moment(at_ns: int | None) -> tuple[int, int] | None:
+    return None if at_ns is None else (at_ns, at_ns)
+
+
+def _enclosing(extents: list[tuple[int, int] | None]) -> tuple[int, int] | None:
+    known = [extent for extent in extents if extent is not None]
+    return (min(start for start, _ in known), max(end for _, end in known)) if known else None
+
+
+def _link(trace_id: bytes, span_id: bytes, kind: str) -> Link:
+    return Link(trace_id, span_id, {names.LINK_TYPE: kind})
+
+
+def _catalog_events(items: tuple[CatalogItem, ...], extent: tuple[int, int]) -> tuple[Event, ...]:
+    def event(item: CatalogItem) -> Event:
+        attributes = {
+            names.CATALOG_NAME: item.name,
+            names.CATALOG_STAGE: item.stage,
+            names.CATALOG_HASH: item.data_hash,
+            names.CATALOG_LOCATION: url_without_credentials(item.location),
+        }
+        at_ns = extent[0] if item.stage == "get" else extent[1]
+        return Event(names.CATALOG_EVENT, at_ns, {key: bounded(value) for key, value in attributes.items() if value})
+
+    return tuple(event(item) for item in islice(dict.fromkeys(items), names.MAX_ITEMS))
