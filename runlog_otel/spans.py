@@ -58,12 +58,12 @@ def spans_from_run(run: Run, namespace: str = "", ui: str = "", *, is_abandoned:
 def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
     """Whether nothing more will be recorded of an execution.
 
-    It has a verdict, or a later one began, or the run's status is final and no step is in progress (on Argo a failed
-    run has no verdict).
+    It has a verdict, or a later one began; where there may be none, the run's status is final and no step in progress.
     """
     if number < timeline.count or _verdict(timeline, run.steps, number) is not None:
         return True
-    return run.status.is_final and all(step.status.is_final for step in run.all_steps())
+    is_over = run.status.is_final and all(step.status.is_final for step in run.all_steps())
+    return is_over and _ends_without_verdict(run)
 
 
 class _Mapping:
@@ -127,11 +127,11 @@ class _Mapping:
         )
 
     def _result_without_verdict(self, has_failed_step: bool) -> Result:
-        """On Argo a failed run has no verdict, and a job never has one; elsewhere such a run was cut off."""
-        is_job = any(step.kind == "job" for step in self._run.steps)
-        if has_failed_step and (is_job or self._run.executor == "argo"):
+        if not _ends_without_verdict(self._run):
+            return Result.ERROR
+        if has_failed_step:
             return Result.FAILURE
-        return Result.SUCCESS if is_job and self._run.status is Status.SUCCESS else Result.ERROR
+        return Result.SUCCESS if self._run.status is Status.SUCCESS else Result.ERROR
 
     def _links(self) -> Iterator[Link]:
         run, execution = self._run, self._execution
@@ -264,6 +264,11 @@ def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result
         if step.is_terminal and any(timeline.attempts(step, number)):
             return Result.SUCCESS if step.kind == "success" else Result.FAILURE
     return None
+
+
+def _ends_without_verdict(run: Run) -> bool:
+    """A job has no graph, and on Argo no terminal node is reached by a failed run; elsewhere such a run was cut off."""
+    return run.executor == "argo" or any(step.kind == "job" for step in run.steps)
 
 
 def _failure(result: Result, error_type: str, description: str) -> tuple[str | None, str]:
