@@ -160,7 +160,7 @@ class _Mapping:
             step_id = self._execution.span_id(Part.STEP, step.path)
             for attempt in self._timeline.attempts(step, self._execution.number):
                 yield span_from_attempt(self._execution, step, attempt, extent[0])
-            for branch in step.branches:
+            for branch in sorted(step.branches, key=self._position):
                 if self._is_present(branch):
                     yield from self._branch(step, branch, extent[0], step_id)
             now = max(now, extent[1])
@@ -249,6 +249,11 @@ class _Mapping:
         if executions and max(executions) < self._execution.number:
             return True
         return _verdict(self._timeline, branch.steps, self._execution.number) is Result.SUCCESS
+
+    def _position(self, branch: Branch) -> tuple[float, str]:
+        """Branches stand in the order of their starts: the order of the log depends on the store."""
+        extent = self._extent(branch)
+        return (extent[0] if extent else float("inf"), branch.path)
 
     def _extent(self, part: Step | Branch) -> tuple[int, int] | None:
         """Start and end of what is inside a part in this execution; None where the log has no time."""

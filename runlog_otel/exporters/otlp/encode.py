@@ -40,7 +40,7 @@ def json_from_request(request: ExportTraceServiceRequest) -> str:
     document = MessageToDict(request, use_integers_for_enums=True)
     for resource_spans in document["resourceSpans"]:
         for scope_spans in resource_spans["scopeSpans"]:
-            for span in scope_spans["spans"]:
+            for span in scope_spans.get("spans", ()):
                 for holder in (span, *span.get("links", ())):
                     _hex_ids(holder)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

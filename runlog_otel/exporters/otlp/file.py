@@ -22,7 +22,7 @@ class OtlpFileSink:
 
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
         """See `SpanSink.send`; the line is in the file, not yet on the disk, when this returns."""
-        line = json_from_request(request_from_spans(resource, spans)).encode() + b"\n"
+        line = json_from_request(request_from_spans(resource, spans)).encode() + b"\n" if spans else b""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab", buffering=0) as file:

@@ -17,6 +17,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("protocol grpc", "grpc") from error
 
+_TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
 
 class OtlpGrpcSink:
     """Calls TraceService/Export over a channel that lives for one call: its threads cross no fork.
@@ -41,7 +43,8 @@ class OtlpGrpcSink:
                     request_from_spans(resource, spans), timeout=timeout_seconds, metadata=self._metadata
                 )
         except grpc.RpcError as error:
-            raise DeliveryError(self._target, f"{error.code().name}: {redacted(error.details() or '')}") from error
+            reason = f"{error.code().name}: {redacted(error.details() or '')}"
+            raise DeliveryError(self._target, reason, is_transient=error.code() in _TRANSIENT) from error
         if rejected := response.partial_success.rejected_spans:
             raise DeliveryError(
                 self._target, f"{rejected} spans were rejected: {redacted(response.partial_success.error_message)}"

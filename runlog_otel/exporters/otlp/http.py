@@ -21,6 +21,7 @@ from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
 
 _OK = 200
+_TRANSIENT = (429, 502, 503, 504)
 _ANSWER_LIMIT = 64 * 1024
 _REASON_LIMIT = 200
 _WRITE_SIZE = 16 * 1024
@@ -67,7 +68,7 @@ class OtlpHttpSink:
             httpcore.ProxyError,
             OSError,
         ) as e:
-            raise DeliveryError(origin(self._url), _reason(e)) from e
+            raise DeliveryError(origin(self._url), _reason(e), is_transient=True) from e
         self._check(response.status, answer)
 
     def close(self) -> None:
@@ -77,7 +78,8 @@ class OtlpHttpSink:
     def _check(self, status: int, answer: bytes) -> None:
         if status != _OK:
             text = bounded(redacted(answer.decode("utf-8", "replace").strip()), _REASON_LIMIT)
-            raise DeliveryError(origin(self._url), f"HTTP {status} {text if text.isprintable() else ''}".strip())
+            reason = f"HTTP {status} {text if text.isprintable() else ''}".strip()
+            raise DeliveryError(origin(self._url), reason, is_transient=status in _TRANSIENT)
         response = ExportTraceServiceResponse()
         try:
             if self._is_json:

@@ -25,7 +25,7 @@ from runlog_otel.settings import Settings
 
 _WHERE = "run-log-store.config"
 _GROUP = "run_log_store"
-_OWN_TYPE = "otel"
+OWN_TYPE = "otel"
 
 
 def inner_store(config: Any) -> BaseRunLogStore:
@@ -45,12 +45,12 @@ def inner_store(config: Any) -> BaseRunLogStore:
     kind, kwargs = config["type"], config.get("config") or {}
     if not isinstance(kwargs, Mapping):
         raise ConfigError(f"{_WHERE}.inner.config", "must be a mapping")
-    if kind == _OWN_TYPE:
+    if kind == OWN_TYPE:
         raise ConfigError(f"{_WHERE}.inner.type", "a wrapper cannot wrap a wrapper")
     try:
         store: Any = DriverManager(_GROUP, kind, invoke_on_load=True, invoke_kwds=dict(kwargs)).driver
     except NoMatches:
-        known = sorted(set(ExtensionManager(_GROUP).names()) - {_OWN_TYPE})
+        known = sorted(set(ExtensionManager(_GROUP).names()) - {OWN_TYPE})
         raise ConfigError(f"{_WHERE}.inner.type", f"unknown type {kind!r}; installed are {', '.join(known)}") from None
     if not isinstance(store, BaseRunLogStore):
         raise ConfigError(f"{_WHERE}.inner.type", f"{kind!r} is not a run log store of runnable")
