@@ -15,7 +15,7 @@ def test_show_draws_a_waterfall(command: Command) -> None:
     assert (shown.status, shown.err) == (0, "")
     lines = shown.out.splitlines()
     assert lines[0] == "cruel-nobel-0638  pipeline.main  1.32s  success"
-    assert [line.split("  ")[0].strip() or line.split()[0] for line in lines[1:6]] == [
+    assert [line.strip().split("  ")[0] for line in lines[1:6]] == [
         "RUN pipeline.main",
         "load orders",
         "clean regions",
