@@ -67,7 +67,7 @@ class Project:
     @property
     def where(self) -> str:
         """The store, for messages."""
-        place = getattr(self.store, "log_folder", None) or getattr(self.store, "bucket", "")
+        place = getattr(self.store, "bucket", None) or getattr(self.store, "log_folder", "")
         return f"{self.kind} store {place}".strip()
 
     def run(self, run_id: str) -> Run:
@@ -152,7 +152,7 @@ def _in_chunks(store: BaseRunLogStore) -> Iterator[StoredRun]:
 
 def _in_bucket(name: Callable[[str], str]) -> Callable[[BaseRunLogStore], Iterator[StoredRun]]:
     def runs(store: BaseRunLogStore) -> Iterator[StoredRun]:
-        context.set_run_context(SimpleNamespace(run_id=""))
+        context.set_run_context(SimpleNamespace(run_id="any"))
         try:
             bucket = store.get_run_log_bucket().parent
             for folder in bucket.iterdir():
