@@ -14,6 +14,7 @@ from runnable.datastore import BaseRunLogStore
 
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError, UnsupportedStoreError
 from runlog_otel.hosts.runnable import log
+from runlog_otel.hosts.runnable.runs import mapped, whole_run_log
 from runlog_otel.hosts.runnable.wrapper import OWN_TYPE, inner_store
 from runlog_otel.model import Run
 from runlog_otel.redaction import redacted
@@ -80,14 +81,14 @@ class Project:
         # the minio stores take the bucket's folder from the run context
         context.set_run_context(SimpleNamespace(run_id=run_id))
         try:
-            run_log = self.store.get_run_log_by_id(run_id, full=True)
+            run_log = whole_run_log(self.store, run_id)
         except (exceptions.RunLogNotFoundError, FileNotFoundError) as error:
             raise RunNotFoundError(run_id, self.where) from error
         except ValueError as error:
             raise RunLogFormatError(f"the log of {run_id!r}", str(error).replace("\n", " ")) from error
         finally:
             context.set_run_context(None)
-        return log.run_from_log(run_log.model_dump(), self.settings.pipeline, self.settings.zone)
+        return mapped(run_log, self.settings)
 
     def runs(self) -> list[StoredRun]:
         """The runs of the store, newest first.
