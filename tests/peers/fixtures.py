@@ -11,6 +11,7 @@ import pytest
 from tests.peers import install
 from tests.peers.collector import Collector, running_collector
 from tests.peers.jaeger import Jaeger, running_jaeger
+from tests.peers.minio import Minio, running_minio
 from tests.peers.postgres import Postgres, running_postgres
 
 REQUIRE = "RUNLOG_OTEL_REQUIRE_PEERS"
@@ -36,6 +37,13 @@ def collector(tmp_path_factory: pytest.TempPathFactory, jaeger: Jaeger) -> Itera
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server; a test that writes takes a database of its own from it."""
     with running_postgres(_installed("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO; a test makes buckets of its own in it."""
+    with running_minio(_installed("minio"), tmp_path_factory.mktemp("minio")) as server:
         yield server
 
 

@@ -24,6 +24,7 @@ PEERS: tuple[Recipe, ...] = (
         # It embeds a web page that is built by npm and not part of the module.
         placeholders=("ui/app/dist/index.html",),
     ),
+    GoModule("minio", "v0.0.0-20260212201848-7aac2a2c5b7c", module="github.com/minio/minio", packages=(".",)),
     SystemPostgres("postgres", "of the system", package="postgresql"),
 )
 
