@@ -30,7 +30,7 @@ class RunSource(Protocol):
     """Where the observer reads a run log from; a host's adapter over the store that is wrapped."""
 
     def header(self, run_id: str) -> Run:
-        """The run without its steps: one cheap read."""
+        """The run, and of its steps only the root graph's terminal ones, which retries are counted by: a cheap read."""
 
     def run(self, run_id: str) -> Run:
         """The whole run."""
@@ -147,11 +147,11 @@ class Observer:
         self._complete(run_id)
 
     def _watch(self, run_id: str) -> Watched:
-        """What is known of a run; a process of one step reads its header once, in a retry its log."""
+        """What is known of a run; a process of one step reads its header, once."""
         watched = self._watched.get(run_id)
         if watched is None:
             indicator = self._source.retry_indicator(run_id)
-            run = self._source.header(run_id) if indicator is None else self._source.run(run_id)
+            run = self._source.header(run_id)
             number = 1 if indicator is None else timeline_of(run).next_execution(indicator)
             was_final = indicator is None and run.status.is_final
             watched = Watched(self._execution(run, number), run.header, was_final)

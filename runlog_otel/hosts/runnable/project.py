@@ -15,7 +15,7 @@ from runnable.datastore import BaseRunLogStore
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError, UnsupportedStoreError
 from runlog_otel.hosts.runnable import log
 from runlog_otel.hosts.runnable.runs import mapped, whole_run_log
-from runlog_otel.hosts.runnable.wrapper import OWN_TYPE, inner_store
+from runlog_otel.hosts.runnable.wrapper import OWN_TYPE, WHERE, inner_store, parts
 from runlog_otel.model import Run
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
@@ -53,9 +53,8 @@ class Project:
         found, service = _service(config_file)
         kind, config = service.get("type", ""), service.get("config") or {}
         is_wrapped = kind == OWN_TYPE
-        own = config.get("telemetry") or {} if is_wrapped else {}
-        settings = Settings.load(own, os.environ, "run-log-store.config.telemetry", options)
-        inner: Any = config.get("inner") if is_wrapped else {"type": kind, "config": config}
+        own, inner = parts(config) if is_wrapped else ({}, {"type": kind, "config": config})
+        settings = Settings.load(own, os.environ, f"{WHERE}.telemetry", options)
         try:
             store = inner_store(inner)
         except RunlogOtelError:

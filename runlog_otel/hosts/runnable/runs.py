@@ -1,15 +1,19 @@
 """How runs are read from a store of runnable: for the observer, and for the command line."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from runnable import defaults
+from runnable import defaults, exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, RunLog, StepLog
 
 from runlog_otel.hosts.runnable import log
 from runlog_otel.model import Run
 from runlog_otel.settings import Settings
+
+_VERDICTS = ("success", "fail")
 
 
 class RunnableRuns:
@@ -22,7 +26,19 @@ class RunnableRuns:
     def header(self, run_id: str) -> Run:
         """See `RunSource.header`."""
         run_log = self._store.get_run_log_by_id(run_id, full=False)
-        return mapped(run_log.model_copy(update={"steps": {}, "parameters": {}}), self._settings)
+        steps = [step for step in run_log.steps.values() if step.step_type in _VERDICTS]
+        if not run_log.steps and self.retry_indicator(run_id) is not None:
+            steps = list(self._verdicts(run_log))
+        header = run_log.model_dump(exclude={"steps", "job", "parameters"})
+        return _mapped(header | {"steps": {step.internal_name: step.model_dump() for step in steps}}, self._settings)
+
+    def _verdicts(self, run_log: RunLog) -> Iterator[StepLog]:
+        """The terminal steps of the root graph, from a store whose header comes without steps."""
+        nodes = (run_log.run_config.get("dag") or {}).get("nodes") or {}
+        for name, node in nodes.items():
+            if node.get("node_type") in _VERDICTS:
+                with contextlib.suppress(exceptions.StepLogNotFoundError):
+                    yield self._store.get_step_log(name, run_log.run_id)
 
     def run(self, run_id: str) -> Run:
         """See `RunSource.run`."""
@@ -45,7 +61,11 @@ class RunnableRuns:
 
 def mapped(run_log: RunLog, settings: Settings) -> Run:
     """A run log as the settings say: its pipeline's name, its time zone."""
-    return log.run_from_log(run_log.model_dump(), settings.pipeline, settings.zone)
+    return _mapped(run_log.model_dump(), settings)
+
+
+def _mapped(document: log.Document, settings: Settings) -> Run:
+    return log.run_from_log(document, settings.pipeline, settings.zone)
 
 
 def whole_run_log(store: BaseRunLogStore, run_id: str) -> RunLog:

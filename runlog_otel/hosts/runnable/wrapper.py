@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, PrivateAttr, ValidationError
 from runnable import context, defaults
 from runnable.datastore import BaseRunLogStore, JobLog, RunLog, StepLog
 from stevedore import ExtensionManager
@@ -19,14 +19,28 @@ from stevedore.exception import NoMatches
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.runnable import log
 from runlog_otel.hosts.runnable.runs import RunnableRuns, mapped
-from runlog_otel.model import Header, Run, Step
+from runlog_otel.model import Header, Step
 from runlog_otel.observer import Observer
-from runlog_otel.redaction import mask_in_place
+from runlog_otel.redaction import mask_in_place, redacted
 from runlog_otel.settings import Settings
 
-_WHERE = "run-log-store.config"
+WHERE = "run-log-store.config"
 _GROUP = "run_log_store"
 OWN_TYPE = "otel"
+
+
+def parts(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+    """The two keys of the wrapper's config: `telemetry`, which may be left out, and `inner`.
+
+    Raises:
+        ConfigError: there is another key, or `telemetry` is no mapping.
+    """
+    if unknown := sorted(set(config) - {"inner", "telemetry"}):
+        raise ConfigError(WHERE, f"unknown key {unknown[0]!r}; known are inner, telemetry")
+    telemetry = config.get("telemetry") or {}
+    if not isinstance(telemetry, Mapping):
+        raise ConfigError(f"{WHERE}.telemetry", "must be a mapping")
+    return telemetry, config.get("inner")
 
 
 def inner_store(config: Any) -> BaseRunLogStore:
@@ -36,25 +50,29 @@ def inner_store(config: Any) -> BaseRunLogStore:
         config: the key `inner`: `{type, config}`, as the host writes a store.
 
     Raises:
-        ConfigError: it is not such a mapping, or no store of that type is installed.
-        Exception: whatever the store's own constructor raises.
+        ConfigError: it is not such a mapping, no store of that type is installed, or the store's model refuses a value.
+        Exception: whatever else the store's own constructor raises.
     """
     if not isinstance(config, Mapping) or not isinstance(config.get("type"), str):
-        raise ConfigError(f"{_WHERE}.inner", "must name the store to wrap, as {type: file-system, config: {...}}")
+        raise ConfigError(f"{WHERE}.inner", "must name the store to wrap, as {type: file-system, config: {...}}")
     if unknown := sorted(set(config) - {"type", "config"}):
-        raise ConfigError(f"{_WHERE}.inner", f"unknown key {unknown[0]!r}; known are type, config")
+        raise ConfigError(f"{WHERE}.inner", f"unknown key {unknown[0]!r}; known are type, config")
     kind, kwargs = config["type"], config.get("config") or {}
     if not isinstance(kwargs, Mapping):
-        raise ConfigError(f"{_WHERE}.inner.config", "must be a mapping")
+        raise ConfigError(f"{WHERE}.inner.config", "must be a mapping")
     if kind == OWN_TYPE:
-        raise ConfigError(f"{_WHERE}.inner.type", "a wrapper cannot wrap a wrapper")
+        raise ConfigError(f"{WHERE}.inner.type", "a wrapper cannot wrap a wrapper")
     try:
         store: Any = DriverManager(_GROUP, kind, invoke_on_load=True, invoke_kwds=dict(kwargs)).driver
     except NoMatches:
         known = sorted(set(ExtensionManager(_GROUP).names()) - {OWN_TYPE})
-        raise ConfigError(f"{_WHERE}.inner.type", f"unknown type {kind!r}; installed are {', '.join(known)}") from None
+        raise ConfigError(f"{WHERE}.inner.type", f"unknown type {kind!r}; installed are {', '.join(known)}") from None
+    except ValidationError as error:  # its own text would show the values
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join([WHERE, "inner.config", *(str(part) for part in first["loc"])])
+        raise ConfigError(place, redacted(first["msg"])) from None
     if not isinstance(store, BaseRunLogStore):
-        raise ConfigError(f"{_WHERE}.inner.type", f"{kind!r} is not a run log store of runnable")
+        raise ConfigError(f"{WHERE}.inner.type", f"{kind!r} is not a run log store of runnable")
     return store
 
 
@@ -73,13 +91,9 @@ class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no
             ConfigError: a key is unknown, missing, or of a wrong type. The host prints the config with it: so masked.
         """
         try:
-            if unknown := sorted(set(config) - {"inner", "telemetry"}):
-                raise ConfigError(_WHERE, f"unknown key {unknown[0]!r}; known are inner, telemetry")
-            telemetry = config.get("telemetry") or {}
-            if not isinstance(telemetry, Mapping):
-                raise ConfigError(f"{_WHERE}.telemetry", "must be a mapping")
-            settings = Settings.load(telemetry, os.environ, f"{_WHERE}.telemetry")
-            inner = inner_store(config.get("inner"))
+            telemetry, wrapped = parts(config)
+            settings = Settings.load(telemetry, os.environ, f"{WHERE}.telemetry")
+            inner = inner_store(wrapped)
         except Exception:
             for value in config.values():
                 mask_in_place(value)
@@ -102,15 +116,16 @@ class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no
         """What the host prints: the inner store as it shows itself, settings masked."""
         return [("inner", self._inner), ("telemetry", self._observer.settings)]
 
-    def set_run_config(self, run_id: str, run_config: dict[str, Any]) -> None:
+    def set_run_config(self, run_id: str, run_config: dict[str, Any]) -> Any:
         """Add the header to the config of a new run; see `BaseRunLogStore.set_run_config`."""
         if not self._observer.settings.is_active:
-            self._inner.set_run_config(run_id, run_config)
-            return
-        header = log.config_from_header(datetime.now().astimezone(), _caller())
-        self._inner.set_run_config(run_id, run_config | header)
-        run = self._run_from_config(run_id, run_config | header)
+            return self._inner.set_run_config(run_id, run_config)
+        config = run_config | log.config_from_header(datetime.now().astimezone(), _caller())
+        answer = self._inner.set_run_config(run_id, config)
+        document = {"run_id": run_id, "status": defaults.PROCESSING, "steps": {}, "run_config": config}
+        run = log.run_from_log(document, self._observer.settings.pipeline)
         self._observer.run_started(run, is_starter=_is_starter())
+        return answer
 
     def get_run_log_by_id(self, run_id: str, full: bool = False) -> RunLog:
         """See `BaseRunLogStore.get_run_log_by_id`. A retry begins with the whole log."""
@@ -121,11 +136,12 @@ class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no
             )
         return run_log
 
-    def put_run_log(self, run_log: RunLog) -> None:
+    def put_run_log(self, run_log: RunLog) -> Any:
         """See `BaseRunLogStore.put_run_log`. On Argo it is how a run fails."""
-        self._inner.put_run_log(run_log)
+        answer = self._inner.put_run_log(run_log)
         if run_log.status in (defaults.SUCCESS, defaults.FAIL):
             self._observer.execution_may_be_complete(run_log.run_id)
+        return answer
 
     def get_step_log(self, internal_name: str, run_id: str) -> StepLog:
         """See `BaseRunLogStore.get_step_log`."""
@@ -133,12 +149,13 @@ class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no
         self._seen[run_id, internal_name] = len(step_log.attempts)
         return step_log
 
-    def add_step_log(self, step_log: StepLog, run_id: str) -> None:
+    def add_step_log(self, step_log: StepLog, run_id: str) -> Any:
         """See `BaseRunLogStore.add_step_log`. Attempts that were not there before are final now."""
-        self._inner.add_step_log(step_log, run_id)
+        answer = self._inner.add_step_log(step_log, run_id)
         self._attempted(run_id, step_log.internal_name, step_log, log.step_from_log)
         if step_log.step_type in ("success", "fail") and "." not in step_log.internal_name and step_log.attempts:
             self._observer.execution_may_be_complete(run_id)
+        return answer
 
     def get_job_log(self, run_id: str) -> JobLog:
         """See `BaseRunLogStore.get_job_log`."""
@@ -146,12 +163,13 @@ class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no
         self._seen[run_id, log.JOB_STEP] = len(job_log.attempts)
         return job_log
 
-    def add_job_log(self, run_id: str, job_log: JobLog) -> None:
+    def add_job_log(self, run_id: str, job_log: JobLog) -> Any:
         """See `BaseRunLogStore.add_job_log`: it sets the run's status too."""
-        self._inner.add_job_log(run_id, job_log)
+        answer = self._inner.add_job_log(run_id, job_log)
         self._attempted(run_id, log.JOB_STEP, job_log, log.step_from_job)
         if job_log.status in (defaults.SUCCESS, defaults.FAIL):
             self._observer.execution_may_be_complete(run_id)
+        return answer
 
     def _attempted(
         self,
@@ -169,10 +187,6 @@ class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no
                 return step_of(logged.model_dump(exclude={"branches"}), log.Clock(header, zone))
 
             self._observer.attempts_recorded(run_id, first, step)
-
-    def _run_from_config(self, run_id: str, config: Mapping[str, Any]) -> Run:
-        document = {"run_id": run_id, "status": defaults.PROCESSING, "steps": {}, "run_config": config}
-        return log.run_from_log(document, self._observer.settings.pipeline)
 
 
 def _forwarding(name: str) -> Callable[..., Any]:
