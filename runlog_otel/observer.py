@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec, Protocol
 
 from runlog_otel.executions import timeline_of
-from runlog_otel.exporters.delivery import Delivery
+from runlog_otel.exporters.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.model import Header, Run, Step
 from runlog_otel.settings import Settings
@@ -205,7 +205,7 @@ class Observer:
         if not spans:
             return
         if self._live is None:
-            self._live = Delivery(self.settings, self._outbox)
+            self._live = shared_delivery(self.settings, self._outbox)
         self._live.offer(execution.run_id, self.settings.resource_attributes(execution.pipeline), spans)
         if multiprocessing.parent_process() is not None:  # a pool worker may be terminated, and no exit hook runs
             self._live.flush()

@@ -6,11 +6,13 @@ No thread, socket or lock exists before the first span is offered, and none cros
 import atexit
 import logging
 import os
+import pickle
 import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from runlog_otel.errors import DeliveryError, RunlogOtelError
 from runlog_otel.exporters.outbox import Outbox
@@ -157,6 +159,19 @@ def _log() -> logging.Logger:
     return logging.getLogger("runlog_otel")
 
 
+def shared_delivery(settings: Settings, outbox: Outbox) -> Delivery:
+    """The one delivery of this process for these settings.
+
+    A host that runs tasks in a pool hands each task a store of its own: they share connections, and what is known of a
+    backend that failed, which the child of a fork inherits too.
+    """
+    key = (pickle.dumps(settings), outbox.folder)
+    if key not in _SHARED:
+        _SHARED[key] = Delivery(settings, outbox)
+    return _SHARED[key]
+
+
+_SHARED: dict[tuple[bytes, Path], Delivery] = {}
 _DELIVERIES: weakref.WeakSet[Delivery] = weakref.WeakSet()
 
 

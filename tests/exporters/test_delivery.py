@@ -1,6 +1,7 @@
 """Sending in the background: what is waited for, what is remembered, what crosses a fork."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel.exporters.delivery import BATCH_SPANS, Delivery
+from runlog_otel.exporters.delivery import BATCH_SPANS, Delivery, shared_delivery
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.settings import Settings
 from tests.exporters.spans import RESOURCE, Backend, backend, spans_of_every_kind
@@ -149,6 +150,15 @@ def test_an_exporter_that_cannot_be_made_breaks_nothing(outbox: Outbox, caplog: 
     sending.close()
     assert unsent(outbox) == ["a"]
     assert "telemetry.certificate" in caplog.text
+
+
+def test_equal_settings_share_a_delivery(outbox: Outbox, tmp_path: Path) -> None:
+    """A pool hands each task an unpickled store: what is known of the backend is known to all of them."""
+    settings = Settings.load({"endpoint": "http://127.0.0.1:9", "headers": {"a": "1"}}, {})
+    other = Settings.load({"endpoint": "http://127.0.0.1:9", "headers": {"a": "2"}}, {})
+    first = shared_delivery(settings, outbox)
+    assert shared_delivery(pickle.loads(pickle.dumps(settings)), Outbox(tmp_path)) is first
+    assert shared_delivery(other, outbox) is not first
 
 
 _FORKING = """
