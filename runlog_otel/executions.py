@@ -42,8 +42,8 @@ class Timeline:
 def timeline_of(run: Run) -> Timeline:
     """The executions of a run in the order of their attempts' starts; attempts without a time come last."""
     roots = {step.path for step in run.steps if step.is_terminal}
-    events: list[tuple[float, int, tuple[str, int] | None, Attempt | None]] = [
-        (start, -1, None, None) for start in run.header.retried_ns
+    events: list[tuple[float, int, tuple[str, int] | int, Attempt | None]] = [
+        (start, -1, number, None) for number, start in run.header.retries
     ]
     for step in run.all_steps():
         for index, attempt in enumerate(step.attempts):
@@ -56,8 +56,8 @@ def timeline_of(run: Run) -> Timeline:
     numbers: dict[tuple[str, int], int] = {}
     starts = {1: run.header.created_ns} if run.header.created_ns is not None else {}
     for at_ns, _, key, recorded in events:
-        if recorded is None or key is None:
-            number, ended, previous = number + 1, False, None
+        if recorded is None or isinstance(key, int):
+            number, ended, previous = max(number, key if isinstance(key, int) else 0), False, None
             starts[number] = int(at_ns)
             continue
         if ended or (previous is not None and previous.retry_indicator != recorded.retry_indicator):

@@ -101,13 +101,13 @@ class Branch:
 class Header:
     """What the wrapper adds to the run config, and reads back (`runlog_otel`).
 
-    `retried_ns` holds the starts of those retries that the rest of the log cannot tell from the execution before.
+    `retries` holds number and start of those executions that the rest of the log cannot tell from the one before.
     """
 
     created_ns: int | None = None
     utc_offset_seconds: int | None = None
     traceparent: str = ""
-    retried_ns: tuple[int, ...] = ()
+    retries: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

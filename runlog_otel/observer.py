@@ -38,8 +38,8 @@ class RunSource(Protocol):
     def retry_indicator(self, run_id: str) -> str | None:
         """What the attempts of this process carry when it retries the run; None when it does not."""
 
-    def mark_retry(self, run: Run) -> Run:
-        """Note in the run's header that a retry begins now, which the rest of the log cannot tell; the run with it."""
+    def mark_retry(self, run: Run, execution: int) -> Run:
+        """Note in the run's header that an execution begins, which the rest of the log cannot tell; the run with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Observer:
         run = read()
         timeline = timeline_of(run)
         if is_starter and timeline.next_execution(indicator) == timeline.count:
-            run = self._source.mark_retry(run)
+            run = self._source.mark_retry(run, timeline.count + 1)
             timeline = timeline_of(run)
         execution = self._execution(run, timeline.next_execution(indicator))
         self._watched[run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)

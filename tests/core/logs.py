@@ -119,7 +119,8 @@ def runs(draw: st.DrawFn) -> Run:
         host="runnable",
         status=draw(st.sampled_from(Status)),
         header=Header(
-            created_ns=draw(_TIMES), retried_ns=tuple(draw(st.lists(st.integers(START, START * 2), max_size=2)))
+            created_ns=draw(_TIMES),
+            retries=tuple(draw(st.lists(st.tuples(st.integers(1, 4), st.integers(START, START * 2)), max_size=2))),
         ),
         steps=draw(graphs()),
         executor=draw(st.sampled_from(["local", "argo"])),

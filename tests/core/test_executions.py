@@ -39,7 +39,7 @@ def test_an_execution_ends_where_the_retry_indicator_changes() -> None:
 def test_an_execution_ends_where_the_header_says_so() -> None:
     """A run that was killed has no verdict; the wrapper notes when its retry began."""
     killed = run(task("a", attempt(1, 2)), task("b", attempt(8, 9)), status=Status.PROCESSING)
-    header = replace(killed.header, retried_ns=(at(7),))
+    header = replace(killed.header, retries=((2, at(7)),))
     timeline = timeline_of(replace(killed, header=header))
     assert timeline.numbers == {("a", 0): 1, ("b", 0): 2}
     assert timeline.starts_ns == {1: at(0), 2: at(7)}
@@ -51,7 +51,7 @@ def test_a_noted_retry_after_a_verdict_is_one_execution() -> None:
         run(
             task("a", attempt(1, 2, ok=False), attempt(9, 10, number=2, indicator="x")),
             verdict("fail", 3),
-            header=Header(created_ns=at(0), retried_ns=(at(8),)),
+            header=Header(created_ns=at(0), retries=((2, at(8)),)),
         )
     )
     assert timeline.numbers == {("a", 0): 1, ("fail", 0): 1, ("a", 1): 2}
@@ -68,3 +68,11 @@ def test_attempts_without_times_come_last() -> None:
     """A mocked job records no times."""
     timeline = timeline_of(run(task("job", Attempt(number=1, status=Status.SUCCESS))))
     assert timeline.numbers == {("job", 0): 1}
+
+
+def test_a_noted_retry_says_its_number() -> None:
+    """A process of one step knows only the verdicts and the header: it counts as one that knows the whole log."""
+    header = Header(created_ns=at(0), retries=((3, at(7)),))
+    whole = run(task("a", attempt(1, 2, ok=False), attempt(5, 6, number=2)), verdict("fail", 3), header=header)
+    verdicts = run(verdict("fail", 3), header=header)
+    assert timeline_of(whole).next_execution("") == timeline_of(verdicts).next_execution("") == 3

@@ -1,6 +1,6 @@
 """runnable's run log (`runnable.datastore.RunLog`, as its `model_dump` or its JSON has it) as a `Run`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
@@ -68,26 +68,28 @@ def header_from_config(config: Document) -> Header:
             created_ns=_nanoseconds(created),
             utc_offset_seconds=int(offset.total_seconds()),
             traceparent=_text(own.get("traceparent")),  # type: ignore[union-attr]
-            retried_ns=tuple(_nanoseconds(datetime.fromisoformat(text)) for text in own.get("retried", ())),  # type: ignore[union-attr]
+            retries=tuple(_retry(entry) for entry in own.get("retries", ())),  # type: ignore[union-attr]
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return Header()
 
 
-def config_from_header(created: datetime, traceparent: str, retried: Iterable[datetime] = ()) -> dict[str, Any]:
-    """The run config's key for a header; times are aware."""
-    own: dict[str, Any] = {"created": created.isoformat(), "traceparent": traceparent}
-    if times := [moment.isoformat() for moment in retried]:
-        own["retried"] = times
-    return {HEADER_KEY: own}
+def config_from_header(created: datetime, traceparent: str) -> dict[str, Any]:
+    """The run config's key for a header; the time is aware."""
+    return {HEADER_KEY: {"created": created.isoformat(), "traceparent": traceparent}}
 
 
-def retried_config(config: Document, now: datetime) -> dict[str, Any]:
+def retried_config(config: Document, execution: int, started: datetime) -> dict[str, Any]:
     """The run config's key with one more retry in it; a log without our header gets none."""
     own = config.get(HEADER_KEY)
     if not isinstance(own, Mapping):
         return {}
-    return {HEADER_KEY: {**own, "retried": [*own.get("retried", ()), now.isoformat()]}}
+    retry = {"execution": execution, "started": started.isoformat()}
+    return {HEADER_KEY: {**own, "retries": [*own.get("retries", ()), retry]}}
+
+
+def _retry(entry: Document) -> tuple[int, int]:
+    return int(entry["execution"]), _nanoseconds(datetime.fromisoformat(entry["started"]))
 
 
 class Clock:

@@ -50,10 +50,10 @@ class RunnableRuns:
             return None
         return os.environ.get(defaults.RETRY_INDICATOR, "")
 
-    def mark_retry(self, run: Run) -> Run:
+    def mark_retry(self, run: Run, execution: int) -> Run:
         """See `RunSource.mark_retry`: the host merges a run config."""
         run_config = self._store.get_run_config(run.run_id)
-        marked = log.retried_config(run_config, datetime.now().astimezone())
+        marked = log.retried_config(run_config, execution, datetime.now().astimezone())
         if marked:
             self._store.set_run_config(run.run_id, marked)
         return self.run(run.run_id)

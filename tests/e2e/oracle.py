@@ -1,0 +1,485 @@
+"""What Jaeger must show of an execution, derived from nothing but the JSON of its run log and of the one before.
+
+Written against docs and conventions, on purpose without `runlog_otel.spans` and its like: two readings of one log.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.e2e.backend import Sent
+
+Document = Mapping[str, Any]
+Tag = tuple[str, Any]
+
+_RESULTS = {"SUCCESS": "success", "FAIL": "failure"}
+_TERMINAL = ("success", "fail")
+_COMPOSITE = ("parallel", "map", "loop", "conditional")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A span as Jaeger's API has it; times in microseconds since the epoch."""
+
+    name: str
+    parent: str
+    start: int | None
+    """None: the log has no time for it, so it stands somewhere within its parent, without duration."""
+    duration: int
+    tags: Mapping[str, Tag]
+    events: tuple[tuple[int, Mapping[str, str]], ...] = ()
+    links: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trace as Jaeger's API has it: spans by their ids, and what produced them."""
+
+    spans: Mapping[str, Shown]
+    service: str
+    resource: Mapping[str, str]
+
+
+def trace_id(run_id: str, execution: int) -> str:
+    """First 16 bytes of SHA-256 over the namespace (empty), run id and execution."""
+    return _digest("", run_id, str(execution))[:32]
+
+
+def span_id(run_id: str, execution: int, kind: str, path: str = "", attempt: int = 0) -> str:
+    """First 8 bytes of SHA-256 over all that names a span."""
+    return _digest("", run_id, str(execution), kind, path, str(attempt))[:16]
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Tells the trace of one execution.
+
+    `log` is the run log as it was when the execution had ended, `before` as it was when it had not begun.
+    """
+
+    log: Document
+    before: Document | None = None
+    execution: int = 1
+    pipeline: str = ""
+    resource: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self) -> Told:
+        """The trace."""
+        return Told(dict(self._spans()), self._pipeline, self.resource)
+
+    @property
+    def trace_id(self) -> str:
+        """The id of the trace."""
+        return trace_id(self.log["run_id"], self.execution)
+
+    @property
+    def _pipeline(self) -> str:
+        config = self.log["run_config"]
+        defined = config.get("pipeline_definition_file") or config.get("job_definition_file")
+        return self.pipeline or (config.get("dag") or {}).get("name") or defined or "runnable"
+
+    @property
+    def _roots(self) -> list[Document]:
+        steps = list(self.log["steps"].values())
+        if job := self.log.get("job"):
+            steps.append({**job, "name": "job", "internal_name": "job", "step_type": "job", "branches": {}})
+        return steps
+
+    def _spans(self) -> Iterator[tuple[str, Shown]]:
+        config, run_id = self.log["run_config"], self.log["run_id"]
+        root = self._id("run")
+        began = self._began()
+        times = [*began, *(time for step in self._roots for time in self._times(step))]
+        failed = [step for step in self._roots if self._is_present(step) and step["status"] == "FAIL"]
+        result = _RESULTS.get(self.log["status"], "error")
+        why = {
+            "success": None,
+            "failure": f"step {failed[-1]['name']} failed" if failed else "the run failed",
+            "error": "it never ended",
+        }[result]
+        attempts = [attempt for step in self._roots for attempt in self._attempts_below(step)]
+        seen = {name for a in attempts for key in ("input_parameters", "output_parameters") for name in a[key]}
+        executor = config.get("pipeline_executor") or config.get("job_executor")
+        yield (
+            root,
+            Shown(
+                name=f"RUN {self._pipeline}",
+                parent="",
+                start=min(times),
+                duration=max(times) - min(times),
+                tags=self._tags(
+                    "server",
+                    why,
+                    {
+                        "cicd.pipeline.action.name": "RUN",
+                        "cicd.pipeline.result": result,
+                        "error.type": {"failure": "step_failed", "error": "abandoned"}.get(result, ""),
+                        "runlog.host": "runnable",
+                        "runlog.run.tag": self.log.get("tag") or "",
+                        "runlog.run.dag_hash": self.log.get("dag_hash") or "",
+                        "runlog.run.use_cached": False,
+                        "runlog.run.definition": config.get("pipeline_definition_file")
+                        or config.get("job_definition_file")
+                        or "",
+                        "runlog.run.executor": executor["service_name"],
+                        "runlog.run.parameters": sorted(seen),
+                    },
+                ),
+                links=frozenset(self._links()),
+            ),
+        )
+        for start in began:
+            yield (
+                span_id(run_id, self.execution, "start"),
+                Shown(f"START {self._pipeline}", root, start, 0, self._tags("internal", None, {})),
+            )
+        for step in self._roots:
+            yield from self._step(step, root)
+
+    def _began(self) -> list[int]:
+        """When the execution began, as far as the header of runlog-otel tells."""
+        header = self.log["run_config"].get("runlog_otel")
+        if header is None:
+            return []
+        if self.before is None:
+            return [_micros(datetime.fromisoformat(header["created"]))]
+        known = len(self.before["run_config"]["runlog_otel"].get("retries", ()))
+        return [_micros(datetime.fromisoformat(retry["started"])) for retry in header.get("retries", ())[known:]]
+
+    def _links(self) -> Iterator[tuple[str, str]]:
+        run_id = self.log["run_id"]
+        if self.before is not None:
+            yield trace_id(run_id, self.execution - 1), span_id(run_id, self.execution - 1, "run")
+            return
+        header = self.log["run_config"].get("runlog_otel") or {}
+        if header.get("traceparent"):
+            _, trace, span, _ = header["traceparent"].split("-")
+            yield trace, span
+
+    def _step(self, step: Document, parent: str) -> Iterator[tuple[str, Shown]]:
+        if step["step_type"] in _TERMINAL or not self._is_present(step):
+            return
+        own, path = self._id("step", step["internal_name"]), step["internal_name"]
+        is_composite = step["step_type"] in _COMPOSITE
+        attempts = self._attempts(step)
+        result = _RESULTS.get(step["status"], "error")
+        message = attempts[-1]["message"].strip() if attempts else ""
+        why = {
+            "success": None,
+            "failure": message or ("a branch failed" if is_composite else "the last attempt failed"),
+            "error": "it never ended",
+        }[result]
+        kind = {"failure": "branch_failed" if is_composite else "_OTHER", "error": "abandoned"}.get(result, "")
+        start, duration = self._extent(step)
+        yield (
+            own,
+            Shown(
+                name=step["name"],
+                parent=parent,
+                start=start,
+                duration=duration,
+                tags=self._tags(
+                    "internal",
+                    why,
+                    {
+                        "cicd.pipeline.task.name": step["name"],
+                        "cicd.pipeline.task.run.id": path,
+                        "cicd.pipeline.task.run.result": result,
+                        "error.type": kind,
+                        "runlog.step.type": step["step_type"],
+                    },
+                ),
+                events=_catalog(step, start, duration) if result == "success" else (),
+            ),
+        )
+        for attempt in attempts:
+            yield self._attempt(step, attempt, own)
+        for branch in step["branches"].values():
+            yield from self._branch(step, branch, own)
+
+    def _attempt(self, step: Document, attempt: Document, parent: str) -> tuple[str, Shown]:
+        path, number = step["internal_name"], attempt["attempt_number"]
+        start, end = self._moment(attempt["start_time"]), self._moment(attempt["end_time"])
+        failed = attempt["status"] != "SUCCESS"
+        message = attempt["message"].strip()
+        tags = self._tags(
+            "internal",
+            (message or "the attempt failed") if failed else None,
+            {
+                "cicd.pipeline.task.name": step["name"],
+                "runlog.step.path": path,
+                "runlog.attempt.number": number,
+                "runlog.attempt.result": "failure" if failed else "success",
+                "runlog.attempt.retry_indicator": attempt["retry_indicator"],
+                "runlog.parameters.input": sorted(attempt["input_parameters"]),
+                "runlog.parameters.output": sorted(attempt["output_parameters"]),
+                "error.type": "_OTHER" if failed else "",
+                **_code(attempt.get("code_identities") or step.get("code_identities") or ()),
+                **{f"runlog.metric.{name}": value for name, value in _metrics(attempt["user_defined_metrics"])},
+            },
+        )
+        exception = {"event": "exception", "exception.type": "_OTHER", "exception.message": message}
+        own = self._id("attempt", path, number)
+        return own, Shown(
+            name=f"{step['name']} attempt",
+            parent=parent,
+            start=start,
+            duration=end - start,
+            tags=tags,
+            events=((end, exception),) if failed else (),
+        )
+
+    def _branch(self, step: Document, branch: Document, parent: str) -> Iterator[tuple[str, Shown]]:
+        if not self._is_present(branch):
+            return
+        path = branch["internal_name"]
+        name = path.removeprefix(f"{step['internal_name']}.")
+        result = _RESULTS.get(branch["status"], "error")
+        own = self._id("branch", path)
+        start, duration = self._extent(branch)
+        tags = self._tags(
+            "internal",
+            {"success": None, "failure": "a step of the branch failed", "error": "it never ended"}[result],
+            {
+                "runlog.branch.name": name,
+                "runlog.branch.path": path,
+                "runlog.branch.result": result,
+                "error.type": {"failure": "step_failed", "error": "abandoned"}.get(result, ""),
+            },
+        )
+        label = "iteration" if step["step_type"] in ("map", "loop") else name
+        yield own, Shown(f"{step['name']}/{label}", parent, start, duration, tags)
+        for inner in branch["steps"].values():
+            yield from self._step(inner, own)
+
+    def _is_present(self, part: Document) -> bool:
+        """What was attempted in this execution; in the first one also what was begun and never attempted."""
+        return bool(list(self._attempts_below(part))) or not list(_all_attempts(part))
+
+    def _attempts(self, step: Document) -> list[Document]:
+        """Attempts of the step itself that were not there before."""
+        return list(step["attempts"][self._known(step["internal_name"]) :])
+
+    def _attempts_below(self, part: Document) -> Iterator[Document]:
+        for step in _steps(part):
+            yield from self._attempts(step)
+
+    def _known(self, path: str) -> int:
+        if self.before is None:
+            return 0
+        steps = {step["internal_name"]: step for root in self.before["steps"].values() for step in _steps(root)}
+        return len(steps[path]["attempts"]) if path in steps else 0
+
+    def _times(self, part: Document) -> list[int]:
+        return [
+            self._moment(attempt[key]) for attempt in self._attempts_below(part) for key in ("start_time", "end_time")
+        ]
+
+    def _extent(self, part: Document) -> tuple[int | None, int]:
+        times = self._times(part)
+        return (min(times), max(times) - min(times)) if times else (None, 0)
+
+    def _moment(self, text: str) -> int:
+        """A naive local time of the host, read with the offset that the header has."""
+        created = datetime.fromisoformat(self.log["run_config"]["runlog_otel"]["created"])
+        return _micros(datetime.fromisoformat(text).replace(tzinfo=created.tzinfo))
+
+    def _tags(self, kind: str, why: str | None, own: Mapping[str, Any]) -> dict[str, Tag]:
+        status: dict[str, Any] = {}
+        if why is not None:
+            status = {"error": True, "otel.status_code": "ERROR", "otel.status_description": why}
+        common = {
+            "span.kind": kind,
+            "otel.scope.name": "runlog_otel",
+            "otel.scope.version": "1",
+            "cicd.pipeline.name": self._pipeline,
+            "cicd.pipeline.run.id": self.log["run_id"],
+            "runlog.execution": self.execution,
+        }
+        return {name: _tag(value) for name, value in {**common, **status, **own}.items() if value not in ("", [])}
+
+    def _id(self, kind: str, path: str = "", attempt: int = 0) -> str:
+        return span_id(self.log["run_id"], self.execution, kind, path, attempt)
+
+
+def told_by_jaeger(trace: Document) -> Told:
+    """What Jaeger's API has of a trace that comes from one process."""
+    spans = {span["spanID"]: _shown(span) for span in trace["spans"]}
+    counts = Counter((span["spanID"], span["operationName"]) for span in trace["spans"])
+    assert [who for who, count in counts.items() if count > 1] == [], "span ids occur twice"
+    (process,) = trace["processes"].values()
+    return Told(spans, process["serviceName"], {tag["key"]: tag["value"] for tag in process["tags"]})
+
+
+def told_by_otlp(sent: Iterable[Sent]) -> Told:
+    """What Jaeger would tell of spans of one trace, as they came; the same span may have come again."""
+    spans = {each.span_id: each for each in sent}
+    (service,) = {each.resource["service.name"] for each in spans.values()}
+    (resource,) = {tuple(sorted(each.resource.items())) for each in spans.values()}
+    rest = {name: value for name, value in resource if name != "service.name"}
+    return Told({span_id: _shown_by_otlp(each.span) for span_id, each in spans.items()}, service, rest)
+
+
+def _shown_by_otlp(span: Span) -> Shown:
+    tags = {attribute.key: _tag(_value(attribute.value)) for attribute in span.attributes}
+    tags["span.kind"] = ("string", "server" if span.kind == Span.SPAN_KIND_SERVER else "internal")
+    tags |= {"otel.scope.name": ("string", "runlog_otel"), "otel.scope.version": ("string", "1")}
+    if span.status.code == Status.STATUS_CODE_ERROR:
+        tags |= {"error": ("bool", True), "otel.status_code": ("string", "ERROR")}
+        tags["otel.status_description"] = ("string", span.status.message)
+    return Shown(
+        name=span.name,
+        parent=span.parent_span_id.hex(),
+        start=span.start_time_unix_nano // 1000,
+        duration=(span.end_time_unix_nano - span.start_time_unix_nano) // 1000,
+        tags=tags,
+        events=tuple(
+            (event.time_unix_nano // 1000, {"event": event.name} | {x.key: _value(x.value) for x in event.attributes})
+            for event in span.events
+        ),
+        links=frozenset((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
+    )
+
+
+def _value(value: AnyValue) -> Any:
+    if value.WhichOneof("value") == "array_value":
+        return [_value(item) for item in value.array_value.values]
+    return getattr(value, value.WhichOneof("value") or "string_value")
+
+
+def differences(actual: Told, expected: Told) -> list[str]:
+    """Each field of each span that is not as expected, in words: a comparison that can be read."""
+    expected = _placed(expected, actual)
+    told = [
+        f"{name} is {getattr(actual, name)!r}, not {getattr(expected, name)!r}"
+        for name in ("service", "resource")
+        if getattr(actual, name) != getattr(expected, name)
+    ]
+    told += [f"{span.name} is missing" for own, span in expected.spans.items() if own not in actual.spans]
+    told += [f"{span.name} is too much" for own, span in actual.spans.items() if own not in expected.spans]
+    for own in expected.spans.keys() & actual.spans.keys():
+        is_, ought = asdict(actual.spans[own]), asdict(expected.spans[own])
+        told += [f"{ought['name']}: {key} is {is_[key]}, not {ought[key]}" for key in ought if is_[key] != ought[key]]
+    assert bool(told) == (actual != expected)
+    return sorted(told)
+
+
+def _placed(expected: Told, actual: Told) -> Told:
+    """The expectation with a start for what has no time in the log: anywhere within its parent."""
+    spans = dict(expected.spans)
+    for span_id, span in expected.spans.items():
+        if span.start is None and span_id in actual.spans:
+            start, parent = actual.spans[span_id].start, actual.spans[span.parent]
+            assert start is not None
+            assert parent.start is not None
+            assert parent.start <= start <= parent.start + parent.duration
+            spans[span_id] = replace(span, start=start)
+    return replace(expected, spans=spans)
+
+
+def outside(told: Told) -> list[Shown]:
+    """The spans that do not lie within their parents."""
+
+    def lies_within(span: Shown) -> bool:
+        parent = told.spans[span.parent]
+        assert span.start is not None
+        assert parent.start is not None
+        return parent.start <= span.start <= span.start + span.duration <= parent.start + parent.duration
+
+    return [span for span in told.spans.values() if span.parent and not lies_within(span)]
+
+
+def _shown(span: Document) -> Shown:
+    parents = [reference["spanID"] for reference in span["references"] if reference["refType"] == "CHILD_OF"]
+    links = [reference for reference in span["references"] if reference["refType"] != "CHILD_OF"]
+    tags = {tag["key"]: (tag["type"], tag["value"]) for tag in span["tags"]}
+    for key, (_, value) in tags.items():
+        if isinstance(value, str) and value.startswith("["):
+            tags[key] = ("list", json.loads(value))
+    events = ((log["timestamp"], {tag["key"]: tag["value"] for tag in log["fields"]}) for log in span["logs"])
+    return Shown(
+        name=span["operationName"],
+        parent="".join(parents),
+        start=span["startTime"],
+        duration=span["duration"],
+        tags=tags,
+        events=tuple(events),
+        links=frozenset((link["traceID"], link["spanID"]) for link in links),
+    )
+
+
+def _steps(part: Document) -> Iterator[Document]:
+    """A step, or the steps of a branch, and all that is inside."""
+    if "branches" in part:
+        yield part
+        for branch in part["branches"].values():
+            yield from _steps(branch)
+    else:
+        for step in part["steps"].values():
+            yield from _steps(step)
+
+
+def _all_attempts(part: Document) -> Iterator[Document]:
+    for step in _steps(part):
+        yield from step["attempts"]
+
+
+def _catalog(step: Document, start: int | None, duration: int) -> tuple[tuple[int, Mapping[str, str]], ...]:
+    events: list[tuple[int, Mapping[str, str]]] = []
+    for item in step["data_catalog"]:
+        fields = {
+            "event": "runlog.catalog.item",
+            "runlog.catalog.name": item["name"],
+            "runlog.catalog.stage": item["stage"],
+            "runlog.catalog.hash": item["data_hash"],
+            "runlog.catalog.location": item["catalog_relative_path"],
+        }
+        at = (start or 0) + (duration if item["stage"] == "put" else 0)
+        event = (at, {name: value for name, value in fields.items() if value})
+        if event not in events:
+            events.append(event)
+    return tuple(events)
+
+
+def _code(identities: Any) -> dict[str, Any]:
+    tags: dict[str, Any] = {}
+    for code in identities:
+        if code["code_identifier"]:
+            assert code["code_identifier_type"] == "git"
+            tags["vcs.ref.head.revision"] = code["code_identifier"]
+            tags["vcs.repository.url.full"] = re.sub("//.*@", "//", code["code_identifier_url"])
+            tags["runlog.code.is_clean"] = code["code_identifier_dependable"]
+    return tags
+
+
+def _metrics(metrics: Document) -> Iterator[tuple[str, Any]]:
+    def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, Mapping):
+            for key, part in value.items():
+                yield from flat(f"{name}.{key}", part)
+        else:
+            yield name, value
+
+    for name, parameter in metrics.items():
+        yield from flat(name, parameter["value"])
+
+
+def _tag(value: Any) -> Tag:
+    return {bool: "bool", int: "int64", float: "float64", str: "string", list: "list"}[type(value)], value
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(b"\0".join(part.encode() for part in parts)).hexdigest()
