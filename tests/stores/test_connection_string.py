@@ -30,7 +30,7 @@ def test_placeholders_are_filled_and_the_driver_is_named() -> None:
 def test_a_placeholder_without_a_value_is_refused() -> None:
     """A name that no secret has is told, instead of trying a password of `${NAME}`."""
     with pytest.raises(ConfigError, match=r"connection_string: no secret and no environment variable is named NAME$"):
-        filled("postgresql://u:${NAME}@db/runs", {}.get)
+        filled("postgresql://u:${NAME}@db/runs", lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ class DocumentRunLogStore(BaseRunLogStore):  # type: ignore[misc]
         """The parameters of the run, or of a branch."""
         with _host_errors():
             parameters = self.documents.parameters(run_id, internal_branch_name or "")
-        return BranchLog(internal_name=internal_branch_name or "", parameters=parameters).parameters
+        return dict(BranchLog(internal_name=internal_branch_name or "", parameters=parameters).parameters)
 
     def set_parameters(self, run_id: str, parameters: dict[str, Parameter], internal_branch_name: str = "") -> None:
         """Merge parameters into those of the run, or of a branch."""

@@ -274,7 +274,7 @@ class SqlStore:
         found = connection.execute(statement).scalars().all()
         if not found:
             raise StepNotFoundError(branch.rpartition(".")[0], run.run_id)
-        return max(found, key=len)
+        return str(max(found, key=len))
 
     def _update_run(
         self,
