@@ -25,11 +25,12 @@ class MissingExtraError(RunlogOtelError, ImportError):
 
 
 class DeliveryError(RunlogOtelError):
-    """A backend did not acknowledge what it was sent."""
+    """A backend did not acknowledge what it was sent; `is_transient` says that it may take the same later."""
 
-    def __init__(self, endpoint: str, reason: str) -> None:
+    def __init__(self, endpoint: str, reason: str, *, is_transient: bool = False) -> None:
         self.endpoint = endpoint
         self.reason = reason
+        self.is_transient = is_transient
         super().__init__(f"{endpoint} did not take the spans: {reason}")
 
 

@@ -55,15 +55,15 @@ def timeline_of(run: Run) -> Timeline:
     previous: Attempt | None = None
     numbers: dict[tuple[str, int], int] = {}
     starts = {1: run.header.created_ns} if run.header.created_ns is not None else {}
-    for at_ns, _, key, attempt in events:
-        if attempt is None or key is None:
+    for at_ns, _, key, recorded in events:
+        if recorded is None or key is None:
             number, ended, previous = number + 1, False, None
             starts[number] = int(at_ns)
             continue
-        if ended or (previous is not None and previous.retry_indicator != attempt.retry_indicator):
+        if ended or (previous is not None and previous.retry_indicator != recorded.retry_indicator):
             number += 1
         numbers[key] = number
-        ended, previous = key[0] in roots, attempt
+        ended, previous = key[0] in roots, recorded
     return Timeline(
         count=number,
         starts_ns=starts,

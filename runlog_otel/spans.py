@@ -58,12 +58,12 @@ def spans_from_run(run: Run, namespace: str = "", ui: str = "", *, is_abandoned:
 def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
     """Whether nothing more will be recorded of an execution.
 
-    It has a verdict, or a later one began, or the run's status is final and no step is in progress (on Argo a failed
-    run has no verdict).
+    It has a verdict, or a later one began; where there may be none, the run's status is final and no step in progress.
     """
     if number < timeline.count or _verdict(timeline, run.steps, number) is not None:
         return True
-    return run.status.is_final and all(step.status.is_final for step in run.all_steps())
+    is_over = run.status.is_final and all(step.status.is_final for step in run.all_steps())
+    return is_over and _ends_without_verdict(run)
 
 
 class _Mapping:
@@ -127,11 +127,11 @@ class _Mapping:
         )
 
     def _result_without_verdict(self, has_failed_step: bool) -> Result:
-        """On Argo a failed run has no verdict, and a job never has one; elsewhere such a run was cut off."""
-        is_job = any(step.kind == "job" for step in self._run.steps)
-        if has_failed_step and (is_job or self._run.executor == "argo"):
+        if not _ends_without_verdict(self._run):
+            return Result.ERROR
+        if has_failed_step:
             return Result.FAILURE
-        return Result.SUCCESS if is_job and self._run.status is Status.SUCCESS else Result.ERROR
+        return Result.SUCCESS if self._run.status is Status.SUCCESS else Result.ERROR
 
     def _links(self) -> Iterator[Link]:
         run, execution = self._run, self._execution
@@ -160,7 +160,7 @@ class _Mapping:
             step_id = self._execution.span_id(Part.STEP, step.path)
             for attempt in self._timeline.attempts(step, self._execution.number):
                 yield span_from_attempt(self._execution, step, attempt, extent[0])
-            for branch in step.branches:
+            for branch in sorted(step.branches, key=self._position):
                 if self._is_present(branch):
                     yield from self._branch(step, branch, extent[0], step_id)
             now = max(now, extent[1])
@@ -250,6 +250,11 @@ class _Mapping:
             return True
         return _verdict(self._timeline, branch.steps, self._execution.number) is Result.SUCCESS
 
+    def _position(self, branch: Branch) -> tuple[float, str]:
+        """Branches stand in the order of their starts: the order of the log depends on the store."""
+        extent = self._extent(branch)
+        return (extent[0] if extent else float("inf"), branch.path)
+
     def _extent(self, part: Step | Branch) -> tuple[int, int] | None:
         """Start and end of what is inside a part in this execution; None where the log has no time."""
         if isinstance(part, Branch):
@@ -264,6 +269,11 @@ def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result
         if step.is_terminal and any(timeline.attempts(step, number)):
             return Result.SUCCESS if step.kind == "success" else Result.FAILURE
     return None
+
+
+def _ends_without_verdict(run: Run) -> bool:
+    """A job has no graph, and on Argo no terminal node is reached by a failed run; elsewhere such a run was cut off."""
+    return run.executor == "argo" or any(step.kind == "job" for step in run.steps)
 
 
 def _failure(result: Result, error_type: str, description: str) -> tuple[str | None, str]:

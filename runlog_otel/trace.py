@@ -169,7 +169,7 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
     )
 
 
-def hastimes_of(attempt: Attempt) -> bool:
+def has_times(attempt: Attempt) -> bool:
     """Whether an attempt can be mapped before the rest of its log is known."""
     return times_of(attempt) is not None
 

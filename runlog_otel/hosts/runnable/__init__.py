@@ -1,1 +1,1 @@
-"""runnable: its plugin classes, and the mapping from its run log to ours."""
+"""runnable (0.50): its run log, the store that wraps its stores, and how to find its runs."""

@@ -1,0 +1,124 @@
+"""The commands and their options; what each does stands in a module of its own."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runlog_otel import identity
+from runlog_otel.cli.loading import project
+
+app = typer.Typer(
+    name="runlog-otel",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="See pipeline runs in an observability stack: every run is a trace in Jaeger.",
+)
+
+ConfigFile = Annotated[
+    str,
+    typer.Option("--config", "-c", help="The host's config file; default: as the host finds it.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Endpoint = Annotated[
+    str,
+    typer.Option(
+        help="Where to send: http://HOST:4318, or file:///PATH. Wins over config and environment.", show_default=False
+    ),
+]
+
+
+@app.command()
+def demo(
+    endpoint: Annotated[
+        str, typer.Option(help="An OTLP endpoint, as http://localhost:4318; default: a file.", show_default=False)
+    ] = "",
+    ui: Annotated[
+        str, typer.Option(help="Jaeger's page; default: port 16686 of the endpoint's host.", show_default=False)
+    ] = "",
+    folder: Annotated[Path, typer.Option(help="Where the demo's files go.")] = Path("runlog-otel-demo"),
+) -> None:
+    """Run a real pipeline through the wrapper and show its trace."""
+    from runlog_otel.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(folder, endpoint, ui))
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")],
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show a run from its log: what ran when, how it ended, its trace id."""
+    from runlog_otel.cli.show import show_run
+
+    show_run(project(config), run, as_json=as_json)
+
+
+@app.command()
+def export(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Run ids, or JSON files of run logs.", metavar="[RUN_ID|FILE.json]...")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
+    since: Annotated[
+        str, typer.Option(help="Runs written in the last 30m, 24h, 7d …", metavar="AGE", show_default=False)
+    ] = "",
+    unsent: Annotated[bool, typer.Option("--unsent", help="Runs of which something was not acknowledged.")] = False,
+    abandoned: Annotated[
+        bool, typer.Option("--abandoned", help="Close runs that have not ended: nothing will be recorded of them.")
+    ] = False,
+    endpoint: Endpoint = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")] = False,
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send runs from their logs, whole; what a backend has already it drops.
+
+    Exit status: 0 all acknowledged, 1 something was not, 2 the call or the config is wrong.
+    """
+    from runlog_otel.cli.export import Selection, export_runs
+
+    selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent)
+    loaded = project(config, endpoint=endpoint)
+    raise typer.Exit(export_runs(loaded, selection, close=abandoned, dry_run=dry_run, as_json=as_json))
+
+
+@app.command("trace-id")
+def trace_id(
+    run_id: Annotated[str, typer.Argument(help="The run id; it need not exist yet.")],
+    execution: Annotated[int, typer.Option(min=1, help="1 is the first, each retry is one more.")] = 1,
+    config: ConfigFile = "",
+) -> None:
+    """Print the trace id of a run: it follows from the run id (and the setting `namespace`)."""
+    typer.echo(identity.trace_id(project(config).settings.namespace, run_id, execution).hex())
+
+
+@app.command()
+def check(
+    config: ConfigFile = "",
+    endpoint: Endpoint = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the settings in force and where each came from; try the store and the endpoint.
+
+    Exit status: 0 all is well, 1 something is not, 2 the config is wrong.
+    """
+    from runlog_otel.cli.check import findings, settings_table
+
+    loaded = project(config, endpoint=endpoint)
+    found = findings(loaded)
+    if as_json:
+        shown = loaded.settings.model_dump(mode="json")
+        sources = {field: loaded.settings.source(field) for field in shown}
+        typer.echo(
+            json.dumps({"settings": shown, "sources": sources, "findings": [f.document() for f in found]}, indent=2)
+        )
+    else:
+        settings_table(loaded.settings)
+        for finding in found:
+            typer.echo(finding.line())
+    raise typer.Exit(0 if all(finding.is_good for finding in found) else 1)

@@ -1,0 +1,89 @@
+"""`runlog-otel check`: the settings in force, and whether store and endpoint work."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from runlog_otel.errors import RunlogOtelError, UnsupportedStoreError
+from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.exporters.sink import sink_from
+from runlog_otel.settings import Settings
+
+if TYPE_CHECKING:
+    from runlog_otel.hosts.runnable.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    is_good: bool
+    about: str
+    text: str
+
+    def line(self) -> str:
+        """For people."""
+        return f"{'ok ' if self.is_good else 'BAD'} {self.about}: {self.text}"
+
+    def document(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+def findings(project: "Project") -> list[Finding]:
+    """Look at the config, the store, the endpoint and the outbox."""
+    return [
+        Finding(True, "config", project.config_file),
+        Finding(
+            project.is_wrapped,
+            "wrapper",
+            "run-log-store is of type otel"
+            if project.is_wrapped
+            else "run-log-store is not of type otel: runs are not traced",
+        ),
+        *(Finding(False, "environment", text) for text in project.settings.ignored),
+        _store(project),
+        _endpoint(project.settings),
+        _outbox(project.settings),
+    ]
+
+
+def settings_table(settings: Settings) -> None:
+    """Print every setting, secrets masked, with the place that it came from."""
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    for field, value in settings.model_dump(mode="json").items():
+        text = ", ".join(f"{key}={part}" for key, part in value.items()) if isinstance(value, dict) else value
+        table.add_row(field, "" if text is None else str(text), settings.source(field))
+    Console(soft_wrap=True).print(table)
+
+
+def _store(project: "Project") -> Finding:
+    try:
+        return Finding(True, "store", f"{project.where}: {len(project.runs())} runs")
+    except UnsupportedStoreError as error:
+        return Finding(True, "store", f"{project.where} is loaded; {error}")
+    except Exception as error:  # noqa: BLE001 a store of somebody else's may raise anything
+        return Finding(False, "store", f"{project.where}: {type(error).__name__}: {error}")
+
+
+def _endpoint(settings: Settings) -> Finding:
+    if not settings.is_active:
+        return Finding(True, "endpoint", "nothing is sent: enabled is false, or exporter is none")
+    try:
+        sink = sink_from(settings)
+        try:
+            sink.send(settings.resource_attributes("runlog-otel"), [], settings.timeout_seconds)
+        finally:
+            sink.close()
+    except RunlogOtelError as error:
+        return Finding(False, "endpoint", str(error))
+    return Finding(True, "endpoint", f"{settings.model_dump()['endpoint']} acknowledges")
+
+
+def _outbox(settings: Settings) -> Finding:
+    unsent = list(Outbox(settings.outbox))
+    if not unsent:
+        return Finding(True, "outbox", "nothing is unsent")
+    return Finding(False, "outbox", f"{len(unsent)} runs are unsent: runlog-otel export --unsent")

@@ -1,0 +1,1 @@
+"""The files of `runlog-otel demo`, copied as they are."""

@@ -1,0 +1,169 @@
+"""`runlog-otel show`: the waterfall of a run, from its log."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from runlog_otel import names
+from runlog_otel.model import Run
+from runlog_otel.settings import Settings
+from runlog_otel.spans import spans_from_run
+from runlog_otel.trace import Part, Span, Trace, trace_url
+
+if TYPE_CHECKING:
+    from runlog_otel.hosts.runnable.project import Project
+
+_STYLES = {"success": "green", "failure": "red", "error": "red", "skip": "dim", "running": "yellow"}
+_RESULTS = (names.PIPELINE_RESULT, names.TASK_RESULT, names.BRANCH_RESULT, names.ATTEMPT_RESULT)
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_WIDTH = 100
+
+
+def show_run(project: "Project", run: str, *, as_json: bool) -> None:
+    """Print the executions of a run, found by its id or its file."""
+    path = Path(run)
+    found = project.run_from_file(path) if path.suffix == ".json" and path.is_file() else project.run(run)
+    if as_json:
+        print(json.dumps(document(found, project.settings), indent=2))
+    else:
+        waterfall(found, project.settings, Console(highlight=False))
+
+
+def waterfall(run: Run, settings: Settings, console: Console) -> None:
+    """Print a bar for each span, in the order of the log."""
+    traces = _traces(run, settings)
+    if not traces:
+        console.print(f"run {run.run_id} of {run.pipeline} has recorded nothing yet")
+    for trace, is_complete in traces:
+        root = trace.spans[0]
+        result = _result(root, is_complete)
+        again = f", execution {trace.execution.number}" if len(traces) > 1 else ""
+        console.print(
+            Text.assemble(
+                (f"{run.run_id}", "bold"),
+                f"  {run.pipeline}{again}  {_duration(root)}  ",
+                (result, _STYLES.get(result, "")),
+            )
+        )
+        console.print(_table(trace, is_complete, min(console.width, _WIDTH)))
+        console.print(f"trace {trace.execution.trace_id.hex()}")
+        if url := trace_url(settings.ui, trace.execution.trace_id):
+            console.print(url, soft_wrap=True)
+
+
+def document(run: Run, settings: Settings) -> dict[str, Any]:
+    """The same for machines; times in nanoseconds since the epoch."""
+    return {
+        "run_id": run.run_id,
+        "pipeline": run.pipeline,
+        "status": run.status.value,
+        "executions": [
+            {
+                "execution": trace.execution.number,
+                "trace_id": trace.execution.trace_id.hex(),
+                "url": trace_url(settings.ui, trace.execution.trace_id),
+                "is_complete": is_complete,
+                "spans": [_span_document(span, is_complete) for span in trace.spans],
+            }
+            for trace, is_complete in _traces(run, settings)
+        ],
+    }
+
+
+def _traces(run: Run, settings: Settings) -> list[tuple[Trace, bool]]:
+    """Every execution drawn whole, and whether it has ended: one that has not is shown as if it ended now."""
+    drawn = spans_from_run(run, settings.namespace, settings.ui, is_abandoned=True)
+    ended = {t.execution.number for t in spans_from_run(run, settings.namespace) if t.is_complete}
+    return [(trace, trace.execution.number in ended) for trace in drawn]
+
+
+def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:
+    return {
+        "part": span.part.value,
+        "name": span.name,
+        "span_id": span.span_id.hex(),
+        "parent_span_id": span.parent_span_id.hex(),
+        "start_ns": span.start_ns,
+        "end_ns": span.end_ns,
+        "result": _result(span, is_complete),
+        "error": span.error,
+        "attributes": dict(span.attributes),
+    }
+
+
+def _table(trace: Trace, is_complete: bool, width: int) -> Table:
+    """Attempts have a row only where a step has several: one says what its step says."""
+    depths = {trace.spans[0].parent_span_id: -1}
+    for span in trace.spans:
+        depths[span.span_id] = depths[span.parent_span_id] + 1
+    tries: dict[bytes, int] = {}
+    for span in trace.spans:
+        if span.part is Part.ATTEMPT:
+            tries[span.parent_span_id] = tries.get(span.parent_span_id, 0) + 1
+    rows = [
+        span
+        for span in trace.spans
+        if span.part is not Part.START and (span.part is not Part.ATTEMPT or tries[span.parent_span_id] > 1)
+    ]
+    labels = ["  " * depths[span.span_id] + _label(span) for span in rows]
+    table = Table(box=None, show_header=False, pad_edge=False, width=width)
+    label_width = min(max(map(len, labels)), width // 2)
+    table.add_column(width=label_width, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=max(10, width - label_width - 22), no_wrap=True)
+    table.add_column(justify="right", width=9, no_wrap=True)
+    table.add_column(width=8, no_wrap=True)
+    bar_width = max(10, width - label_width - 22)
+    messages = {
+        span.parent_span_id: str(event.attributes[names.EXCEPTION_MESSAGE])
+        for span in trace.spans
+        for event in span.events
+        if event.name == names.EXCEPTION_EVENT
+    }
+    for span, label in zip(rows, labels, strict=True):
+        result = _result(span, is_complete)
+        style = _STYLES.get(result, "")
+        table.add_row(label, Text(_bar(span, trace.spans[0], bar_width), style), _duration(span), Text(result, style))
+        if message := messages.get(span.span_id, "").splitlines():
+            table.add_row("", Text(message[0], "red", overflow="ellipsis", no_wrap=True))
+    return table
+
+
+def _label(span: Span) -> str:
+    if span.part is Part.BRANCH:
+        return str(span.attributes.get(names.BRANCH_NAME, span.name))
+    if span.part is Part.ATTEMPT:
+        return f"attempt {span.attributes[names.ATTEMPT_NUMBER]}"
+    return span.name
+
+
+def _result(span: Span, is_complete: bool) -> str:
+    result = next((str(span.attributes[key]) for key in _RESULTS if key in span.attributes), "")
+    is_open = span.attributes.get(names.ERROR_TYPE) == names.ABANDONED
+    return "running" if is_open and not is_complete else result
+
+
+def _bar(span: Span, root: Span, width: int) -> str:
+    total = max(1, root.end_ns - root.start_ns)
+    start = (span.start_ns - root.start_ns) * width * 8 // total
+    end = max(start + 1, (span.end_ns - root.start_ns) * width * 8 // total)
+    start = min(start, width * 8 - 1)
+    cells = []
+    for cell in range(width):
+        covered = min(end, cell * 8 + 8) - max(start, cell * 8)
+        cells.append(_EIGHTHS[max(0, min(8, covered))])
+    return "".join(cells).rstrip()
+
+
+def _duration(span: Span) -> str:
+    seconds = (span.end_ns - span.start_ns) / 1e9
+    if seconds < 1:
+        return f"{seconds * 1e3:.1f}ms"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.2f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m{rest:02}s" if hours else f"{minutes}m{rest:02}s"

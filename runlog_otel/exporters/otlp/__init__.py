@@ -1,0 +1,1 @@
+"""OTLP: the wire format, its transports, and delivery in the background with a budget and an outbox."""

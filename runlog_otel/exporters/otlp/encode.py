@@ -1,0 +1,101 @@
+"""Spans as OTLP messages: what the stock encoder would make of them, without the SDK."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from runlog_otel.names import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
+from runlog_otel.trace import Part, Span, Value
+
+_LOCAL = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
+_REMOTE = _LOCAL | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+_IDS = ("traceId", "spanId", "parentSpanId")
+
+
+def request_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> ExportTraceServiceRequest:
+    """One OTLP export request (opentelemetry-proto, collector/trace/v1)."""
+    scope = trace_pb2.ScopeSpans(
+        scope=InstrumentationScope(name=SCOPE_NAME, version=SCOPE_VERSION),
+        spans=[_span(span) for span in spans],
+        schema_url=SCHEMA_URL,
+    )
+    return ExportTraceServiceRequest(
+        resource_spans=[
+            trace_pb2.ResourceSpans(
+                resource=Resource(attributes=_attributes(resource)), scope_spans=[scope], schema_url=SCHEMA_URL
+            )
+        ]
+    )
+
+
+def json_from_request(request: ExportTraceServiceRequest) -> str:
+    """The request as OTLP/JSON in one line: ids in hexadecimal, enumerations as numbers (OTLP specification)."""
+    document = MessageToDict(request, use_integers_for_enums=True)
+    for resource_spans in document["resourceSpans"]:
+        for scope_spans in resource_spans["scopeSpans"]:
+            for span in scope_spans.get("spans", ()):
+                for holder in (span, *span.get("links", ())):
+                    _hex_ids(holder)
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _hex_ids(holder: dict[str, Any]) -> None:
+    for key in _IDS:
+        if key in holder:
+            holder[key] = base64.b64decode(holder[key]).hex()
+
+
+def _span(span: Span) -> trace_pb2.Span:
+    is_error = span.error is not None
+    return trace_pb2.Span(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_span_id=span.parent_span_id,
+        name=span.name,
+        kind=trace_pb2.Span.SPAN_KIND_SERVER if span.part is Part.RUN else trace_pb2.Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=span.start_ns,
+        end_time_unix_nano=span.end_ns,
+        attributes=_attributes(span.attributes),
+        events=[
+            trace_pb2.Span.Event(
+                name=event.name, time_unix_nano=event.time_ns, attributes=_attributes(event.attributes)
+            )
+            for event in span.events
+        ],
+        links=[
+            trace_pb2.Span.Link(
+                trace_id=link.trace_id, span_id=link.span_id, attributes=_attributes(link.attributes), flags=_REMOTE
+            )
+            for link in span.links
+        ],
+        status=trace_pb2.Status(
+            code=trace_pb2.Status.STATUS_CODE_ERROR if is_error else trace_pb2.Status.STATUS_CODE_UNSET,
+            message=span.error or "",
+        ),
+        flags=_LOCAL,
+    )
+
+
+def _attributes(attributes: Mapping[str, Value]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=_value(value)) for key, value in attributes.items()]
+
+
+def _value(value: Value) -> AnyValue:
+    match value:
+        case bool():
+            return AnyValue(bool_value=value)
+        case str():
+            return AnyValue(string_value=value)
+        case int():
+            return AnyValue(int_value=value)
+        case float():
+            return AnyValue(double_value=value)
+        case _:
+            return AnyValue(array_value=ArrayValue(values=[_value(item) for item in value]))

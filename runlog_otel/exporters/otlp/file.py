@@ -1,0 +1,48 @@
+"""OTLP/JSON lines in a file: what Jaeger's page opens by upload, and the collector's file receiver reads."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from runlog_otel.errors import DeliveryError
+from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
+from runlog_otel.settings import Settings
+from runlog_otel.trace import Span
+
+
+class OtlpFileSink:
+    """Appends one line per request; lines of many processes do not mix.
+
+    Source: OpenTelemetry Protocol File Exporter specification (JSON lines).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = path_from_url(settings.target)
+
+    def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
+        """See `SpanSink.send`; the line is in the file, not yet on the disk, when this returns."""
+        line = json_from_request(request_from_spans(resource, spans)).encode() + b"\n" if spans else b""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab", buffering=0) as file:
+                _lock(file.fileno())
+                file.write(line)
+        except OSError as error:
+            raise DeliveryError(str(self._path), error.strerror or str(error)) from error
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def path_from_url(url: str) -> Path:
+    """The path of a `file:` URL."""
+    return Path(unquote(urlsplit(url).path))
+
+
+def _lock(file_number: int) -> None:
+    """Wait for other writers of the file, where the system has such locks; closing the file unlocks it."""
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file_number, fcntl.LOCK_EX)

@@ -1,0 +1,62 @@
+"""Which runs were not acknowledged whole: a small marker file each. Their spans are derived again from the log."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A run that is to be sent again whole; `is_abandoned` says that its process ended before the run did."""
+
+    run_id: str
+    since: str
+    reason: str
+    is_abandoned: bool = False
+
+
+class Outbox:
+    """A folder of markers, named by the hash of the run id; many processes may write it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+
+    def add(self, run_id: str, reason: str, *, is_abandoned: bool = False) -> None:
+        """Remember a run. A marker that is there already keeps its time.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        path = self._path(run_id)
+        before = _read(path)
+        if before is not None and before.is_abandoned >= is_abandoned:
+            return
+        since = before.since if before else datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(asdict(Unsent(run_id, since, reason, is_abandoned))), encoding="utf-8")
+        temporary.replace(path)
+
+    def discard(self, run_id: str) -> None:
+        """Forget a run: all of it was acknowledged."""
+        self._path(run_id).unlink(missing_ok=True)
+
+    def __iter__(self) -> Iterator[Unsent]:
+        """The remembered runs, oldest first; a damaged marker is passed over."""
+        found = (_read(path) for path in self.folder.glob("*.json"))
+        return iter(sorted((unsent for unsent in found if unsent), key=lambda unsent: (unsent.since, unsent.run_id)))
+
+    def _path(self, run_id: str) -> Path:
+        name = hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return self.folder / f"{name}.json"
+
+
+def _read(path: Path) -> Unsent | None:
+    try:
+        return Unsent(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

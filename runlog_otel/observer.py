@@ -1,0 +1,217 @@
+"""The life of a run as the wrapper sees it: what is final now, what goes out. No error of telemetry leaves this module.
+
+An attempt goes out when it is recorded, by the process that recorded it; containers go out once, when the execution is
+complete, by the process that completed it, mapped from the whole log (docs/architecture.md).
+"""
+
+import atexit
+import functools
+import logging
+import multiprocessing
+import os
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Concatenate, ParamSpec, Protocol
+
+from runlog_otel.executions import timeline_of
+from runlog_otel.exporters.delivery import Delivery
+from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.model import Header, Run, Step
+from runlog_otel.settings import Settings
+from runlog_otel.spans import spans_from_run
+from runlog_otel.trace import Execution, Part, Span, has_times, span_from_attempt, span_from_start
+
+_CONTAINERS = (Part.RUN, Part.STEP, Part.BRANCH)
+_P = ParamSpec("_P")
+
+
+class RunSource(Protocol):
+    """Where the observer reads a run log from; a host's adapter over the store that is wrapped."""
+
+    def header(self, run_id: str) -> Run:
+        """The run without its steps: one cheap read."""
+
+    def run(self, run_id: str) -> Run:
+        """The whole run."""
+
+    def retry_indicator(self, run_id: str) -> str | None:
+        """What the attempts of this process carry when it retries the run; None when it does not."""
+
+    def mark_retry(self, run: Run) -> Run:
+        """Note in the run's header that a retry begins now, which the rest of the log cannot tell; the run with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a process knows of a run that it records attempts of; travels into pool workers."""
+
+    execution: Execution
+    header: Header
+    was_final: bool = False
+    """Whether the run had ended already when this process first saw it: a sibling pod failed."""
+    starter_pid: int | None = None
+    """The process that started this execution; None in a process that runs one step of it."""
+    is_complete: bool = False
+
+
+def _never_raising(method: Callable[Concatenate["Observer", _P], None]) -> Callable[Concatenate["Observer", _P], None]:
+    """Telemetry never breaks a pipeline: what goes wrong is logged, the first time, and the pipeline goes on."""
+
+    @functools.wraps(method)
+    def guarded(observer: "Observer", /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            if observer.settings.is_active:
+                method(observer, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 this is the one place that stands between telemetry and the pipeline
+            observer.log_once(error)
+
+    return guarded
+
+
+class Observer:
+    """Told by a wrapper what its host recorded; sends what became final by it. Can be pickled."""
+
+    def __init__(self, settings: Settings, source: RunSource) -> None:
+        self.settings = settings
+        self._source = source
+        self._outbox = Outbox(settings.outbox)
+        self._watched: dict[str, Watched] = {}
+        self._has_logged = False
+        self._live: Delivery | None = None
+        _OBSERVERS.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing with a thread or a socket travels."""
+        return self.__dict__ | {"_live": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up observing in another process."""
+        self.__dict__.update(state)
+        _OBSERVERS.add(self)
+
+    @_never_raising
+    def run_started(self, run: Run, *, is_starter: bool) -> None:
+        """A run's header is written: make the run visible.
+
+        Args:
+            run: the run with its header; its steps are not looked at.
+            is_starter: whether the run ends with this process, as no other one takes it further.
+        """
+        execution = self._execution(run, 1)
+        self._watched[run.run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)
+        self._send_start(execution, run.header.created_ns)
+
+    @_never_raising
+    def retry_started(self, read: Callable[[], Run], run_id: str, *, is_starter: bool) -> None:
+        """A retry was given the whole log by its store; see `run_started`.
+
+        Args:
+            read: maps that log.
+            run_id: the run.
+            is_starter: whether this process starts the retry, or runs one of its steps.
+        """
+        indicator = self._source.retry_indicator(run_id)
+        if indicator is None or run_id in self._watched:
+            return
+        run = read()
+        timeline = timeline_of(run)
+        if is_starter and timeline.next_execution(indicator) == timeline.count:
+            run = self._source.mark_retry(run)
+            timeline = timeline_of(run)
+        execution = self._execution(run, timeline.next_execution(indicator))
+        self._watched[run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)
+        if is_starter:
+            self._send_start(execution, timeline.starts_ns.get(execution.number))
+
+    @_never_raising
+    def attempts_recorded(self, run_id: str, first: int, step_of: Callable[[Header], Step]) -> None:
+        """A step was recorded with new attempts.
+
+        Args:
+            run_id: the run.
+            first: index of the first new attempt.
+            step_of: maps the step with what the run's header says of times.
+        """
+        watched = self._watch(run_id)
+        step = step_of(watched.header)
+        if not step.is_terminal:
+            new = [attempt for attempt in step.attempts[first:] if has_times(attempt)]
+            self._send(watched.execution, [span_from_attempt(watched.execution, step, attempt) for attempt in new])
+        if watched.was_final:
+            self._complete(run_id)
+
+    @_never_raising
+    def execution_may_be_complete(self, run_id: str) -> None:
+        """Something was recorded that may be the last of an execution: send the containers if it was."""
+        self._complete(run_id)
+
+    def _watch(self, run_id: str) -> Watched:
+        """What is known of a run; a process of one step reads its header once, in a retry its log."""
+        watched = self._watched.get(run_id)
+        if watched is None:
+            indicator = self._source.retry_indicator(run_id)
+            run = self._source.header(run_id) if indicator is None else self._source.run(run_id)
+            number = 1 if indicator is None else timeline_of(run).next_execution(indicator)
+            was_final = indicator is None and run.status.is_final
+            watched = Watched(self._execution(run, number), run.header, was_final)
+            self._watched[run_id] = watched
+        return watched
+
+    def _complete(self, run_id: str) -> None:
+        watched = self._watch(run_id)
+        if watched.is_complete:
+            return
+        run, execution = self._source.run(run_id), watched.execution
+        traces = spans_from_run(run, self.settings.namespace, self.settings.ui)
+        trace = next((trace for trace in traces if trace.execution.number == execution.number), None)
+        if trace is None or not trace.is_complete:
+            return
+        self._watched[run_id] = replace(watched, is_complete=True)
+        late = {
+            execution.span_id(Part.ATTEMPT, step.path, attempt.number)
+            for step in run.all_steps()
+            for attempt in step.attempts
+            if not has_times(attempt)
+        }
+        self._send(execution, [span for span in trace.spans if span.part in _CONTAINERS or span.span_id in late])
+
+    def log_once(self, error: Exception) -> None:
+        """Say the first thing that went wrong; the rest would be noise in the pipeline's output."""
+        logger = logging.getLogger("runlog_otel")
+        level = logging.DEBUG if self._has_logged else logging.WARNING
+        self._has_logged = True
+        logger.log(level, "telemetry failed, the pipeline goes on: %s: %s", type(error).__name__, error)
+        logger.debug("where telemetry failed", exc_info=error)
+
+    @_never_raising
+    def remember_unfinished(self) -> None:
+        """At the end of a process: note the runs that it started and that did not end, because the host raised."""
+        for run_id, watched in self._watched.items():
+            if watched.starter_pid == os.getpid() and not watched.is_complete:
+                self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
+
+    def _execution(self, run: Run, number: int) -> Execution:
+        return Execution(run.run_id, run.pipeline, number, self.settings.namespace, self.settings.ui)
+
+    def _send_start(self, execution: Execution, start_ns: int | None) -> None:
+        if start_ns is not None:
+            self._send(execution, [span_from_start(execution, start_ns)])
+
+    def _send(self, execution: Execution, spans: list[Span]) -> None:
+        if not spans:
+            return
+        if self._live is None:
+            self._live = Delivery(self.settings, self._outbox)
+        self._live.offer(execution.run_id, self.settings.resource_attributes(execution.pipeline), spans)
+        if multiprocessing.parent_process() is not None:  # a pool worker may be terminated, and no exit hook runs
+            self._live.flush()
+
+
+_OBSERVERS: weakref.WeakSet[Observer] = weakref.WeakSet()
+
+
+@atexit.register
+def _remember_unfinished() -> None:
+    for observer in list(_OBSERVERS):
+        observer.remember_unfinished()

@@ -1,0 +1,250 @@
+"""One frozen settings object: plugin config over OTEL_* environment variables over defaults."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
+
+from runlog_otel.errors import ConfigError
+from runlog_otel.redaction import MASK, redacted
+
+_TRACES_PATH = "/v1/traces"
+_TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+_GRPC_DEFAULT = "http://localhost:4317"
+
+
+class Settings(BaseModel):
+    """All settings of runlog-otel: the key `telemetry` of the store's config.
+
+    Sources: the OpenTelemetry specification, "OTLP Exporter Configuration" and "Environment Variable Specification".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    enabled: bool = Field(True, description="false: nothing is sent or remembered. OTEL_SDK_DISABLED=true")
+    exporter: str = Field(
+        "otlp",
+        description="otlp, console, none, or the entry point of an installed SDK span exporter; several by commas. "
+        "OTEL_TRACES_EXPORTER",
+    )
+    endpoint: str = Field(
+        "http://localhost:4318",
+        description="Where OTLP goes: http(s)://host:port (/v1/traces is added), or file:///path for OTLP/JSON lines. "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    )
+    protocol: Literal["http/protobuf", "http/json", "grpc"] = Field(
+        "http/protobuf", description="grpc needs the extra of that name. OTEL_EXPORTER_OTLP_PROTOCOL"
+    )
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Sent with each request; never shown. OTEL_EXPORTER_OTLP_HEADERS"
+    )
+    timeout_seconds: float = Field(
+        10.0, gt=0, description="For one request in all. OTEL_EXPORTER_OTLP_TIMEOUT (in milliseconds, as specified)"
+    )
+    compression: Literal["none", "gzip"] = Field("none", description="OTEL_EXPORTER_OTLP_COMPRESSION")
+    certificate: Path | None = Field(
+        None, description="PEM file to trust instead of the system's. OTEL_EXPORTER_OTLP_CERTIFICATE"
+    )
+    client_key: Path | None = Field(None, description="PEM file, for mTLS. OTEL_EXPORTER_OTLP_CLIENT_KEY")
+    client_certificate: Path | None = Field(
+        None, description="PEM file, for mTLS. OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
+    )
+    insecure: bool = Field(
+        False, description="grpc without TLS for an endpoint without a scheme. OTEL_EXPORTER_OTLP_INSECURE"
+    )
+    service: str = Field("", description="service.name; else the pipeline's name. OTEL_SERVICE_NAME")
+    resource: dict[str, str] = Field(
+        default_factory=dict, description="More resource attributes. OTEL_RESOURCE_ATTRIBUTES"
+    )
+    pipeline: str = Field("", description="The pipeline's name; else what the host's definition says")
+    namespace: str = Field("", description="Goes into every id: for those who reuse run ids")
+    time_zone: str = Field(
+        "", description="IANA name: how naive times of runs without our header are read; else the machine's zone"
+    )
+    exit_budget_seconds: float = Field(
+        2.0, ge=0, description="What telemetry may cost in all when a process waits for it: at exit, in pool workers"
+    )
+    outbox: Path = Field(
+        Path(".runlog-otel/unsent"),
+        description="Folder that remembers the runs of which something was not acknowledged",
+    )
+    ui: str = Field("", description="Base URL of Jaeger's user interface, for links")
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _ignored: list[str] = PrivateAttr(default_factory=list)
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], environ: Mapping[str, str], where: str = "telemetry") -> "Settings":
+        """Merge plugin config and environment; an invalid variable is ignored, as the specification asks.
+
+        Args:
+            config: the keys of this model, as the user wrote them.
+            environ: the environment variables.
+            where: the place of the config, for messages.
+
+        Raises:
+            ConfigError: a key is unknown or a value is wrong.
+        """
+        sources = dict.fromkeys(config, "config")
+        ignored = []
+        merged: dict[str, Any] = {}
+        for field, (variable, value) in _from_environment(environ).items():
+            if field in config and field != "resource":
+                continue
+            try:
+                cls.model_validate({field: value})
+            except ValidationError as error:
+                ignored.append(f"{variable} is ignored: {_problem(error)}")
+                continue
+            merged[field] = value
+            sources.setdefault(field, variable)
+        resource = config.get("resource")
+        if isinstance(resource, Mapping):
+            resource = merged.get("resource", {}) | dict(resource)
+        merged |= dict(config) | ({"resource": resource} if resource is not None else {})
+        try:
+            settings = cls.model_validate(merged)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join([where, *(str(part) for part in first["loc"])])
+            raise ConfigError(place, _problem(error)) from None
+        settings._sources.update(sources)
+        settings._ignored.extend(ignored)
+        return settings
+
+    def source(self, field: str) -> str:
+        """Where a setting came from: `config`, the name of an environment variable, or `default`."""
+        return self._sources.get(field, "default")
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is to be sent."""
+        return self.enabled and self.exporter.strip() != "none"
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Environment variables that were not understood, a sentence each."""
+        return tuple(self._ignored)
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The configured time zone; None is the machine's."""
+        return ZoneInfo(self.time_zone) if self.time_zone else None
+
+    @property
+    def target(self) -> str:
+        """The URL that spans go to: the endpoint, with the path of the traces signal where it belongs."""
+        if self.protocol == "grpc":
+            return self.endpoint if "endpoint" in self._sources else _GRPC_DEFAULT
+        is_whole = self.source("endpoint") == _TRACES_ENDPOINT or self.endpoint.startswith("file:")
+        url = self.endpoint.rstrip("/")
+        return self.endpoint if is_whole or url.endswith(_TRACES_PATH) else url + _TRACES_PATH
+
+    def resource_attributes(self, pipeline: str) -> dict[str, str]:
+        """The resource of a pipeline's spans: equal in every process that has the same settings."""
+        service = self.service or self.resource.get("service.name") or pipeline
+        return {"service.name": service} | {key: value for key, value in self.resource.items() if key != "service.name"}
+
+    @field_serializer("headers")
+    def _mask_headers(self, headers: dict[str, SecretStr]) -> dict[str, str]:
+        return dict.fromkeys(headers, MASK)
+
+    @field_serializer("endpoint")
+    def _mask_endpoint(self, endpoint: str) -> str:
+        return redacted(endpoint)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, endpoint: str) -> str:
+        try:
+            parts = urlsplit(endpoint)
+            is_known = (parts.scheme == "file" and parts.path) or (parts.scheme in ("http", "https") and parts.hostname)
+            _ = parts.port
+        except ValueError:
+            is_known = False
+        if not is_known and "://" in endpoint:
+            raise ValueError("must be http://host:port, https://host:port or file:///path")
+        if not endpoint.strip():
+            raise ValueError("must not be empty")
+        return endpoint
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_zone(cls, time_zone: str) -> str:
+        try:
+            if time_zone:
+                ZoneInfo(time_zone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("must be an IANA time zone such as Europe/Berlin") from None
+        return time_zone
+
+    def __repr_args__(self) -> Any:
+        """Show only what was set, secrets masked."""
+        shown = self.model_dump(mode="json")
+        return [(field, shown[field]) for field in sorted(self.model_fields_set)]
+
+
+def _problem(error: ValidationError) -> str:
+    """The first thing that is wrong, without the value that was given."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    if first["type"] == "extra_forbidden":
+        return f"unknown key; known are {', '.join(sorted(Settings.model_fields))}"
+    return first["msg"].removeprefix("Value error, ")
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """Field → (variable, value) for every variable that is set; the variable for traces wins over the general one."""
+    found: dict[str, tuple[str, Any]] = {}
+
+    def take(field: str, *variables: str, parse: Any = str.strip) -> None:
+        for variable in variables:
+            if raw := environ.get(variable, "").strip():
+                found[field] = (variable, parse(raw))
+                return
+
+    for field, name, parse in (
+        ("protocol", "PROTOCOL", str.strip),
+        ("headers", "HEADERS", _pairs),
+        ("timeout_seconds", "TIMEOUT", _seconds),
+        ("compression", "COMPRESSION", str.lower),
+        ("certificate", "CERTIFICATE", str.strip),
+        ("client_key", "CLIENT_KEY", str.strip),
+        ("client_certificate", "CLIENT_CERTIFICATE", str.strip),
+        ("insecure", "INSECURE", _is_true),
+    ):
+        take(field, f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}", parse=parse)
+    take("exporter", "OTEL_TRACES_EXPORTER")
+    take("endpoint", _TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    take("service", "OTEL_SERVICE_NAME")
+    take("resource", "OTEL_RESOURCE_ATTRIBUTES", parse=_pairs)
+    take("enabled", "OTEL_SDK_DISABLED", parse=lambda raw: not _is_true(raw))
+    return found
+
+
+def _is_true(raw: str) -> bool:
+    return raw.strip().lower() == "true"
+
+
+def _seconds(raw: str) -> float | str:
+    try:
+        return float(raw) / 1000
+    except ValueError:
+        return raw
+
+
+def _pairs(raw: str) -> dict[str, str]:
+    """`key=value,key=value` with percent-encoded values (W3C Baggage, as the specification says)."""
+    pairs = (pair.partition("=") for pair in raw.split(",") if "=" in pair)
+    return {unquote(key.strip()): unquote(value.strip()) for key, _, value in pairs if key.strip()}
