@@ -1,0 +1,1 @@
+"""Tests: core (pure), exporters, hosts (real pipelines), cli, e2e (real backends)."""

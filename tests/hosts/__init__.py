@@ -1,0 +1,1 @@
+"""Real small pipelines of the hosts, run as their users run them."""

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
-from runnable import defaults, exceptions
-from runnable.context import get_run_context
+from runnable import context, defaults, exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, JobLog, Parameter, RunLog, StepLog
 
 from runlog_otel.errors import RunNotFoundError
@@ -69,9 +68,9 @@ class DocumentRunLogStore(BaseRunLogStore):  # type: ignore[misc]
         self,
         run_id: str,
         dag_hash: str = "",
-        use_cached: bool = False,  # noqa: ARG002 - the host's models have no place for it
+        use_cached: bool = False,
         tag: str = "",
-        original_run_id: str = "",  # noqa: ARG002
+        original_run_id: str = "",
         status: str = defaults.CREATED,
     ) -> RunLog:
         """Add a run log; raises RunLogExistsError."""
@@ -287,15 +286,19 @@ class MemoryRunLogStore(DocumentRunLogStore):
 
 
 def secret_of_host(name: str) -> str | None:
-    """A secret from the host's secrets manager; from the environment when that has none of this name."""
-    context = get_run_context()
-    if context is not None:
-        try:
-            if value := context.secrets.get(name):
-                return str(value)
-        except exceptions.SecretNotFoundError:
-            pass
-    return os.environ.get(name)
+    """A secret from the host's secrets manager; from the environment when that has none of this name.
+
+    Outside of a run (the command line) the manager is the one of the config file.
+    """
+    secrets = getattr(context.get_run_context(), "secrets", None)
+    if secrets is None:
+        services = context.ServiceConfigurations().services
+        secrets = context.get_service_by_name("secrets", services["secrets"], None)
+    try:
+        value = secrets.get(name)
+    except exceptions.SecretNotFoundError:
+        value = None
+    return str(value) if value else os.environ.get(name)
 
 
 def pipeline_of(run_config: Mapping[str, Any]) -> str:

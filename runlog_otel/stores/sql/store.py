@@ -204,7 +204,7 @@ class SqlStore:
             .order_by(entries.seq)
         )
         rows = connection.execute(statement)
-        return [Entry(kind, key, _unpacked(body, packed), parent) for kind, key, body, packed, parent in rows]
+        return [Entry(kind, key, unpacked(body, packed), parent) for kind, key, body, packed, parent in rows]
 
     # Writing
 
@@ -350,7 +350,8 @@ def _header(run: Row[Any]) -> Document:
     return {**json.loads(run.header), "status": run.status}
 
 
-def _unpacked(body: str | None, packed: bytes | None) -> str:
+def unpacked(body: str | None, packed: bytes | None) -> str:
+    """The text of an entry, compressed or not."""
     return zlib.decompress(packed).decode() if packed is not None else body or "null"
 
 
