@@ -16,6 +16,8 @@ HEADER_KEY = "runlog_otel"
 
 MAX_ATTRIBUTE_BYTES = 2047
 """An attribute, and a status description, is shorter than 2,048 bytes."""
+MAX_KEY_BYTES = 255
+"""The name of an attribute that comes from a user."""
 MAX_METRICS = 64
 """User metrics told of one attempt."""
 MAX_ITEMS = 64

@@ -86,22 +86,30 @@ class Settings(BaseModel):
     _ignored: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
-    def load(cls, config: Mapping[str, Any], environ: Mapping[str, str], where: str = "telemetry") -> "Settings":
+    def load(
+        cls,
+        config: Mapping[str, Any],
+        environ: Mapping[str, str],
+        where: str = "telemetry",
+        options: Mapping[str, Any] | None = None,
+    ) -> "Settings":
         """Merge plugin config and environment; an invalid variable is ignored, as the specification asks.
 
         Args:
             config: the keys of this model, as the user wrote them.
             environ: the environment variables.
             where: the place of the config, for messages.
+            options: what the command line says; wins over the config.
 
         Raises:
             ConfigError: a key is unknown or a value is wrong.
         """
-        sources = dict.fromkeys(config, "config")
+        options = options or {}
+        sources = dict.fromkeys(config, "config") | dict.fromkeys(options, "command line")
         ignored = []
         merged: dict[str, Any] = {}
         for field, (variable, value) in _from_environment(environ).items():
-            if field in config and field != "resource":
+            if (field in config and field != "resource") or field in options:
                 continue
             try:
                 cls.model_validate({field: value})
@@ -113,7 +121,7 @@ class Settings(BaseModel):
         resource = config.get("resource")
         if isinstance(resource, Mapping):
             resource = merged.get("resource", {}) | dict(resource)
-        merged |= dict(config) | ({"resource": resource} if resource is not None else {})
+        merged |= {**config, **({"resource": resource} if resource is not None else {}), **options}
         try:
             settings = cls.model_validate(merged)
         except ValidationError as error:

@@ -152,7 +152,10 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         names.OUTPUT_PARAMETERS: attempt.output_parameters,
         names.ERROR_TYPE: names.OTHER_ERROR if failed else "",
         **_code_attributes(attempt.code),
-        **{f"runlog.metric.{name}": value for name, value in islice(attempt.metrics.items(), names.MAX_METRICS)},
+        **{
+            bounded(f"runlog.metric.{name}", names.MAX_KEY_BYTES): value
+            for name, value in islice(attempt.metrics.items(), names.MAX_METRICS)
+        },
     }
     exception = {names.EXCEPTION_TYPE: names.OTHER_ERROR, names.EXCEPTION_MESSAGE: message}
     return Span(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from runlog_otel.hosts.runnable.project import Project
 
 
-def project(config_file: str, **telemetry: Any) -> "Project":
+def project(config_file: str, **options: Any) -> "Project":
     """The project of a config file; settings that are given win.
 
     Raises:
@@ -22,4 +22,4 @@ def project(config_file: str, **telemetry: Any) -> "Project":
             from runlog_otel.hosts.runnable.project import Project
     except ModuleNotFoundError as error:
         raise MissingExtraError("reading a config of runnable", "runnable") from error
-    return Project.load(config_file, {key: value for key, value in telemetry.items() if value})
+    return Project.load(config_file, {key: value for key, value in options.items() if value})

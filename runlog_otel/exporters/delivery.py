@@ -115,6 +115,9 @@ class Delivery:
             )
 
     def _fail(self, parcels: Sequence[_Parcel], error: RunlogOtelError) -> None:
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
         with self._lock:
             self._give_up([*parcels, *self._waiting], str(error))
 

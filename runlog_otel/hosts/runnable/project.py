@@ -39,12 +39,12 @@ class Project:
     store: BaseRunLogStore
 
     @classmethod
-    def load(cls, config_file: str = "", telemetry: Mapping[str, Any] | None = None) -> "Project":
+    def load(cls, config_file: str = "", options: Mapping[str, Any] | None = None) -> "Project":
         """Read a config as the host does, variables applied.
 
         Args:
             config_file: the file; else where the host finds it (`ServiceConfigurations`).
-            telemetry: settings that win over those of the file.
+            options: settings that win over those of the file.
 
         Raises:
             ConfigError: the file or something in it is wrong.
@@ -53,7 +53,7 @@ class Project:
         kind, config = service.get("type", ""), service.get("config") or {}
         is_wrapped = kind == OWN_TYPE
         own = config.get("telemetry") or {} if is_wrapped else {}
-        settings = Settings.load({**own, **(telemetry or {})}, os.environ, "run-log-store.config.telemetry")
+        settings = Settings.load(own, os.environ, "run-log-store.config.telemetry", options)
         inner: Any = config.get("inner") if is_wrapped else {"type": kind, "config": config}
         try:
             store = inner_store(inner)

@@ -1,0 +1,1 @@
+"""What things cost: ratios measured side by side in one run, never asserted."""

@@ -1,0 +1,139 @@
+"""`runlog-otel export`: runs are sent from their logs, whole, and again when asked."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runlog_otel.exporters.outbox import Outbox
+from tests.cli.conftest import GOLDEN, RUNS, Command
+from tests.exporters.spans import Backend, backend
+
+
+@pytest.fixture
+def server() -> Iterator[Backend]:
+    with backend() as running:
+        yield running
+
+
+def expected(*names: str) -> list[str]:
+    """The names of the spans of these recorded runs."""
+    found = []
+    for name in names:
+        document = json.loads((GOLDEN / f"{name}.spans.json").read_text())
+        found += [span["name"] for execution in document["executions"] for span in execution["spans"]]
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ((RUNS["demo"],), ["demo"]),
+        ((RUNS["demo"], RUNS["job"]), ["demo", "job"]),
+        (("--all",), ["demo", "job", "retried"]),
+        (("--since", "5m"), ["demo", "job", "retried"]),
+        ((str(GOLDEN / "retried.log.json"),), ["retried"]),
+    ],
+)
+def test_runs_are_sent_whole(command: Command, server: Backend, arguments: tuple[str, ...], names: list[str]) -> None:
+    """By id, by file, by age, or all of them."""
+    called = command("export", *arguments, "--endpoint", server.url)
+    assert (called.status, called.err) == (0, "")
+    assert sorted(server.span_names()) == expected(*names)
+    assert called.out == f"{len(names)} runs, {len(expected(*names))} spans acknowledged by {server.url}\n"
+
+
+def test_since_looks_at_when_a_run_was_written(command: Command, server: Backend, project: Path) -> None:
+    """An old run is not among those of the last hour."""
+    old = time.time() - 7200
+    os.utime(project / ".run_log_store" / f"{RUNS['demo']}.json", (old, old))
+    command("export", "--since", "1h", "--endpoint", server.url)
+    assert sorted(server.span_names()) == expected("job", "retried")
+
+
+def test_a_dry_run_sends_nothing(command: Command, server: Backend) -> None:
+    """It says what it would send."""
+    called = command("export", "--all", "--dry-run", "--endpoint", server.url)
+    assert (called.status, server.requests) == (0, [])
+    assert f"{RUNS['retried']}  2 executions  {len(expected('retried'))} spans" in called.out.splitlines()
+
+
+def test_what_is_not_acknowledged_is_remembered_and_sent_later(
+    command: Command, server: Backend, project: Path
+) -> None:
+    """Exit status 1; then `--unsent` sends it and forgets it."""
+    server.status = 400
+    called = command("export", RUNS["demo"], "--endpoint", server.url)
+    assert called.status == 1
+    assert called.err == f"error: {RUNS['demo']}: {server.url} did not take the spans: HTTP 400\n"
+    outbox = Outbox(project / ".runlog-otel" / "unsent")
+    assert [unsent.run_id for unsent in outbox] == [RUNS["demo"]]
+    assert command("export", "--unsent", "--dry-run").out.startswith(RUNS["demo"])
+    server.status = 200
+    server.requests.clear()
+    assert command("export", "--unsent", "--endpoint", server.url).status == 0
+    assert sorted(server.span_names()) == expected("demo")
+    assert list(outbox) == []
+
+
+def test_a_backend_that_is_busy_is_asked_again(command: Command, server: Backend) -> None:
+    """503 now, 200 a second later."""
+
+    def recover(_: object) -> bool:
+        server.status = 200 if server.requests else 503
+        return False
+
+    server.act = recover
+    assert command("export", RUNS["job"], "--endpoint", server.url).status == 0
+    assert len(server.requests) == 2
+
+
+def test_a_run_that_goes_on_is_not_closed(command: Command, server: Backend, project: Path) -> None:
+    """What is final goes out; `--abandoned` closes it."""
+    log = json.loads((GOLDEN / "demo.log.json").read_text())
+    log |= {"status": "PROCESSING", "run_id": "going"}
+    del log["steps"]["success"]
+    (project / ".run_log_store" / "going.json").write_text(json.dumps(log))
+    called = command("export", "going", "--endpoint", server.url)
+    assert (called.status, "RUN pipeline.main" in server.span_names()) == (0, False)
+    assert called.err == "going  has not ended: only what is final in it; --abandoned closes it\n"
+    command("export", "going", "--abandoned", "--endpoint", server.url)
+    assert server.span_names().count("RUN pipeline.main") == 1
+
+
+def test_json_tells_machines_what_became_of_each_run(command: Command, server: Backend) -> None:
+    """Problems are in it too."""
+    called = command("export", RUNS["job"], "nope", "--json", "--endpoint", server.url)
+    found = json.loads(called.out)
+    assert (called.status, called.err) == (1, "")
+    assert [(run["run_id"], run["is_acknowledged"], bool(run["problem"])) for run in found["runs"]] == [
+        (RUNS["job"], True, False),
+        ("nope", False, True),
+    ]
+
+
+def test_a_damaged_log_costs_no_other_run_its_place(command: Command, server: Backend, project: Path) -> None:
+    """One line says which it was."""
+    (project / ".run_log_store" / "bad.json").write_text('{"run_id": ')
+    called = command("export", "--all", "--endpoint", server.url)
+    assert (called.status, called.err.count("\n")) == (1, 1)
+    assert called.err.startswith("error: bad: the log of 'bad' is not a run log:")
+    assert sorted(server.span_names()) == expected("demo", "job", "retried")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "error: export: say which runs"),
+        (("--since", "yesterday"), "error: --since: 'yesterday' is no age"),
+        (("x", "--endpoint", "ftp://x"), "error: run-log-store.config.telemetry.endpoint: must be http://host:port"),
+    ],
+)
+def test_a_wrong_call_is_one_line(command: Command, arguments: tuple[str, ...], message: str) -> None:
+    """Exit status 2, nothing sent."""
+    called = command("export", *arguments)
+    assert (called.status, called.err.count("\n")) == (2, 1)
+    assert called.err.startswith(message)

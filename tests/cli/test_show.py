@@ -1,0 +1,76 @@
+"""`runlog-otel show` and `trace-id`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runlog_otel import identity
+from tests.cli.conftest import GOLDEN, RUNS, Command
+
+
+def test_show_draws_a_waterfall(command: Command) -> None:
+    """A line for each step and branch, with what failed in it, and the trace id."""
+    shown = command("show", RUNS["demo"])
+    assert (shown.status, shown.err) == (0, "")
+    lines = shown.out.splitlines()
+    assert lines[0] == "cruel-nobel-0638  pipeline.main  1.32s  success"
+    assert [line.strip().split("  ")[0] for line in lines[1:6]] == [
+        "RUN pipeline.main",
+        "load orders",
+        "clean regions",
+        "north",
+        "clean",
+    ]
+    assert any("Call to the function pipeline.publish" in line for line in lines)
+    assert lines[-1] == f"trace {identity.trace_id('', RUNS['demo'], 1).hex()}"
+
+
+def test_show_draws_every_execution(command: Command) -> None:
+    """A retried run is two traces."""
+    lines = command("show", RUNS["retried"]).out.splitlines()
+    assert [line for line in lines if line.startswith("trace ")] == [
+        f"trace {identity.trace_id('', RUNS['retried'], execution).hex()}" for execution in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_show_json_is_nothing_but_json(command: Command, name: str) -> None:
+    """The host's greeting is not in it."""
+    shown = command("show", RUNS[name], "--json")
+    assert json.loads(shown.out) == json.loads((GOLDEN / f"{name}.spans.json").read_text())
+
+
+def test_show_reads_a_file(command: Command) -> None:
+    """A run log that somebody sent."""
+    assert command("show", str(GOLDEN / "job.log.json")).out == command("show", RUNS["job"]).out
+
+
+def test_a_run_in_progress_is_shown_as_running(command: Command, project: Path) -> None:
+    """Nothing is called an error before the run has ended."""
+    log = json.loads((GOLDEN / "demo.log.json").read_text())
+    log["status"] = "PROCESSING"
+    del log["steps"]["success"]
+    (project / ".run_log_store" / "going.json").write_text(json.dumps(log))
+    shown = command("show", "going")
+    assert "running" in shown.out.splitlines()[0]
+    assert "error" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("show", "nope"), "error: run 'nope' is not in file-system store .run_log_store;"),
+        (("show", "nope", "--config", "none.yaml"), "error: none.yaml: there is no such file"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_line(command: Command, arguments: tuple[str, ...], expected: str) -> None:
+    """And the exit status is 2."""
+    called = command(*arguments)
+    assert (called.status, called.out, called.err.count("\n")) == (2, "", 1)
+    assert called.err.startswith(expected)
+
+
+def test_a_trace_id_needs_no_log(command: Command) -> None:
+    """It is computed, for runs too that are yet to come."""
+    assert command("trace-id", "later", "--execution", "2").out == f"{identity.trace_id('', 'later', 2).hex()}\n"

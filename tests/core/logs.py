@@ -1,0 +1,126 @@
+"""Run logs to map: a short way to write them, and a strategy that makes all sorts of them."""
+
+from collections.abc import Mapping
+
+from hypothesis import strategies as st
+
+from runlog_otel.model import Attempt, Branch, Header, Run, Status, Step
+
+SECOND = 1_000_000_000
+START = 1_790_000_000 * SECOND
+
+
+def at(seconds: float) -> int:
+    """A moment, in seconds after the start of every run here."""
+    return START + round(seconds * SECOND)
+
+
+def attempt(start: float, end: float, *, ok: bool = True, number: int = 1, indicator: str = "") -> Attempt:
+    return Attempt(
+        number=number,
+        status=Status.SUCCESS if ok else Status.FAIL,
+        start_ns=at(start),
+        end_ns=at(end),
+        message="" if ok else "no\n",
+        retry_indicator=indicator,
+    )
+
+
+def task(path: str, *attempts: Attempt, status: Status | None = None) -> Step:
+    return Step(
+        name=path.rpartition(".")[2],
+        path=path,
+        kind="task",
+        status=status or (attempts[-1].status if attempts else Status.PROCESSING),
+        attempts=attempts,
+    )
+
+
+def verdict(kind: str, *moments: float, prefix: str = "", numbers: Mapping[float, str] | None = None) -> Step:
+    """A terminal node that was reached at these moments."""
+    indicators = numbers or {}
+    attempts = tuple(
+        attempt(moment, moment, number=index, indicator=indicators.get(moment, ""))
+        for index, moment in enumerate(moments, 1)
+    )
+    return Step(name=kind, path=f"{prefix}{kind}", kind=kind, status=Status.SUCCESS, attempts=attempts)
+
+
+def branch(path: str, *steps: Step, status: Status = Status.SUCCESS) -> Branch:
+    return Branch(name=path.rpartition(".")[2], path=path, status=status, steps=steps)
+
+
+def composite(path: str, kind: str, *branches: Branch, status: Status = Status.SUCCESS) -> Step:
+    return Step(name=path.rpartition(".")[2], path=path, kind=kind, status=status, branches=branches)
+
+
+def run(*steps: Step, status: Status = Status.SUCCESS, header: Header | None = None, executor: str = "local") -> Run:
+    return Run(
+        run_id="calm-otter-0611",
+        pipeline="train",
+        host="runnable",
+        status=status,
+        header=header or Header(created_ns=at(0), utc_offset_seconds=0),
+        steps=steps,
+        executor=executor,
+    )
+
+
+_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="."), min_size=1, max_size=8)
+_TIMES = st.one_of(st.none(), st.integers(0, 10**6).map(lambda ms: START + ms * 1_000_000))
+
+
+@st.composite
+def attempts(draw: st.DrawFn) -> tuple[Attempt, ...]:
+    count = draw(st.integers(0, 3))
+    return tuple(
+        Attempt(
+            number=number,
+            status=draw(st.sampled_from([Status.SUCCESS, Status.FAIL])),
+            start_ns=draw(_TIMES),
+            end_ns=draw(_TIMES),
+            message=draw(st.text(max_size=30)),
+            input_parameters=tuple(draw(st.lists(st.text(max_size=2000), max_size=5))),
+            metrics=draw(st.dictionaries(st.text(max_size=5), st.floats() | st.text(max_size=3000), max_size=3)),
+            retry_indicator=draw(st.sampled_from(["", "", "b"])),
+        )
+        for number in range(1, count + 1)
+    )
+
+
+@st.composite
+def graphs(draw: st.DrawFn, prefix: str = "", depth: int = 2) -> tuple[Step, ...]:
+    steps = []
+    for name in draw(st.lists(_NAMES, max_size=3, unique=True)):
+        path = prefix + name
+        if depth and draw(st.booleans()):
+            values = draw(st.lists(_NAMES, max_size=2, unique=True))
+            branches = tuple(
+                Branch(
+                    value, f"{path}.{value}", draw(st.sampled_from(Status)), draw(graphs(f"{path}.{value}.", depth - 1))
+                )
+                for value in values
+            )
+            kind = draw(st.sampled_from(["parallel", "map", "loop", "conditional"]))
+            steps.append(Step(name, path, kind, draw(st.sampled_from(Status)), branches=branches))
+        else:
+            steps.append(Step(name, path, "task", draw(st.sampled_from(Status)), attempts=draw(attempts())))
+    kinds = draw(st.sampled_from([(), ("success",), ("fail",), ("success", "fail")]))
+    steps += [Step(kind, f"{prefix}{kind}", kind, Status.SUCCESS, attempts=draw(attempts())) for kind in kinds]
+    return tuple({step.path: step for step in steps}.values())
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    """Any run log that could be read, sensible or not."""
+    return Run(
+        run_id=draw(st.text(min_size=1, max_size=10)),
+        pipeline=draw(st.text(max_size=10)),
+        host="runnable",
+        status=draw(st.sampled_from(Status)),
+        header=Header(
+            created_ns=draw(_TIMES), retried_ns=tuple(draw(st.lists(st.integers(START, START * 2), max_size=2)))
+        ),
+        steps=draw(graphs()),
+        executor=draw(st.sampled_from(["local", "argo"])),
+    )

@@ -1,0 +1,70 @@
+"""A retry adds to its run's log; attempts are told apart by execution."""
+
+from dataclasses import replace
+
+from runlog_otel.executions import timeline_of
+from runlog_otel.model import Attempt, Header, Status
+from tests.core.logs import at, attempt, branch, composite, run, task, verdict
+
+
+def test_a_run_without_attempts_has_one_execution() -> None:
+    """What is recorded first belongs to execution 1."""
+    timeline = timeline_of(run(status=Status.PROCESSING))
+    assert (timeline.count, timeline.next_execution("")) == (1, 1)
+
+
+def test_an_execution_ends_with_the_root_graph_s_verdict() -> None:
+    """What was recorded after `fail` is the second execution; after its own verdict a third would begin."""
+    timeline = timeline_of(
+        run(
+            task("a", attempt(1, 2)),
+            task("b", attempt(2, 3, ok=False), attempt(11, 12, number=2)),
+            verdict("fail", 4),
+            verdict("success", 13),
+        )
+    )
+    assert timeline.numbers == {("a", 0): 1, ("b", 0): 1, ("fail", 0): 1, ("b", 1): 2, ("success", 0): 2}
+    assert timeline.next_execution("") == 3
+
+
+def test_an_execution_ends_where_the_retry_indicator_changes() -> None:
+    """On Argo a failed run has no verdict: its retries carry an indicator."""
+    timeline = timeline_of(
+        run(task("a", attempt(1, 2, ok=False), attempt(9, 10, number=2, indicator="r1")), executor="argo")
+    )
+    assert timeline.numbers == {("a", 0): 1, ("a", 1): 2}
+    assert (timeline.next_execution("r1"), timeline.next_execution("r2")) == (2, 3)
+
+
+def test_an_execution_ends_where_the_header_says_so() -> None:
+    """A run that was killed has no verdict; the wrapper notes when its retry began."""
+    killed = run(task("a", attempt(1, 2)), task("b", attempt(8, 9)), status=Status.PROCESSING)
+    header = replace(killed.header, retried_ns=(at(7),))
+    timeline = timeline_of(replace(killed, header=header))
+    assert timeline.numbers == {("a", 0): 1, ("b", 0): 2}
+    assert timeline.starts_ns == {1: at(0), 2: at(7)}
+
+
+def test_a_noted_retry_after_a_verdict_is_one_execution() -> None:
+    """A verdict and a note of the same retry count once, whatever indicator the retry carries."""
+    timeline = timeline_of(
+        run(
+            task("a", attempt(1, 2, ok=False), attempt(9, 10, number=2, indicator="x")),
+            verdict("fail", 3),
+            header=Header(created_ns=at(0), retried_ns=(at(8),)),
+        )
+    )
+    assert timeline.numbers == {("a", 0): 1, ("fail", 0): 1, ("a", 1): 2}
+
+
+def test_a_branch_s_verdict_ends_nothing() -> None:
+    """Only the root graph's terminal steps end an execution."""
+    inner = branch("p.x", task("p.x.a", attempt(1, 2)), verdict("success", 3, prefix="p.x."))
+    timeline = timeline_of(run(composite("p", "parallel", inner), task("b", attempt(4, 5))))
+    assert set(timeline.numbers.values()) == {1}
+
+
+def test_attempts_without_times_come_last() -> None:
+    """A mocked job records no times."""
+    timeline = timeline_of(run(task("job", Attempt(number=1, status=Status.SUCCESS))))
+    assert timeline.numbers == {("job", 0): 1}

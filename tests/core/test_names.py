@@ -1,0 +1,51 @@
+"""Every name stands in one module, with its type and its help."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from docs.generate import FOLDER, PAGES
+from runlog_otel import names
+from runlog_otel.spans import spans_from_run
+from tests.core.logs import attempt, run, task, verdict
+
+_CONVENTIONS = ("cicd", "container", "error", "exception", "service", "vcs")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    """`make docs` would write the page as it is."""
+    assert (FOLDER / page).read_text(encoding="utf-8") == PAGES[page]()
+
+
+@pytest.mark.parametrize("name", [n.name for n in names.ATTRIBUTES if not n.name.startswith("runlog.")])
+def test_names_of_the_conventions_exist_there(name: str) -> None:
+    """What is not `runlog.*` is in OpenTelemetry's own list of attributes."""
+    group = name.partition(".")[0]
+    assert group in _CONVENTIONS
+    attributes = import_module(f"opentelemetry.semconv._incubating.attributes.{group}_attributes")
+    assert name in vars(attributes).values()
+
+
+def test_no_name_stands_twice() -> None:
+    """A name means one thing."""
+    every = [name.name for name in (*names.ATTRIBUTES, *names.EVENTS)]
+    assert len(set(every)) == len(every)
+
+
+def test_spans_use_only_names_that_are_documented() -> None:
+    """The mapping's attributes are those of the list."""
+    known = {name.name for name in names.ATTRIBUTES}
+    (trace,) = spans_from_run(run(task("a", attempt(1, 2, ok=False)), verdict("fail", 3)))
+    assert {key for span in trace.spans for key in span.attributes} <= known
+
+
+def test_names_stand_nowhere_else() -> None:
+    """No other module of the package spells an attribute of ours."""
+    spelled = re.compile(r"[\"'](?:cicd|vcs)\.[a-z.]+[\"']")
+    package = Path(names.__file__).parent
+    assert [
+        path.name for path in package.rglob("*.py") if path.name != "names.py" and spelled.search(path.read_text())
+    ] == []

@@ -1,0 +1,220 @@
+"""OTLP over HTTP: what counts as delivery, and for how long one waits for it."""
+
+import gzip
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+import trustme
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from runlog_otel.errors import ConfigError, DeliveryError
+from runlog_otel.exporters.otlp.encode import request_from_spans
+from runlog_otel.exporters.otlp.http import OtlpHttpSink
+from runlog_otel.settings import Settings
+from tests.exporters.spans import RESOURCE, Backend, backend, spans_of_every_kind
+
+_SECONDS = 5.0
+
+
+@pytest.fixture
+def server() -> Iterator[Backend]:
+    with backend() as running:
+        yield running
+
+
+def send(url: str, seconds: float = _SECONDS, **config: object) -> None:
+    """Send the spans once, over a connection of its own."""
+    sink = OtlpHttpSink(Settings.load({"endpoint": url, **config}, {}))
+    try:
+        sink.send(RESOURCE, spans_of_every_kind(), seconds)
+    finally:
+        sink.close()
+
+
+def test_spans_are_posted_as_protobuf(server: Backend) -> None:
+    """The request is OTLP's, with the user's headers."""
+    send(server.url, headers={"X-Tenant": "a"})
+    ((path, headers, body),) = server.requests
+    assert (path, headers["content-type"], headers["x-tenant"]) == ("/v1/traces", "application/x-protobuf", "a")
+    assert body == request_from_spans(RESOURCE, spans_of_every_kind()).SerializeToString()
+
+
+def test_spans_can_be_compressed(server: Backend) -> None:
+    """Compression is told in the header, and gives equal bytes each time."""
+    send(server.url, compression="gzip")
+    send(server.url, compression="gzip")
+    (_, headers, body), (_, _, again) = server.requests
+    assert (headers["content-encoding"], body) == ("gzip", again)
+    assert gzip.decompress(body) == request_from_spans(RESOURCE, spans_of_every_kind()).SerializeToString()
+
+
+def test_spans_can_be_json(server: Backend) -> None:
+    """Protocol http/json."""
+    server.body = b"{}"
+    send(server.url, protocol="http/json")
+    assert server.span_names() == [span.name for span in spans_of_every_kind()]
+
+
+def test_a_connection_serves_several_requests(server: Backend) -> None:
+    """The sink keeps its connection."""
+    sink = OtlpHttpSink(Settings.load({"endpoint": server.url}, {}))
+    ports: set[int] = set()
+
+    def note_port(handler: BaseHTTPRequestHandler) -> bool:
+        ports.add(handler.client_address[1])
+        return False
+
+    server.act = note_port
+    for _ in range(3):
+        sink.send(RESOURCE, spans_of_every_kind(), _SECONDS)
+    sink.close()
+    assert (len(server.requests), len(ports)) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_transient"),
+    [(429, True), (502, True), (503, True), (504, True), (400, False), (401, False), (500, False), (204, False)],
+)
+def test_any_other_status_is_no_delivery(server: Backend, status: int, is_transient: bool) -> None:
+    """Only 200 is; some may be tried again later."""
+    server.status, server.body = status, b"" if status == 204 else b"go away, token=abc123def"
+    with pytest.raises(DeliveryError) as caught:
+        send(server.url)
+    assert (caught.value.reason.split()[:2], caught.value.is_transient) == (["HTTP", str(status)], is_transient)
+    assert "abc123def" not in str(caught.value)
+
+
+def test_a_redirect_is_not_followed(server: Backend) -> None:
+    """Spans and headers go where the user said and nowhere else."""
+    with backend() as elsewhere:
+        server.status, server.headers = 308, {"location": f"{elsewhere.url}/v1/traces"}
+        with pytest.raises(DeliveryError, match="HTTP 308"):
+            send(server.url)
+        assert (len(server.requests), elsewhere.requests) == (1, [])
+
+
+def test_a_partial_success_is_no_delivery(server: Backend) -> None:
+    """The specification forbids to send the rejected spans again as they are, but they are not delivered."""
+    answer = ExportTraceServiceResponse()
+    answer.partial_success.rejected_spans = 2
+    answer.partial_success.error_message = "too old"
+    server.body = answer.SerializeToString()
+    with pytest.raises(DeliveryError, match="2 spans were rejected: too old"):
+        send(server.url)
+
+
+def test_a_warning_is_delivery(server: Backend) -> None:
+    """A partial success without rejected spans is a hint."""
+    answer = ExportTraceServiceResponse()
+    answer.partial_success.error_message = "use a newer field"
+    server.body = answer.SerializeToString()
+    send(server.url)
+    assert len(server.requests) == 1
+
+
+def test_an_answer_that_is_not_otlp_is_no_delivery(server: Backend) -> None:
+    """A page of some web server acknowledges nothing."""
+    server.body = b"<html>hello</html>"
+    with pytest.raises(DeliveryError, match="not OTLP"):
+        send(server.url)
+
+
+def test_a_closed_port_is_no_delivery() -> None:
+    """The message names the origin and no credentials."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(DeliveryError) as caught:
+        send(f"http://me:canary@127.0.0.1:{port}")
+    assert str(caught.value) == f"http://127.0.0.1:{port} did not take the spans: [Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize("dripped", ["header", "body", "nothing"])
+def test_a_slow_answer_takes_no_longer_than_allowed(server: Backend, dripped: str) -> None:
+    """The time holds for the exchange as a whole, however steadily bytes drip in."""
+
+    def drip(handler: BaseHTTPRequestHandler) -> bool:
+        handler.rfile.read(int(handler.headers["content-length"]))
+        if dripped == "body":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n")
+        elif dripped == "header":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nx: ")
+        for _ in range(100):
+            if dripped != "nothing":
+                handler.wfile.write(b"x")
+            time.sleep(0.05)
+        return True
+
+    server.act = drip
+    start = time.monotonic()
+    with pytest.raises(DeliveryError) as caught:
+        send(server.url, seconds=0.5)
+    assert caught.value.is_transient
+    assert time.monotonic() - start < 3
+
+
+def test_an_endless_answer_is_cut(server: Backend) -> None:
+    """A backend cannot fill this process's memory."""
+    server.body = b"x" * 200_000
+    with pytest.raises(DeliveryError, match="too long"):
+        send(server.url)
+
+
+def test_a_proxy_of_the_environment_is_used(server: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY, unless NO_PROXY says otherwise."""
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "")
+    send("http://collector.invalid:4318")
+    assert [path for path, _, _ in server.requests] == ["http://collector.invalid:4318/v1/traces"]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    send(server.url)
+    assert [path for path, _, _ in server.requests][1:] == ["/v1/traces"]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    made = trustme.CA()
+    made.cert_pem.write_to_path(str(folder / "ca.pem"))
+    client = made.issue_cert("client@runlog.invalid")
+    client.private_key_pem.write_to_path(str(folder / "key.pem"))
+    client.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    return made, folder
+
+
+@pytest.fixture
+def mutual(authority: tuple[trustme.CA, Path]) -> Iterator[Backend]:
+    made, _ = authority
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.issue_cert("127.0.0.1").configure_cert(context)
+    made.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with backend(context) as running:
+        yield running
+
+
+def test_both_sides_can_show_certificates(mutual: Backend, authority: tuple[trustme.CA, Path]) -> None:
+    """`certificate` is what to trust, `client_certificate` and `client_key` are shown."""
+    folder = authority[1]
+    names = {"certificate": "ca.pem", "client_certificate": "cert.pem", "client_key": "key.pem"}
+    files: dict[str, object] = {setting: str(folder / name) for setting, name in names.items()}
+    send(mutual.url, _SECONDS, **files)
+    assert len(mutual.requests) == 1
+
+
+def test_an_unknown_authority_is_no_delivery(mutual: Backend) -> None:
+    """Nothing is sent to a server that cannot be verified."""
+    with pytest.raises(DeliveryError, match="CERTIFICATE_VERIFY_FAILED"):
+        send(mutual.url)
+    assert mutual.requests == []
+
+
+def test_a_certificate_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
+    """It says which settings to look at."""
+    with pytest.raises(ConfigError, match=r"telemetry\.certificate"):
+        send("https://127.0.0.1:1", certificate=str(tmp_path / "none.pem"))

@@ -1,0 +1,1 @@
+"""Recorded logs of real hosts, and the spans that they map to."""

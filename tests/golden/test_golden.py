@@ -1,0 +1,31 @@
+"""Recorded logs map to the spans that were looked at once; a change of the mapping shows in the diff."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from runlog_otel.cli.show import document
+from runlog_otel.hosts.runnable.log import run_from_log
+from runlog_otel.settings import Settings
+
+_FOLDER = Path(__file__).parent
+_LOGS = sorted(path.name.removesuffix(".log.json") for path in _FOLDER.glob("*.log.json"))
+
+
+@pytest.mark.parametrize("name", _LOGS)
+def test_a_recorded_log_maps_to_the_recorded_spans(name: str) -> None:
+    """Whole: names, ids, times, attributes, results (RUNLOG_OTEL_WRITE_GOLDEN=1 records them again)."""
+    log = json.loads((_FOLDER / f"{name}.log.json").read_text(encoding="utf-8"))
+    spans = json.loads(json.dumps(document(run_from_log(log), Settings.load({}, {}))))
+    recorded = _FOLDER / f"{name}.spans.json"
+    if os.environ.get("RUNLOG_OTEL_WRITE_GOLDEN"):
+        recorded.write_text(json.dumps(spans, indent=1) + "\n", encoding="utf-8")
+    assert spans == json.loads(recorded.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", _LOGS)
+def test_no_recorded_secret_is_in_the_spans(name: str) -> None:
+    """A git remote with a password is in one of the logs."""
+    assert "secret@" not in (_FOLDER / f"{name}.spans.json").read_text(encoding="utf-8")
