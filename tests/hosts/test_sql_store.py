@@ -109,11 +109,11 @@ def test_placeholders_take_secrets_of_the_host_or_the_environment(
     monkeypatch.setenv("RUNS_FOLDER", str(tmp_path))
     monkeypatch.setattr(context, "get_run_context", lambda: None)
     if secrets is not None:
-        context.set_run_context(SimpleNamespace(secrets=secrets))  # type: ignore[arg-type]
+        context.set_run_context(SimpleNamespace(secrets=secrets))
     store = loaded({"connection_string": "sqlite:///${RUNS_FOLDER}/runs.db"})
     store.create_run_log("r")
     store.close()
-    context.set_run_context(None)  # type: ignore[arg-type]
+    context.set_run_context(None)
     assert (tmp_path / "runs.db").exists()
     assert store.model_dump()["connection_string"] == "sqlite:///${RUNS_FOLDER}/runs.db"
 
