@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from runlog_otel import identity
+from runlog_otel.cli.db import db_app
 from runlog_otel.cli.loading import project
+from runlog_otel.cli.runs import runs
 
 app = typer.Typer(
     name="runlog-otel",
@@ -16,6 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="See pipeline runs in an observability stack: every run is a trace in Jaeger.",
 )
+
+app.add_typer(db_app, name="db")
+app.command()(runs)
 
 ConfigFile = Annotated[
     str,

@@ -213,14 +213,14 @@ class SqlRunLogStore(DocumentRunLogStore):
         )
         if self._opened is None or self._opened[0] != config:
             self.close()
-            self._opened = (config, self._open())
+            self._opened = (config, self.opened())
         return self._opened[1]
 
     def get_summary(self) -> dict[str, Any]:
         """What the host prints at the end of a run."""
         return {
             "Type": self.service_name,
-            "Location": masked(self._connection_string()),
+            "Location": self.location,
             "Table": self.table_name,
             "Retention (days)": self.retention_days,
             "Compression": self.enable_compression,
@@ -230,7 +230,13 @@ class SqlRunLogStore(DocumentRunLogStore):
         value = self.connection_string
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
-    def _open(self) -> Any:
+    @property
+    def location(self) -> str:
+        """Where the runs are, without credentials."""
+        return masked(self._connection_string())
+
+    def opened(self, *, is_to_exist: bool = False) -> Any:
+        """A `RetainedSqlStore` of this config; with `is_to_exist`, a SQLite file is not made."""
         from runlog_otel.stores.sql.database import Database
         from runlog_otel.stores.sql.retention import RetainedSqlStore
 
@@ -239,6 +245,7 @@ class SqlRunLogStore(DocumentRunLogStore):
             table_name=self.table_name,
             timeout_seconds=self.timeout_seconds,
             max_connections=self.max_connections,
+            is_to_exist=is_to_exist,
         )
         return RetainedSqlStore(
             database, retention_days=self.retention_days, is_compressing=self.enable_compression, source=SOURCE

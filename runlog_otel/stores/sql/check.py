@@ -1,7 +1,9 @@
 """Whether what a database holds is whole: its own checks, and ours."""
 
 import json
-from itertools import islice
+from collections.abc import Iterator
+from itertools import groupby, islice
+from operator import itemgetter
 
 from sqlalchemy import Connection, and_, case, func, not_, select
 
@@ -64,19 +66,25 @@ def _counts(connection: Connection, database: Database) -> list[str]:
 
 def _parents(connection: Connection, database: Database) -> list[str]:
     runs, entries = database.tables.runs.c, database.tables.entries.c
-    above = database.tables.entries.alias()
-    kind = case((entries.kind == "branch", "step"), else_="branch")
-    is_there = and_(above.c.run_seq == entries.run_seq, above.c.kind == kind, above.c.key == entries.parent)
     statement = (
         select(runs.run_id, entries.kind, entries.key, entries.parent)
         .join(database.tables.entries, entries.run_seq == runs.seq)
-        .where(entries.parent.is_not(None), ~select(above.c.seq).where(is_there).exists())
-        .limit(_SHOWN)
+        .order_by(entries.run_seq)
     )
-    return [
+    rows = connection.execution_options(yield_per=_AT_ONCE).execute(statement)
+    found = (
         f"run {run_id!r}: {kind} {key!r} belongs to {parent!r}, which is not there"
-        for run_id, kind, key, parent in connection.execute(statement)
-    ]
+        for run_id, of_run in groupby(rows, key=itemgetter(0))
+        for kind, key, parent in _orphans([(kind, key, parent) for _, kind, key, parent in of_run])
+    )
+    return list(islice(found, _SHOWN))
+
+
+def _orphans(entries: list[tuple[str, str, str | None]]) -> Iterator[tuple[str, str, str]]:
+    there = {(kind, key) for kind, key, _ in entries}
+    for kind, key, parent in entries:
+        if parent is not None and ("step" if kind == "branch" else "branch", parent) not in there:
+            yield kind, key, parent
 
 
 def _documents(connection: Connection, database: Database) -> list[str]:

@@ -105,10 +105,14 @@ class Database:
         """As `write`, on a database whose tables may be missing or of another version."""
         return self._tried(work, is_write=True, is_checked=False)
 
-    def in_autocommit(self, statement: str) -> None:
-        """Run one statement of ours outside of a transaction (VACUUM)."""
-        with self._translated(), self._ready(False).engine.connect() as connection:
-            connection.connection.driver_connection.execute(statement)  # type: ignore[union-attr]
+    def at(self, url: str) -> "Database":
+        """The same store, reached by another URL (of a role with more rights)."""
+        return Database(
+            url,
+            table_name=self.table_name,
+            timeout_seconds=self.timeout_seconds,
+            max_connections=self.max_connections,
+        )
 
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""

@@ -46,7 +46,11 @@ def create_tables(url: str, table_name: str = DEFAULT_TABLE_NAME) -> bool:
     Raises:
         StoreError: as `Database.write` does.
     """
-    database = Database(url, table_name=table_name)
+    return upgrade_database(Database(url, table_name=table_name))
+
+
+def upgrade_database(database: Database) -> bool:
+    """As `create_tables`; the database is closed afterwards."""
     try:
         return database.without_schema_check(lambda connection: upgrade(connection, database.tables))
     finally:
