@@ -20,10 +20,12 @@ Document = dict[str, Any]
 
 RUN_PARTS: Mapping[str, Any] = {"steps": {}, "parameters": {}, "run_config": {}, "job": None}
 BRANCH_PARTS: Mapping[str, Any] = {"steps": {}, "parameters": {}}
+STEP_PARTS: Mapping[str, Any] = {"branches": {}}
+
 OF_RUN = b"r"
 """What the identities of the run's own config, parameters and job begin with."""
-
-STEP_PARTS: Mapping[str, Any] = {"branches": {}}
+PARAMETERS_OF_RUN = OF_RUN + b"p"
+CONFIG_OF_RUN = OF_RUN + b"c"
 
 _MAX_FAILURE_BYTES = 4096
 _TERMINAL = ("success", "fail")

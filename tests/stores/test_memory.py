@@ -1,5 +1,7 @@
 """The store in memory: bounded in runs and in values."""
 
+import threading
+
 from runlog_otel.stores.memory import MemoryStore
 from runlog_otel.stores.sql.history import RunHistory
 from tests.stores.conftest import run, step
@@ -38,4 +40,22 @@ def test_large_values_are_truncated_wherever_they_are() -> None:
         {"x": cut, "y": short},
         {"x": cut},
     )
+    store.database.close()
+
+
+def test_threads_share_one_memory_from_the_first_call_on() -> None:
+    """Eight threads that all come first find the same store."""
+    store = MemoryStore()
+    together = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        together.wait()
+        store.create(run(f"run-{number}"))
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert RunHistory(store).stats().total == 8
     store.database.close()

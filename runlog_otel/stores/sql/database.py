@@ -1,5 +1,6 @@
 """One database: its engine per process, and transactions that are tried again as a whole until a deadline."""
 
+import logging
 import os
 import threading
 import time
@@ -21,11 +22,14 @@ from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnava
 from runlog_otel.stores.sql.faults import fault_from_error
 from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME, REVISION, Tables, tables_named
 
+logger = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
 
 _FIRST_PAUSE_SECONDS = 0.01
 _MAX_PAUSE_SECONDS = 0.5
 _random = SystemRandom()  # the user's `random.seed` must not make all writers wait for the same time
+_making = threading.Lock()
 _left_behind: list[Engine] = []
 """Engines of the parent process: closing or collecting one here would end the parent's connections."""
 
@@ -129,9 +133,10 @@ class Database:
                     live = self._ready(is_checked)
                     with live.guard, _begun(live.engine, is_write) as connection:
                         return work(connection)
-            except StoreUnavailableError:
+            except StoreUnavailableError as error:
                 if time.monotonic() + pause_seconds >= deadline:
                     raise
+                logger.info("trying again: %s", error)
             time.sleep(_random.uniform(0, pause_seconds))
             pause_seconds = min(pause_seconds * 2, _MAX_PAUSE_SECONDS)
 
@@ -149,17 +154,24 @@ class Database:
     def _ready(self, is_checked: bool) -> _Live:
         live = self._live
         if live is None or live.pid != os.getpid():
-            if live is not None:
-                _left_behind.append(live.engine)
-            live = self._live = _Live(
-                os.getpid(), self._engine(), threading.RLock() if self.is_in_memory else nullcontext()
-            )
+            with _making:
+                live = self._made()
         if is_checked and not live.is_checked:
             with live.lock:
                 if not live.is_checked:
                     self._check_schema(live)
                     live.is_checked = True
         return live
+
+    def _made(self) -> _Live:
+        live = self._live
+        if live is not None and live.pid == os.getpid():
+            return live
+        if live is not None:
+            _left_behind.append(live.engine)
+        guard = threading.RLock() if self.is_in_memory else nullcontext()
+        self._live = made = _Live(os.getpid(), self._engine(), guard)
+        return made
 
     def _check_schema(self, live: _Live) -> None:
         with live.guard, _begun(live.engine, is_write=False) as connection:
@@ -225,6 +237,14 @@ class Database:
             connection.commit()
 
         return engine
+
+
+def _forget_lock() -> None:
+    global _making  # noqa: PLW0603 - a thread of the parent may have held it
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)
 
 
 def schema_revision(connection: Connection, tables: Tables) -> str | None:

@@ -148,7 +148,7 @@ class SqlStore:
 
     def parameters(self, run_id: str, branch: str = "") -> Document:
         """The parameters of a branch, or of the run; raises BranchNotFoundError."""
-        found = self._found(run_id, parts.identity("branch", branch) if branch else parts.OF_RUN)
+        found = self._found(run_id, parts.identity("branch", branch) if branch else parts.PARAMETERS_OF_RUN)
         if branch and not any(entry.kind == "branch" for entry in found):
             raise BranchNotFoundError(branch, run_id)
         return _parameters(found)
@@ -160,8 +160,7 @@ class SqlStore:
     def config(self, run_id: str) -> Document:
         """The run config."""
 
-        found = self._found(run_id, parts.OF_RUN)
-        return {entry.key: json.loads(entry.text) for entry in found if entry.kind == "config"}
+        return {entry.key: json.loads(entry.text) for entry in self._found(run_id, parts.CONFIG_OF_RUN)}
 
     def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None:
         """Merge into the run config, by its top-level keys; `pipeline` is the name that lists show."""
