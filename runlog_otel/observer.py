@@ -188,7 +188,10 @@ class Observer:
     def remember_unfinished(self) -> None:
         """At the end of a process: note the runs that it started and that did not end, because the host raised."""
         for run_id, watched in self._watched.items():
-            if watched.starter_pid == os.getpid() and not watched.is_complete:
+            if watched.is_complete or watched.starter_pid != os.getpid():
+                continue
+            is_first = watched.execution.number == 1  # a retry leaves the status of the execution before it in place
+            if not (is_first and self._source.header(run_id).status.is_final):  # else another process ended it
                 self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
 
     def _execution(self, run: Run, number: int) -> Execution:

@@ -13,6 +13,7 @@ from runlog_otel.executions import Timeline, timeline_of
 from runlog_otel.model import Branch, CatalogItem, Run, Status, Step
 from runlog_otel.redaction import bounded, redacted, url_without_credentials
 from runlog_otel.trace import (
+    SHORTEST_NS,
     Event,
     Execution,
     Link,
@@ -86,7 +87,7 @@ class _Mapping:
             yield self._run_span(extent, verdict)
         if marked is not None:
             yield span_from_start(self._execution, marked)
-        for span in self._scope(run.steps, extent[0], self._execution.span_id(Part.RUN), is_closed=verdict is not None):
+        for span in self._scope(run.steps, extent, self._execution.span_id(Part.RUN), is_closed=verdict is not None):
             if is_complete or span.part is Part.ATTEMPT:
                 yield span
 
@@ -148,13 +149,15 @@ class _Mapping:
             original = Execution(run.original_run_id, run.pipeline, 1, execution.namespace)
             yield _link(original.trace_id, original.span_id(Part.RUN), "original_run")
 
-    def _scope(self, steps: tuple[Step, ...], start_ns: int, parent: bytes, *, is_closed: bool) -> Iterator[Span]:
+    def _scope(
+        self, steps: tuple[Step, ...], around: tuple[int, int], parent: bytes, *, is_closed: bool
+    ) -> Iterator[Span]:
         """The spans of a graph: steps one after the other; one without times stands where the one before ended."""
-        now = start_ns
+        now, last = around[0], around[1] - SHORTEST_NS
         for step in steps:
             if step.is_terminal or not self._is_present(step):
                 continue
-            extent = self._extent(step) or (now, now)
+            extent = self._extent(step) or (min(now, last), min(now, last) + SHORTEST_NS)
             result = self._result(step, is_closed)
             yield self._step_span(step, extent, parent, result)
             step_id = self._execution.span_id(Part.STEP, step.path)
@@ -162,7 +165,7 @@ class _Mapping:
                 yield span_from_attempt(self._execution, step, attempt, extent[0])
             for branch in sorted(step.branches, key=self._position):
                 if self._is_present(branch):
-                    yield from self._branch(step, branch, extent[0], step_id)
+                    yield from self._branch(step, branch, extent, step_id)
             now = max(now, extent[1])
 
     def _step_span(self, step: Step, extent: tuple[int, int], parent: bytes, result: Result) -> Span:
@@ -196,11 +199,11 @@ class _Mapping:
             error=error,
         )
 
-    def _branch(self, step: Step, branch: Branch, start_ns: int, parent: bytes) -> Iterator[Span]:
+    def _branch(self, step: Step, branch: Branch, around: tuple[int, int], parent: bytes) -> Iterator[Span]:
         execution = self._execution
         verdict = _verdict(self._timeline, branch.steps, execution.number)
         result = verdict or Result.ERROR
-        extent = self._extent(branch) or (start_ns, start_ns)
+        extent = self._extent(branch) or (around[0], around[0] + SHORTEST_NS)
         span_id = execution.span_id(Part.BRANCH, branch.path)
         error, error_type = _failure(result, names.STEP_FAILED, "a step of the branch failed")
         attributes: dict[str, Value] = {
@@ -220,7 +223,7 @@ class _Mapping:
             attributes=execution.attributes(attributes),
             error=error,
         )
-        yield from self._scope(branch.steps, extent[0], span_id, is_closed=verdict is not None)
+        yield from self._scope(branch.steps, extent, span_id, is_closed=verdict is not None)
 
     def _is_present(self, part: Step | Branch) -> bool:
         """What was attempted in this execution, or never: that stands in the last one, so that nothing is hidden."""
@@ -284,7 +287,7 @@ def _failure(result: Result, error_type: str, description: str) -> tuple[str | N
 
 
 def _moment(at_ns: int | None) -> tuple[int, int] | None:
-    return None if at_ns is None else (at_ns, at_ns)
+    return None if at_ns is None else (at_ns, at_ns + SHORTEST_NS)
 
 
 def _enclosing(extents: list[tuple[int, int] | None]) -> tuple[int, int] | None:

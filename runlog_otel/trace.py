@@ -9,6 +9,9 @@ from runlog_otel import identity, names
 from runlog_otel.model import Attempt, CodeIdentity, Scalar, Status, Step
 from runlog_otel.redaction import bounded, bounded_names, redacted, url_without_credentials
 
+SHORTEST_NS = 1
+"""No span is shorter: Jaeger takes a span that ends when it starts for one of negative duration, and warns of it."""
+
 Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
 
@@ -125,7 +128,7 @@ def span_from_start(execution: Execution, start_ns: int) -> Span:
         span_id=execution.span_id(Part.START),
         parent_span_id=execution.span_id(Part.RUN),
         start_ns=start_ns,
-        end_ns=start_ns,
+        end_ns=start_ns + SHORTEST_NS,
         attributes=execution.attributes({}),
     )
 
@@ -139,7 +142,7 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         attempt: what the log has of it.
         at_ns: the time to give it where the log has none.
     """
-    start, end = times_of(attempt) or (at_ns, at_ns)
+    start, end = times_of(attempt) or (at_ns, at_ns + SHORTEST_NS)
     message = bounded(redacted(attempt.message.strip()))
     failed = attempt.status is not Status.SUCCESS
     attributes: dict[str, Value] = {
@@ -178,11 +181,11 @@ def has_times(attempt: Attempt) -> bool:
 
 
 def times_of(attempt: Attempt) -> tuple[int, int] | None:
-    """Start and end of an attempt; a clock that went backwards gives no duration."""
+    """Start and end of an attempt; one whose clock went backwards has the shortest duration."""
     start = attempt.start_ns if attempt.start_ns is not None else attempt.end_ns
     if start is None:
         return None
-    return start, max(start, attempt.end_ns if attempt.end_ns is not None else start)
+    return start, max(start + SHORTEST_NS, attempt.end_ns if attempt.end_ns is not None else start)
 
 
 def _bounded(value: Value) -> Value:

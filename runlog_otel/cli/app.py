@@ -1,6 +1,7 @@
 """The commands and their options; what each does stands in a module of its own."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="See pipeline runs in an observability stack: every run is a trace in Jaeger.",
 )
 
 app.add_typer(db_app, name="db")
@@ -33,6 +33,21 @@ Endpoint = Annotated[
         help="Where to send: http://HOST:4318, or file:///PATH. Wins over config and environment.", show_default=False
     ),
 ]
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"runlog-otel {version('runlog-otel')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """See pipeline runs in an observability stack: every run is a trace in Jaeger."""
 
 
 @app.command()
@@ -66,7 +81,7 @@ def show(
 @app.command()
 def export(
     runs: Annotated[
-        list[str] | None, typer.Argument(help="Run ids, or JSON files of run logs.", metavar="[RUN_ID|FILE.json]...")
+        list[str] | None, typer.Argument(help="Run ids, or JSON files of run logs.", metavar="RUN_ID|FILE.json")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
     since: Annotated[

@@ -96,20 +96,20 @@ def test_times_envelop_and_the_verdict_ends_the_run() -> None:
     assert [
         (_place(span), span.start_ns, span.end_ns) for span in spans if span.part in (Part.RUN, Part.STEP, Part.BRANCH)
     ] == [
-        ("run", at(0), at(7)),
+        ("run", at(0), at(7) + 1),
         ("step a", at(1), at(2)),
-        ("step mp", at(2), at(6.5)),
-        ("branch mp.1", at(2), at(3.5)),
+        ("step mp", at(2), at(6.5) + 1),
+        ("branch mp.1", at(2), at(3.5) + 1),
         ("step mp.1.work", at(2), at(3)),
-        ("branch mp.2", at(2.5), at(6.5)),
+        ("branch mp.2", at(2.5), at(6.5) + 1),
         ("step mp.2.work", at(2.5), at(6)),
     ]
 
 
-def test_a_reversed_clock_gives_no_duration() -> None:
-    """An attempt that ends before it starts lasts nothing."""
+def test_a_reversed_clock_gives_the_shortest_duration() -> None:
+    """An attempt that ends before it starts lasts a nanosecond: Jaeger warns of less."""
     span = named(only(run(task("a", attempt(5, 3)), verdict("success", 6))).spans, "attempt a 1")
-    assert (span.start_ns, span.end_ns) == (at(5), at(5))
+    assert (span.start_ns, span.end_ns) == (at(5), at(5) + 1)
 
 
 def test_a_run_without_a_header_starts_with_its_first_attempt() -> None:
@@ -186,7 +186,7 @@ def test_branches_without_an_attempt_are_mapped_too() -> None:
         "step p.x.mp": "error",
         "branch p.x.mp.1": "error",
     }
-    assert {(span.start_ns, span.end_ns) for span in trace.spans[4:]} == {(at(2), at(2))}
+    assert {(span.start_ns, span.end_ns) for span in trace.spans[4:]} == {(at(2), at(2) + 1)}
 
 
 def test_an_unfinished_execution_has_nothing_provisional() -> None:
@@ -361,7 +361,7 @@ def test_every_log_maps_to_whole_trees(log: Run) -> None:
         assert len(by_id) == len(trace.spans)
         assert [span.part for span in trace.spans if not span.parent_span_id] == [Part.RUN]
         for span in trace.spans:
-            assert span.start_ns <= span.end_ns
+            assert span.start_ns < span.end_ns
             parent = by_id.get(span.parent_span_id)
             if parent is not None:
                 assert parent.start_ns <= span.start_ns <= span.end_ns <= parent.end_ns
@@ -407,4 +407,4 @@ def test_an_attempt_without_times_stands_where_its_step_does() -> None:
     """A mocked job has an attempt without times: it is mapped at the run's start."""
     job = replace(task("job", Attempt(number=1, status=Status.SUCCESS)), kind="job")
     span = named(only(run(job)).spans, "attempt job 1")
-    assert (span.start_ns, span.end_ns) == (at(0), at(0))
+    assert (span.start_ns, span.end_ns) == (at(0), at(0) + 1)

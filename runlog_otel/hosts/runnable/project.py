@@ -14,6 +14,7 @@ from runnable.datastore import BaseRunLogStore
 
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError, UnsupportedStoreError
 from runlog_otel.hosts.runnable import log
+from runlog_otel.hosts.runnable.runs import mapped, whole_run_log
 from runlog_otel.hosts.runnable.wrapper import OWN_TYPE, inner_store
 from runlog_otel.model import Run
 from runlog_otel.redaction import redacted
@@ -81,14 +82,14 @@ class Project:
         # the minio stores take the bucket's folder from the run context
         context.set_run_context(SimpleNamespace(run_id=run_id))
         try:
-            run_log = self.store.get_run_log_by_id(run_id, full=True)
+            run_log = whole_run_log(self.store, run_id)
         except (exceptions.RunLogNotFoundError, FileNotFoundError) as error:
             raise RunNotFoundError(run_id, self.where) from error
         except ValueError as error:
             raise RunLogFormatError(f"the log of {run_id!r}", str(error).replace("\n", " ")) from error
         finally:
             context.set_run_context(None)
-        return log.run_from_log(run_log.model_dump(), self.settings.pipeline, self.settings.zone)
+        return mapped(run_log, self.settings)
 
     def runs(self) -> list[StoredRun]:
         """The runs of the store, newest first.
@@ -153,7 +154,7 @@ def _in_chunks(store: BaseRunLogStore) -> Iterator[StoredRun]:
 
 def _in_bucket(name: Callable[[str], str]) -> Callable[[BaseRunLogStore], Iterator[StoredRun]]:
     def runs(store: BaseRunLogStore) -> Iterator[StoredRun]:
-        context.set_run_context(SimpleNamespace(run_id=""))
+        context.set_run_context(SimpleNamespace(run_id="any"))
         try:
             bucket = store.get_run_log_bucket().parent
             for folder in bucket.iterdir():
@@ -169,7 +170,9 @@ def _in_bucket(name: Callable[[str], str]) -> Callable[[BaseRunLogStore], Iterat
 def _in_database(store: BaseRunLogStore) -> Iterator[StoredRun]:
     from runlog_otel.stores.sql.history import MAX_PAGE, RunHistory
 
-    history = RunHistory(store.opened(is_to_exist=True))
+    if store.documents.database.is_missing:
+        return
+    history = RunHistory(store.documents)
     after = None
     while True:
         page = history.page(after=after, limit=MAX_PAGE)

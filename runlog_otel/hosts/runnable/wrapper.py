@@ -18,6 +18,7 @@ from stevedore.exception import NoMatches
 
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.runnable import log
+from runlog_otel.hosts.runnable.runs import RunnableRuns, mapped
 from runlog_otel.model import Header, Run, Step
 from runlog_otel.observer import Observer
 from runlog_otel.redaction import mask_in_place
@@ -116,7 +117,7 @@ class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no
         run_log = self._inner.get_run_log_by_id(run_id, full)
         if full:
             self._observer.retry_started(
-                lambda: _run(run_log, self._observer.settings), run_id, is_starter=_is_starter()
+                lambda: mapped(run_log, self._observer.settings), run_id, is_starter=_is_starter()
             )
         return run_log
 
@@ -164,10 +165,10 @@ class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no
         if len(logged.attempts) > first:
             zone = self._observer.settings.zone
 
-            def mapped(header: Header) -> Step:
+            def step(header: Header) -> Step:
                 return step_of(logged.model_dump(exclude={"branches"}), log.Clock(header, zone))
 
-            self._observer.attempts_recorded(run_id, first, mapped)
+            self._observer.attempts_recorded(run_id, first, step)
 
     def _run_from_config(self, run_id: str, config: Mapping[str, Any]) -> Run:
         document = {"run_id": run_id, "status": defaults.PROCESSING, "steps": {}, "run_config": config}
@@ -207,41 +208,6 @@ def _forward_the_rest() -> None:
 
 
 _forward_the_rest()
-
-
-class RunnableRuns:
-    """The observer's view of a store of runnable. Can be pickled as far as the store can."""
-
-    def __init__(self, store: BaseRunLogStore, settings: Settings) -> None:
-        self._store = store
-        self._settings = settings
-
-    def header(self, run_id: str) -> Run:
-        """See `RunSource.header`."""
-        run_log = self._store.get_run_log_by_id(run_id, full=False)
-        return _run(run_log.model_copy(update={"steps": {}, "parameters": {}}), self._settings)
-
-    def run(self, run_id: str) -> Run:
-        """See `RunSource.run`."""
-        return _run(self._store.get_run_log_by_id(run_id, full=True), self._settings)
-
-    def retry_indicator(self, run_id: str) -> str | None:
-        """See `RunSource.retry_indicator`; the host's `RunnableContext.retry_indicator` and `is_retry`."""
-        if os.environ.get(defaults.RETRY_RUN_ID) != run_id:
-            return None
-        return os.environ.get(defaults.RETRY_INDICATOR, "")
-
-    def mark_retry(self, run: Run) -> Run:
-        """See `RunSource.mark_retry`: the host merges a run config."""
-        run_config = self._store.get_run_config(run.run_id)
-        marked = log.retried_config(run_config, datetime.now().astimezone())
-        if marked:
-            self._store.set_run_config(run.run_id, marked)
-        return self.run(run.run_id)
-
-
-def _run(run_log: RunLog, settings: Settings) -> Run:
-    return log.run_from_log(run_log.model_dump(), settings.pipeline, settings.zone)
 
 
 def _is_starter() -> bool:

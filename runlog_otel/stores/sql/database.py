@@ -85,6 +85,11 @@ class Database:
         """The tables of this store."""
         return tables_named(self.table_name)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a SQLite file that is not there yet."""
+        return self.is_sqlite and not self.is_in_memory and not _file(_parsed(self._url)).exists()
+
     def __repr__(self) -> str:
         return f"Database({self.where!r}, table_name={self.table_name!r})"
 
@@ -212,7 +217,7 @@ class Database:
         return engine
 
     def _make_folder(self, url: URL) -> None:
-        path = Path((url.database or "").removeprefix("file:").split("?", 1)[0])
+        path = _file(url)
         if self._is_to_exist and not path.exists():
             raise StoreError(self.where, "the file does not exist", "check connection_string")
         try:
@@ -245,6 +250,10 @@ def _forget_lock() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_lock)
+
+
+def _file(url: URL) -> Path:
+    return Path((url.database or "").removeprefix("file:").split("?", 1)[0])
 
 
 def schema_revision(connection: Connection, tables: Tables) -> str | None:

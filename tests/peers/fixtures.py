@@ -1,0 +1,67 @@
+"""Pytest fixtures of the real backends, each started once for a session and only when a test asks for it."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers import install
+from tests.peers.collector import Collector, running_collector
+from tests.peers.jaeger import Jaeger, running_jaeger
+from tests.peers.minio import Minio, running_minio
+from tests.peers.postgres import Postgres, running_postgres
+
+REQUIRE = "RUNLOG_OTEL_REQUIRE_PEERS"
+MISSING = re.compile(r"peer (\S+) is not installed")
+
+
+@pytest.fixture(scope="session")
+def jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
+    """A Jaeger that keeps the traces of the whole session in memory."""
+    with running_jaeger(_installed("jaeger"), tmp_path_factory.mktemp("jaeger")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def collector(tmp_path_factory: pytest.TempPathFactory, jaeger: Jaeger) -> Iterator[Collector]:
+    """A Collector that hands spans to the `jaeger` of the session."""
+    binaries = _installed("collector")
+    with running_collector(binaries, tmp_path_factory.mktemp("collector"), jaeger.otlp_grpc) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; a test that writes takes a database of its own from it."""
+    with running_postgres(_installed("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A MinIO; a test makes buckets of its own in it."""
+    with running_minio(_installed("minio"), tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+# The annotation is quoted because pytest 8.3 does not export the class.
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
+    """Say in one line which peers were missing and how many tests did not run for it."""
+    reasons = (str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    missing = Counter(found[1] for found in map(MISSING.search, reasons) if found)
+    if missing:
+        told = ", ".join(f"{name} (skipped tests: {count})" for name, count in sorted(missing.items()))
+        terminalreporter.write_line(f"missing peers, run `make peers`: {told}")
+
+
+def _installed(name: str) -> Path:
+    binaries = install.find(name)
+    if binaries is None:
+        reason = f"peer {name} is not installed, run `make peers`"
+        if os.environ.get(REQUIRE) == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return binaries

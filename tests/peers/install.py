@@ -1,0 +1,57 @@
+"""Which peers there are; must import the standard library only, for it runs before there is a virtual environment."""
+
+import time
+from pathlib import Path
+
+from tests.peers.recipes import CollectorBuild, GoModule, InstallError, Recipe, SystemPostgres
+
+PEERS: tuple[Recipe, ...] = (
+    # v0.159.0 is the newest release whose every module the Go proxy serves.
+    CollectorBuild("collector", "v0.159.0", manifest="collector-builder.yaml"),
+    GoModule("jaeger", "v1.76.0", module="github.com/jaegertracing/jaeger", packages=("./cmd/jaeger",)),
+    GoModule(
+        "prometheus",
+        "v0.315.0",
+        module="github.com/prometheus/prometheus",
+        packages=("./cmd/prometheus", "./cmd/promtool"),
+        flags=("-tags=remove_all_sd",),
+    ),
+    GoModule(
+        "alertmanager",
+        "v0.34.2",
+        module="github.com/prometheus/alertmanager",
+        packages=("./cmd/alertmanager", "./cmd/amtool"),
+        # It embeds a web page that is built by npm and not part of the module.
+        placeholders=("ui/app/dist/index.html",),
+    ),
+    GoModule("minio", "v0.0.0-20260212201848-7aac2a2c5b7c", module="github.com/minio/minio", packages=(".",)),
+    SystemPostgres("postgres", "of the system", package="postgresql"),
+)
+
+
+def find(name: str) -> Path | None:
+    """Return the folder with the binaries of the peer of that name, None when it is not installed."""
+    return next(peer for peer in PEERS if peer.name == name).find()
+
+
+def install(peer: Recipe) -> bool:
+    """Install a peer unless it is there, tell so in one line, and return whether it is there now."""
+    print(f"{peer.name} {peer.version}:", end=" ", flush=True)
+    if peer.find():
+        print("there")
+        return True
+    print("building ...", end=" ", flush=True)
+    started = time.monotonic()
+    try:
+        peer.install()
+    except (InstallError, OSError) as error:
+        print(f"failed: {error}")
+        return False
+    print(f"{time.monotonic() - started:.0f} s")
+    return True
+
+
+def main() -> int:
+    """Install every peer that is missing, and return the exit status: 1 when any could not be installed."""
+    are_there = [install(peer) for peer in PEERS]
+    return 0 if all(are_there) else 1

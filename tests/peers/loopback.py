@@ -1,0 +1,60 @@
+"""Ports and HTTP requests on the loopback interface, never through a proxy."""
+
+import random
+import socket
+from contextlib import ExitStack
+from http.client import HTTPException
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+HOST = "127.0.0.1"
+
+# Below those that the system gives to outgoing connections, so that a server that restarts finds its port free.
+_PORTS = range(20_000, 32_000)
+_open = build_opener(ProxyHandler({})).open
+
+
+class RefusedError(Exception):
+    """A server answered a request with an error status."""
+
+    def __init__(self, url: str, status: int, body: str) -> None:
+        self.status = status
+        self.body = body
+        super().__init__(f"{url} answered {status}: {body}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Return that many different ports that nobody listens on."""
+    ports: list[int] = []
+    with ExitStack() as held:
+        for port in random.sample(_PORTS, len(_PORTS)):
+            if len(ports) == count:
+                break
+            candidate = held.enter_context(socket.socket())
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                candidate.bind((HOST, port))
+            except OSError:
+                continue
+            ports.append(port)
+    return ports
+
+
+def request(url: str, body: bytes | None = None, content_type: str = "application/json") -> bytes:
+    """GET the URL, or POST a body to it, and return the answer's body, or raise RefusedError for an error status."""
+    try:
+        with _open(Request(url, body, {"Content-Type": content_type}), timeout=10) as answer:
+            content: bytes = answer.read()
+            return content
+    except HTTPError as error:
+        with error:  # it holds the open connection
+            raise RefusedError(url, error.code, error.read().decode(errors="replace")) from None
+
+
+def answers(url: str) -> bool:
+    """Return whether a GET of the URL succeeds."""
+    try:
+        request(url)
+    except (RefusedError, HTTPException, OSError):
+        return False
+    return True

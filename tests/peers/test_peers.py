@@ -1,0 +1,106 @@
+"""The real backends come up and answer, and a missing one is told."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.peers.collector import Collector
+from tests.peers.fixtures import REQUIRE
+from tests.peers.jaeger import Jaeger
+from tests.peers.loopback import request
+from tests.peers.postgres import Postgres
+
+SERVICE = "peers-test"
+
+
+def otlp_json(trace_id: str) -> dict[str, Any]:
+    """Return one span as an OTLP/JSON document."""
+    now_ns = time.time_ns()
+    span = {
+        "traceId": trace_id,
+        "spanId": secrets.token_hex(8),
+        "name": "hello",
+        "kind": 1,
+        "startTimeUnixNano": str(now_ns - 1_000_000),
+        "endTimeUnixNano": str(now_ns),
+    }
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": SERVICE}}]}
+    return {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
+
+
+def accepts_connections(url: str) -> bool:
+    """Return whether something listens where the URL points to."""
+    address = urlsplit(url)
+    with socket.socket() as client:
+        return client.connect_ex((address.hostname, address.port)) == 0
+
+
+def test_jaeger_knows_no_trace_of_an_unknown_id(jaeger: Jaeger) -> None:
+    """Jaeger answers a query for a trace it does not have with none."""
+    assert isinstance(jaeger.services(), list)
+    assert jaeger.trace(secrets.token_hex(16)) is None
+    assert jaeger.traces("no-such-service") == []
+
+
+def test_a_span_goes_through_the_collector_into_jaeger(collector: Collector, jaeger: Jaeger) -> None:
+    """A span posted to the Collector is found in Jaeger by its trace and by its service."""
+    trace_id = secrets.token_hex(16)
+    request(f"{collector.otlp_http}/v1/traces", json.dumps(otlp_json(trace_id)).encode())
+    trace = jaeger.wait_for_trace(trace_id, spans=1)
+    assert [span["operationName"] for span in trace["spans"]] == ["hello"]
+    assert [found["traceID"] for found in jaeger.traces(SERVICE, operation="hello")] == [trace_id]
+    assert SERVICE in jaeger.services()
+
+
+def test_jaeger_takes_spans_itself(jaeger: Jaeger) -> None:
+    """A span posted to Jaeger itself is found there, and a wait for more than that one ends with an error."""
+    trace_id = secrets.token_hex(16)
+    request(f"{jaeger.otlp_http}/v1/traces", json.dumps(otlp_json(trace_id)).encode())
+    assert len(jaeger.wait_for_trace(trace_id, spans=1)["spans"]) == 1
+    with pytest.raises(TimeoutError, match="has 1 of 2 spans"):
+        jaeger.wait_for_trace(trace_id, spans=2, timeout=0.2)
+
+
+@pytest.mark.parametrize(("count", "indent"), [(1, 2), (2, None)])
+def test_jaeger_transforms_an_uploaded_document(jaeger: Jaeger, count: int, indent: int | None) -> None:
+    """Jaeger shows the traces of an uploaded OTLP/JSON document, or of several, one per line."""
+    trace_ids = [secrets.token_hex(16) for _ in range(count)]
+    text = "\n".join(json.dumps(otlp_json(trace_id), indent=indent) for trace_id in trace_ids)
+    assert [trace["traceID"] for trace in jaeger.transform(text)] == trace_ids
+
+
+def test_postgres_stops_and_starts_on_its_port(postgres: Postgres) -> None:
+    """PostgreSQL takes connections on its port, none while it is stopped, and has a database for each who asks."""
+    assert accepts_connections(postgres.url)
+    postgres.stop()
+    assert not accepts_connections(postgres.url)
+    postgres.start()
+    assert accepts_connections(postgres.url)
+    assert postgres.create_database() != postgres.create_database()
+
+
+@pytest.mark.parametrize(
+    ("required", "status", "told"),
+    [
+        ("0", 0, "missing peers, run `make peers`: jaeger (skipped tests: 1)"),
+        ("1", 1, "peer jaeger is not installed, run `make peers`"),
+    ],
+)
+def test_a_missing_peer_skips_or_fails(tmp_path: Path, required: str, status: int, told: str) -> None:
+    """A test of a backend that is not installed is skipped and one line tells so, or fails when peers are required."""
+    test = f"{__file__}::test_jaeger_takes_spans_itself"
+    command = [sys.executable, "-m", "pytest", "-p", "tests.peers.fixtures", test]
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path), REQUIRE: required}
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert told in done.stdout
