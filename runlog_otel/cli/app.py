@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from runlog_otel import identity
+from runlog_otel.cli.db import db_app
 from runlog_otel.cli.loading import project
+from runlog_otel.cli.runs import runs
 
 app = typer.Typer(
     name="runlog-otel",
@@ -16,6 +18,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(db_app, name="db")
+app.command()(runs)
 
 ConfigFile = Annotated[
     str,

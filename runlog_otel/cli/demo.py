@@ -21,8 +21,8 @@ run-log-store:
   type: otel
   config:
     inner:
-      type: chunked-fs
-      config: {{log_folder: .run_log_store}}
+      type: sql
+      config: {{connection_string: "sqlite:///.run_log_store/runs.db"}}
     telemetry:
       endpoint: {endpoint}
       pipeline: demo

@@ -67,7 +67,8 @@ class Project:
     @property
     def where(self) -> str:
         """The store, for messages."""
-        place = getattr(self.store, "bucket", None) or getattr(self.store, "log_folder", "")
+        names = ("bucket", "log_folder", "location")
+        place = next((found for name in names if (found := getattr(self.store, name, ""))), "")
         return f"{self.kind} store {place}".strip()
 
     def run(self, run_id: str) -> Run:
@@ -165,9 +166,27 @@ def _in_bucket(name: Callable[[str], str]) -> Callable[[BaseRunLogStore], Iterat
     return runs
 
 
+def _in_database(store: BaseRunLogStore) -> Iterator[StoredRun]:
+    from runlog_otel.stores.sql.history import MAX_PAGE, RunHistory
+
+    if store.documents.database.is_missing:
+        return
+    history = RunHistory(store.documents)
+    after = None
+    while True:
+        page = history.page(after=after, limit=MAX_PAGE)
+        for run in page.runs:
+            yield StoredRun(run.run_id, _moment(run.updated_ns / 1e9))
+        after = page.after
+        if after is None:
+            return
+
+
 _LISTERS: dict[str, Callable[[BaseRunLogStore], Iterator[StoredRun]]] = {
     "file-system": _in_folder,
     "chunked-fs": _in_chunks,
+    "sql": _in_database,
+    "db": _in_database,
     "minio": _in_bucket(lambda run_id: f"{run_id}.json"),
     "chunked-minio": _in_bucket(lambda _: "RunLog"),
 }

@@ -1,0 +1,192 @@
+"""`runlog-otel db`: the database of a SQL store is made, looked at, pruned, checked; runs are copied between stores."""
+
+import json
+import os
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runlog_otel.cli.runs import AsJson, ConfigFile, sql_store
+from runlog_otel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+db_app = typer.Typer(no_args_is_help=True, help="The database of a SQL store; copies between stores.")
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@db_app.command()
+def upgrade(
+    config: ConfigFile = "",
+    url: Annotated[
+        str,
+        typer.Option(
+            help="Connection string of a role that may make tables; ${NAME} is taken from the environment. "
+            "Default: the one of the config.",
+            show_default=False,
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make the tables, or bring them to the version of this program."""
+    from runlog_otel.cli.loading import project
+    from runlog_otel.stores.connection_string import filled
+    from runlog_otel.stores.sql.schema import REVISION
+    from runlog_otel.stores.sql.upgrade import upgrade_database
+
+    database = sql_store(project(config), is_to_exist=False).database
+    if url:
+        database = database.at(filled(url, os.environ.get))
+    is_changed = upgrade_database(database)
+    if as_json:
+        typer.echo(json.dumps({"where": database.where, "schema": REVISION, "is_changed": is_changed}))
+    else:
+        typer.echo(f"{database.where}: {'upgraded to' if is_changed else 'is at'} version {REVISION}")
+
+
+@db_app.command()
+def stats(config: ConfigFile = "", as_json: AsJson = False) -> None:
+    """Count runs by status; show age, size and version."""
+    from runlog_otel.cli.loading import project
+    from runlog_otel.cli.runs import time_text
+    from runlog_otel.stores.sql.history import RunHistory
+
+    store = sql_store(project(config))
+    found = asdict(RunHistory(store).stats())
+    if as_json:
+        typer.echo(json.dumps({"where": store.database.where, **found}, indent=2))
+        return
+    typer.echo(store.database.where)
+    for name in ("total", "running", "completed", "failed", "deleted", "size_bytes", "schema"):
+        typer.echo(f"{name.replace('_', ' '):11}{found[name]}")
+    for name in ("oldest_ns", "newest_ns"):
+        if found[name] is not None:
+            typer.echo(f"{name[:-3]:11}{time_text(found[name])}")
+
+
+@db_app.command()
+def prune(
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Default: retention_days of the config.", show_default=False)
+    ] = None,
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="Say how many runs would go; delete none.")] = False,
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Delete finished runs that were written to for the last time more than so many days ago."""
+    from runlog_otel.cli.loading import project
+    from runlog_otel.stores.sql import retention
+
+    store = sql_store(project(config))
+    age = store.retention_days if days is None else days
+    if days is None and not age:
+        raise ConfigError("--days", "say how old: retention_days of the config is 0, which keeps all")
+    count = retention.expired(store.database, age)
+    if not is_dry:
+        with _progress() as progress:
+            task = progress.add_task("runs", total=count)
+            count = retention.prune(store.database, age, lambda done: progress.update(task, completed=done))
+    if as_json:
+        typer.echo(json.dumps({"runs": count, "days": age, "is_dry_run": is_dry}))
+    else:
+        typer.echo(f"{count} runs {'would be' if is_dry else 'were'} deleted: finished, and older than {age:g} days")
+
+
+@db_app.command()
+def delete(
+    run_ids: Annotated[list[str] | None, typer.Argument(help="These runs.", metavar="RUN_ID")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every run, finished or not.")] = False,
+    is_confirmed: Yes = False,
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Delete runs, whatever their status, after a question."""
+    from runlog_otel.cli.loading import project
+    from runlog_otel.stores.sql import retention
+
+    if bool(run_ids) == every:
+        raise ConfigError("delete", "name runs, or say --all")
+    store = sql_store(project(config))
+    if not is_confirmed:
+        typer.confirm(f"delete {'every run' if every else f'{len(run_ids or ())} runs'}", abort=True, err=True)
+    if every:
+        count = retention.clear(store.database, is_confirmed=True)
+    else:
+        count = retention.delete_runs(store.database, run_ids or ())
+    typer.echo(json.dumps({"runs": count}) if as_json else f"{count} runs were deleted")
+
+
+@db_app.command()
+def check(config: ConfigFile = "", as_json: AsJson = False) -> None:
+    """Look for damage: pages, counts, parents, documents. Exit status 1 when there is some."""
+    from runlog_otel.cli.loading import project
+    from runlog_otel.stores.sql.check import problems
+
+    store = sql_store(project(config))
+    found = problems(store.database)
+    if as_json:
+        typer.echo(json.dumps({"where": store.database.where, "problems": found}, indent=2))
+    else:
+        for line in found or [f"{store.database.where}: nothing is wrong"]:
+            typer.echo(line)
+    raise typer.Exit(1 if found else 0)
+
+
+@db_app.command()
+def copy(
+    source: Annotated[str, typer.Option("--from", help="Config file whose store is read.")],
+    target: Annotated[str, typer.Option("--to", help="Config file whose store is written.")],
+    run_ids: Annotated[list[str] | None, typer.Argument(help="Only these.", metavar="RUN_ID")] = None,
+    is_overwriting: Annotated[bool, typer.Option("--overwrite", help="Merge into runs that differ.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy run logs from a store to another, oldest first; each is read back and compared.
+
+    Runs that are there already are skipped, so an interrupted copy is resumed by the same command.
+    Exit status: 0 all are there, 1 some are not.
+    """
+    from runlog_otel.cli.loading import project
+
+    with_source = project(source)
+    open_early(with_source.store)
+    names = run_ids or [run.run_id for run in reversed(with_source.runs())]
+    with_target = project(target)
+    from runlog_otel.hosts.runnable.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
+
+    outcomes: Counter[str] = Counter()
+    wrong: list[dict[str, Any]] = []
+    with _progress() as progress:
+        for done in progress.track(
+            copy_runs(with_source.store, with_target.store, names, is_overwriting=is_overwriting), total=len(names)
+        ):
+            outcomes[done.outcome] += 1
+            if done.problem:
+                wrong.append(asdict(done))
+    counts = {outcome: outcomes[outcome] for outcome in (COPIED, THERE, DIFFERS, FAILED)}
+    if as_json:
+        typer.echo(json.dumps({**counts, "problems": wrong}, indent=2))
+    else:
+        for problem in wrong:
+            typer.echo(f"{problem['run_id']}: {problem['problem']}", err=True)
+        typer.echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    raise typer.Exit(1 if wrong else 0)
+
+
+def open_early(store: Any) -> None:
+    """Fill the placeholders of a store's connection string now: the next config may have other secrets."""
+    from runlog_otel.hosts.runnable.stores import DocumentRunLogStore
+
+    if isinstance(store, DocumentRunLogStore):
+        _ = store.documents
+
+
+def _progress() -> "Progress":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,169 @@
+"""`runlog-otel runs`: the runs of a SQL store, as a list or side by side."""
+
+import json
+import re
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runlog_otel.errors import ConfigError, UnsupportedStoreError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from runlog_otel.hosts.runnable.project import Project
+    from runlog_otel.stores.compare import ComparedRun
+    from runlog_otel.stores.sql.history import Page, RunFilter, RunHistory
+    from runlog_otel.stores.sql.retention import RetainedSqlStore
+
+ConfigFile = Annotated[
+    str,
+    typer.Option("--config", "-c", help="The host's config file; default: as the host finds it.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Text = Annotated[str, typer.Option(show_default=False)]
+
+_AGE = re.compile(r"(\d+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_STYLES = {"SUCCESS": "green", "FAIL": "red", "PROCESSING": "yellow"}
+_MAX_COMPARED = 20
+
+
+def runs(
+    run_ids: Annotated[list[str] | None, typer.Argument(help="Only these.", metavar="RUN_ID")] = None,
+    status: Annotated[str, typer.Option(help="SUCCESS, FAIL, PROCESSING …", show_default=False)] = "",
+    tag: Text = "",
+    pipeline: Text = "",
+    since: Annotated[str, typer.Option(help="Created in the last 30m, 24h, 7d …, or since a time.")] = "",
+    until: Annotated[str, typer.Option(help="Created before that.")] = "",
+    failure: Annotated[str, typer.Option(help="Text in the message of a failed step.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Runs per page.")] = 50,
+    after: Annotated[str, typer.Option(help="Where the page before ended.", show_default=False)] = "",
+    is_compared: Annotated[
+        bool, typer.Option("--compare", help="Side by side: durations of steps, metrics, revision; 20 at most.")
+    ] = False,
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of a SQL store, newest first, or compare them."""
+    from runlog_otel.cli.loading import project
+    from runlog_otel.stores.sql.history import RunFilter, RunHistory
+
+    wanted = RunFilter(
+        run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "since"), moment_ns(until, "until"), failure
+    )
+    history = RunHistory(sql_store(project(config)))
+    if is_compared:
+        _compare(history, wanted, min(limit, _MAX_COMPARED), as_json=as_json)
+    else:
+        _list(history.page(wanted, after=after or None, limit=limit), as_json=as_json)
+
+
+def sql_store(project: "Project", *, is_to_exist: bool = True) -> "RetainedSqlStore":
+    """The store of a project, if it is a SQL store; a SQLite file that is not there is not made unless said so.
+
+    Raises:
+        UnsupportedStoreError: it is of another type.
+    """
+    from runlog_otel.hosts.runnable.stores import SqlRunLogStore
+
+    if not isinstance(project.store, SqlRunLogStore):
+        raise UnsupportedStoreError(project.kind, ["sql", "db"])
+    store: RetainedSqlStore = project.store.opened(is_to_exist=is_to_exist)
+    return store
+
+
+def moment_ns(text: str, option: str) -> int | None:
+    """Nanoseconds since the epoch of an age (`30m`) or an ISO time, local when it has no offset; None for "".
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if not text:
+        return None
+    if age := _AGE.fullmatch(text):
+        moment = datetime.now(timezone.utc) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    else:
+        try:
+            moment = datetime.fromisoformat(text).astimezone()
+        except ValueError as error:
+            raise ConfigError(f"--{option}", f"{text!r} is neither an age (30m, 24h, 7d, 2w) nor a time") from error
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+
+
+def _list(page: "Page", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"runs": [asdict(run) for run in page.runs], "after": page.after}, indent=2))
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("run", "status", "pipeline", "tag", "created", "took", "steps", "failed", box=None, pad_edge=False)
+    for run in page.runs:
+        table.add_row(
+            escape(run.run_id),
+            f"[{_STYLES.get(run.status, 'default')}]{escape(run.status)}[/]",
+            escape(run.pipeline),
+            escape(run.tag),
+            time_text(run.created_ns),
+            _took(run.started_ns, run.ended_ns),
+            str(run.steps),
+            str(run.failed_steps or ""),
+        )
+    _console().print(table)
+    if page.after:
+        typer.echo(f"more: --after {page.after}")
+
+
+def _compare(history: "RunHistory", wanted: "RunFilter", limit: int, *, as_json: bool) -> None:
+    from runlog_otel.stores.compare import compared
+
+    page = history.page(wanted, limit=limit)
+    columns = [compared(history.get(run.run_id)) for run in page.runs]
+    if as_json:
+        typer.echo(json.dumps([asdict(column) for column in columns], indent=2))
+    else:
+        _print_compared(columns)
+        if page.after:
+            typer.echo(f"only the newest {limit} are compared")
+
+
+def _print_compared(columns: "list[ComparedRun]") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from runlog_otel.stores.compare import names_of
+
+    table = Table("", *(escape(column.run_id) for column in columns), box=None, pad_edge=False)
+    table.add_row("status", *(f"[{_STYLES.get(c.status, 'default')}]{escape(c.status)}[/]" for c in columns))
+    table.add_row("revision", *(column.revision[:8] + column.revision[40:] for column in columns))
+    for name in names_of(column.durations_seconds for column in columns):
+        seconds = [column.durations_seconds.get(name) for column in columns]
+        table.add_row(escape(name), *("" if value is None else f"{value:.3f} s" for value in seconds))
+    for name in names_of(column.metrics for column in columns):
+        table.add_row(escape(name), *(escape(_shown(column.metrics.get(name))) for column in columns))
+    _console().print(table)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # Tables are as wide as what is in them: a run id that is cut cannot be copied.
+    return Console(width=10_000, highlight=False)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def time_text(ns: int) -> str:
+    """A time for people, in the local time zone."""
+    return datetime.fromtimestamp(ns / 1e9, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _took(started_ns: int | None, ended_ns: int | None) -> str:
+    if started_ns is None or ended_ns is None:
+        return ""
+    return f"{max(0, ended_ns - started_ns) / 1e9:.3f} s"

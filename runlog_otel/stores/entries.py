@@ -1,0 +1,214 @@
+"""Documents become entries, entries become documents: pure, whatever keeps the entries.
+
+A run log document is a nest: run, steps, branches, parameters. Each of them is an entry of its own, with its
+part of the document verbatim, so that any of them is written and read without the others.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from runlog_otel.model import Status
+from runlog_otel.redaction import bounded
+
+Document = dict[str, Any]
+
+RUN_PARTS: Mapping[str, Any] = {"steps": {}, "parameters": {}, "run_config": {}, "job": None}
+BRANCH_PARTS: Mapping[str, Any] = {"steps": {}, "parameters": {}}
+STEP_PARTS: Mapping[str, Any] = {"branches": {}}
+
+OF_RUN = b"r"
+"""What the identities of the run's own config, parameters and job begin with."""
+PARAMETERS_OF_RUN = OF_RUN + b"p"
+CONFIG_OF_RUN = OF_RUN + b"c"
+
+_MAX_FAILURE_BYTES = 4096
+_TERMINAL = ("success", "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: a step, branch, parameter, config value or job of a run.
+
+    `key` is the name that the host looks it up by; `parent` the branch or step that it belongs to (None: the
+    run); `text` its document as JSON. Times are nanoseconds since the epoch.
+    """
+
+    kind: str
+    key: str
+    text: str
+    parent: str | None = None
+    status: str | None = None
+    step_type: str | None = None
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    failure: str | None = None
+
+    @property
+    def identity(self) -> bytes:
+        """What is unique in a run."""
+        return identity(self.kind, self.key, self.parent)
+
+    @property
+    def is_work(self) -> bool:
+        """Whether it is a step that does something: the terminal steps are the verdict of their graph."""
+        return self.kind == "step" and self.step_type not in _TERMINAL
+
+
+def identity(kind: str, key: str, parent: str | None = None) -> bytes:
+    """Kind, scope and key as one value to look up by.
+
+    Keys are hashed, because a map's values may be of any length. What is read together stands together: the
+    run's own entries begin with OF_RUN, a branch's parameters with the identity of the branch.
+    """
+    match kind:
+        case "step":
+            return b"s" + _hash(key)
+        case "branch":
+            return b"b" + _hash(key)
+        case "parameter" if parent:
+            return identity("branch", parent) + _hash(key)
+        case _:
+            return OF_RUN + kind[0].encode() + _hash(key)
+
+
+def text_from_value(value: Any) -> str:
+    """JSON in ASCII: what a database's text cannot hold (NUL, lone surrogates) is escaped. NaN stays NaN."""
+    return json.dumps(value, separators=(",", ":"), default=to_jsonable_python)
+
+
+def header_from_document(document: Mapping[str, Any]) -> Document:
+    """The run's own part of its document."""
+    return {**document, **{name: empty for name, empty in RUN_PARTS.items() if name in document}}
+
+
+def entries_from_document(document: Mapping[str, Any]) -> Iterator[Entry]:
+    """Everything of a run's document but its own part, parents first."""
+    yield from entries_from_config(document.get("run_config") or {})
+    yield from entries_from_parameters(document.get("parameters") or {})
+    if document.get("job"):
+        yield entry_from_job(document["job"])
+    for step in (document.get("steps") or {}).values():
+        yield from entries_from_step(step, None)
+
+
+def entries_from_step(step: Mapping[str, Any], parent: str | None) -> Iterator[Entry]:
+    """A step of the branch `parent`, and what its document holds of branches."""
+    key = str(step["internal_name"])
+    started_ns, ended_ns = times_of(step)
+    yield Entry(
+        "step",
+        key,
+        text_from_value({**step, **{name: empty for name, empty in STEP_PARTS.items() if name in step}}),
+        parent,
+        step.get("status"),
+        step.get("step_type"),
+        started_ns,
+        ended_ns,
+        failure_of(step),
+    )
+    for branch in (step.get("branches") or {}).values():
+        yield from entries_from_branch(branch, key)
+
+
+def entries_from_branch(branch: Mapping[str, Any], parent: str) -> Iterator[Entry]:
+    """A branch of the step `parent`, and what its document holds of parameters and steps."""
+    key = str(branch["internal_name"])
+    own = {**branch, **{name: empty for name, empty in BRANCH_PARTS.items() if name in branch}}
+    yield Entry("branch", key, text_from_value(own), parent, branch.get("status"))
+    yield from entries_from_parameters(branch.get("parameters") or {}, key)
+    for step in (branch.get("steps") or {}).values():
+        yield from entries_from_step(step, key)
+
+
+def entries_from_parameters(parameters: Mapping[str, Any], branch: str = "") -> Iterator[Entry]:
+    """The parameters of a branch, or of the run."""
+    for name, value in parameters.items():
+        yield Entry("parameter", name, text_from_value(value), branch or None)
+
+
+def entries_from_config(config: Mapping[str, Any]) -> Iterator[Entry]:
+    """One entry per top-level key, so that merging writes no more than what was given."""
+    for name, value in config.items():
+        yield Entry("config", str(name), text_from_value(value))
+
+
+def entry_from_job(job: Mapping[str, Any]) -> Entry:
+    """A run that is a job has this instead of steps."""
+    started_ns, ended_ns = times_of(job)
+    return Entry("job", "", text_from_value(job), None, job.get("status"), None, started_ns, ended_ns, failure_of(job))
+
+
+def document_from_entries(header: Mapping[str, Any], entries: Iterable[Entry]) -> Document:
+    """The run's document; entries in the order in which they were first written, parents before children."""
+    entries = list(entries)
+    document: Document = {**header, **{name: {} for name, empty in RUN_PARTS.items() if name in header and empty == {}}}
+    steps: dict[str, Document] = {}
+    branches: dict[str, Document] = {}
+    # One parse of all texts is several times faster than one each.
+    for entry, value in zip(entries, json.loads(f"[{','.join(entry.text for entry in entries)}]"), strict=True):
+        scope = document if entry.parent is None else branches.get(entry.parent, {})
+        match entry.kind:
+            case "config":
+                document.setdefault("run_config", {})[entry.key] = value
+            case "job":
+                document["job"] = value
+            case "parameter":
+                scope.setdefault("parameters", {})[entry.key] = value
+            case "branch":
+                branches[entry.key] = value
+                steps[entry.parent or ""].setdefault("branches", {})[entry.key] = value
+            case "step":
+                steps[entry.key] = value
+                scope.setdefault("steps", {})[entry.key] = value
+    return document
+
+
+def parents_of_branch(branch: str) -> list[str]:
+    """The steps that a branch may belong to, the likeliest first.
+
+    Internal names go step.branch.step; the branches of a map are named by its values, which may hold dots.
+    """
+    parts = branch.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+
+
+def branch_of_step(step: str) -> str | None:
+    """The branch that a step belongs to; names of steps hold no dots (`runnable.nodes.BaseNode`, magnus alike)."""
+    branch, _, _ = step.rpartition(".")
+    return branch or None
+
+
+def times_of(step: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """First start and last end of the attempts."""
+    attempts = step.get("attempts") or ()
+    starts = [ns for attempt in attempts if (ns := _ns(attempt.get("start_time"))) is not None]
+    ends = [ns for attempt in attempts if (ns := _ns(attempt.get("end_time"))) is not None]
+    return min(starts, default=None), max(ends, default=None)
+
+
+def failure_of(step: Mapping[str, Any]) -> str | None:
+    """What was said of failures of the step, bounded; None when it did not fail, "" when nothing was said."""
+    if step.get("status") != Status.FAIL.value:
+        return None
+    failed = [attempt for attempt in step.get("attempts") or () if attempt.get("status") == Status.FAIL.value]
+    messages = [str(step.get("message") or ""), *(str(attempt.get("message") or "") for attempt in failed)]
+    return bounded("\n".join(message for message in messages if message), _MAX_FAILURE_BYTES)
+
+
+def _ns(text: Any) -> int | None:
+    # The hosts write naive local times (`str(datetime.now())`), "" when there is none.
+    try:
+        time = datetime.fromisoformat(text).astimezone()
+    except (TypeError, ValueError):
+        return None
+    return int(time.timestamp()) * 1_000_000_000 + time.microsecond * 1000
+
+
+def _hash(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]

@@ -1,0 +1,311 @@
+"""One database: its engine per process, and transactions that are tried again as a whole until a deadline."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import SystemRandom
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url, select, table
+from sqlalchemy import column as sql_column
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from runlog_otel.errors import ConfigError, MissingExtraError
+from runlog_otel.stores.connection_string import is_in_memory, masked
+from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
+from runlog_otel.stores.sql.faults import fault_from_error
+from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME, REVISION, Tables, tables_named
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_FIRST_PAUSE_SECONDS = 0.01
+_MAX_PAUSE_SECONDS = 0.5
+_random = SystemRandom()  # the user's `random.seed` must not make all writers wait for the same time
+_making = threading.Lock()
+_left_behind: list[Engine] = []
+"""Engines of the parent process: closing or collecting one here would end the parent's connections."""
+
+
+@dataclass(slots=True)
+class _Live:
+    pid: int
+    engine: Engine
+    guard: AbstractContextManager[Any]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_checked: bool = False
+
+
+class Database:
+    """A SQLite file, a SQLite database in memory, or a PostgreSQL database. Safe to pickle and to fork.
+
+    Arguments:
+        url: a SQLAlchemy URL without placeholders; the drivers are `sqlite` and `postgresql+psycopg`.
+        table_name: what the names of the tables begin with.
+        timeout_seconds: for connecting, for one statement, and for all tries of one transaction together.
+        max_connections: of this process.
+        is_created: whether the tables are made at first use; by default on SQLite only.
+        is_to_exist: whether a missing SQLite file is an error (for tools that only look).
+
+    Raises:
+        ConfigError: the URL or the table name is wrong.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        table_name: str = DEFAULT_TABLE_NAME,
+        timeout_seconds: float = 30,
+        max_connections: int = 20,
+        is_created: bool | None = None,
+        is_to_exist: bool = False,
+    ) -> None:
+        self._url = url
+        self.where = masked(url)
+        self.table_name = table_name
+        self.timeout_seconds = timeout_seconds
+        self.max_connections = max_connections
+        self.is_in_memory = is_in_memory(url)
+        self.is_sqlite = _parsed(url).get_backend_name() == "sqlite"
+        self._is_created = self.is_sqlite if is_created is None else is_created
+        self._is_to_exist = is_to_exist
+        self.tables  # noqa: B018 - a wrong name is told before the first run
+        self._live: _Live | None = None
+
+    @property
+    def tables(self) -> Tables:
+        """The tables of this store."""
+        return tables_named(self.table_name)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a SQLite file that is not there yet."""
+        return self.is_sqlite and not self.is_in_memory and not _file(_parsed(self._url)).exists()
+
+    def __repr__(self) -> str:
+        return f"Database({self.where!r}, table_name={self.table_name!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_live": None}
+
+    def write(self, work: Callable[[Connection], Result]) -> Result:
+        """The result of `work` in one transaction that may write; it may be called more than once.
+
+        Raises:
+            StoreUnavailableError: locked or unreachable until the deadline.
+            SchemaVersionError: the tables are missing, older or newer than this code.
+            StoreError: anything else that the database refused.
+        """
+        return self._tried(work, is_write=True)
+
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """The result of `work` on one snapshot of the database; raises as `write` does."""
+        return self._tried(work, is_write=False)
+
+    def without_schema_check(self, work: Callable[[Connection], Result]) -> Result:
+        """As `write`, on a database whose tables may be missing or of another version."""
+        return self._tried(work, is_write=True, is_checked=False)
+
+    def at(self, url: str) -> "Database":
+        """The same store, reached by another URL (of a role with more rights)."""
+        return Database(
+            url,
+            table_name=self.table_name,
+            timeout_seconds=self.timeout_seconds,
+            max_connections=self.max_connections,
+        )
+
+    def close(self) -> None:
+        """Close this process's connections; the next call opens new ones."""
+        live, self._live = self._live, None
+        if live is not None and live.pid == os.getpid():
+            live.engine.dispose()
+
+    def _tried(self, work: Callable[[Connection], Result], *, is_write: bool, is_checked: bool = True) -> Result:
+        deadline = time.monotonic() + self.timeout_seconds
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                with self._translated():
+                    live = self._ready(is_checked)
+                    with live.guard, _begun(live.engine, is_write) as connection:
+                        return work(connection)
+            except StoreUnavailableError as error:
+                if time.monotonic() + pause_seconds >= deadline:
+                    raise
+                logger.info("trying again: %s", error)
+            time.sleep(_random.uniform(0, pause_seconds))
+            pause_seconds = min(pause_seconds * 2, _MAX_PAUSE_SECONDS)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        # `from None`: the driver's text may quote the connection string, and tracebacks are logged.
+        try:
+            yield
+        except DBAPIError as error:
+            raise fault_from_error(error, _parsed(self._url).password).as_error(self.where) from None
+        except PoolTimeoutError:
+            reason = f"all {self.max_connections} connections were in use for {self.timeout_seconds:g} s"
+            raise StoreUnavailableError(self.where, reason, "raise max_connections") from None
+
+    def _ready(self, is_checked: bool) -> _Live:
+        live = self._live
+        if live is None or live.pid != os.getpid():
+            with _making:
+                live = self._made()
+        if is_checked and not live.is_checked:
+            with live.lock:
+                if not live.is_checked:
+                    self._check_schema(live)
+                    live.is_checked = True
+        return live
+
+    def _made(self) -> _Live:
+        live = self._live
+        if live is not None and live.pid == os.getpid():
+            return live
+        if live is not None:
+            _left_behind.append(live.engine)
+        guard = threading.RLock() if self.is_in_memory else nullcontext()
+        self._live = made = _Live(os.getpid(), self._engine(), guard)
+        return made
+
+    def _check_schema(self, live: _Live) -> None:
+        with live.guard, _begun(live.engine, is_write=False) as connection:
+            revision = schema_revision(connection, self.tables)
+        if self._is_created and (revision is None or revision < REVISION):
+            from runlog_otel.stores.sql.upgrade import upgrade
+
+            with live.guard, _begun(live.engine, is_write=True) as connection:
+                upgrade(connection, self.tables)
+            return
+        refuse_other_schema(revision, self.where)
+
+    def _engine(self) -> Engine:
+        url = _parsed(self._url)
+        try:
+            if self.is_sqlite:
+                return self._sqlite_engine(url)
+            return self._server_engine(url)
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"a {url.get_backend_name()} run log store", "postgres") from error
+
+    def _sqlite_engine(self, url: URL) -> Engine:
+        connect: dict[str, Any] = {"timeout": self.timeout_seconds, "check_same_thread": False}
+        if self.is_in_memory:
+            engine = create_engine(url, hide_parameters=True, connect_args=connect, poolclass=StaticPool)
+        else:
+            self._make_folder(url)
+            engine = create_engine(
+                url,
+                hide_parameters=True,
+                connect_args=connect,
+                pool_size=min(5, self.max_connections),
+                max_overflow=self.max_connections - min(5, self.max_connections),
+                pool_timeout=self.timeout_seconds,
+            )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _make_folder(self, url: URL) -> None:
+        path = _file(url)
+        if self._is_to_exist and not path.exists():
+            raise StoreError(self.where, "the file does not exist", "check connection_string")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(self.where, f"its folder cannot be made: {error.strerror}") from error
+
+    def _server_engine(self, url: URL) -> Engine:
+        statement_timeout_ms = int(self.timeout_seconds * 1000)
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            connect_args={"connect_timeout": max(2, int(self.timeout_seconds))},  # libpq takes less than 2 for 2
+            pool_size=min(5, self.max_connections),
+            max_overflow=self.max_connections - min(5, self.max_connections),
+            pool_timeout=self.timeout_seconds,
+        )
+
+        @event.listens_for(engine, "connect")
+        def _limit(connection: Any, _: Any) -> None:
+            connection.execute(f"SET statement_timeout = {statement_timeout_ms:d}")
+            connection.commit()
+
+        return engine
+
+
+def _forget_lock() -> None:
+    global _making  # noqa: PLW0603 - a thread of the parent may have held it
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)
+
+
+def _file(url: URL) -> Path:
+    return Path((url.database or "").removeprefix("file:").split("?", 1)[0])
+
+
+def schema_revision(connection: Connection, tables: Tables) -> str | None:
+    """Which migration the tables are at; None where there are none."""
+    version = table(tables.version_table, sql_column("version_num"))
+    if not connection.dialect.has_table(connection, tables.version_table):
+        return None
+    return connection.execute(select(version.c.version_num)).scalar()
+
+
+def refuse_other_schema(revision: str | None, where: str) -> None:
+    """Raise SchemaVersionError unless the tables are those that this code was written for."""
+    if revision is None:
+        raise SchemaVersionError(where, "the tables are not there", "run `runlog-otel db upgrade`")
+    if revision < REVISION:
+        reason = f"the tables are of version {revision}, older than {REVISION} of this program"
+        raise SchemaVersionError(where, reason, "run `runlog-otel db upgrade`")
+    if revision > REVISION:
+        reason = f"the tables are of version {revision}, newer than {REVISION} of this program"
+        raise SchemaVersionError(where, reason, "upgrade runlog-otel")
+
+
+@contextmanager
+def _begun(engine: Engine, is_write: bool) -> Iterator[Connection]:
+    options: dict[str, Any] = {"is_write": is_write}
+    if not is_write and engine.dialect.name == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # sqlite3 would begin transactions of its own, and too late
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a loss of power
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_write = connection.get_execution_options().get("is_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        dialect = parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise ConfigError("connection_string", f"not a SQLAlchemy URL: {masked(url)}") from None
+    if dialect.name not in ("sqlite", "postgresql") or parsed.get_driver_name() not in ("pysqlite", "psycopg"):
+        raise ConfigError(
+            "connection_string",
+            f"{parsed.drivername} is not supported; write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
+        )
+    return parsed

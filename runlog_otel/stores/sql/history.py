@@ -1,0 +1,194 @@
+"""What was run: lists in pages, counts, changes without lost updates. Lists read the run rows only."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
+
+from runlog_otel.errors import ConfigError
+from runlog_otel.model import Status
+from runlog_otel.stores.entries import Document
+from runlog_otel.stores.sql.database import Database, schema_revision
+from runlog_otel.stores.sql.store import SqlStore, searched
+
+MAX_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs; what is not given does not matter. Times are nanoseconds since the epoch, `until_ns` excluded."""
+
+    run_ids: Sequence[str] = ()
+    status: str = ""
+    tag: str = ""
+    pipeline: str = ""
+    since_ns: int | None = None
+    until_ns: int | None = None
+    failure: str = ""
+    """Text in what was said of a failed step or job, in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run as lists show it: no step, no parameter, no definition. Times are nanoseconds since the epoch."""
+
+    run_id: str
+    source: str
+    pipeline: str
+    tag: str
+    status: str
+    original_run_id: str
+    created_ns: int
+    updated_ns: int
+    started_ns: int | None
+    ended_ns: int | None
+    steps: int
+    """How many steps at all depths, without the terminal ones."""
+    failed_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Runs, newest first; `after` is where the next page begins, None on the last one."""
+
+    runs: tuple[RunSummary, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a store holds. `capacity` is None where nothing but the disk bounds it."""
+
+    total: int
+    running: int
+    completed: int
+    failed: int
+    oldest_ns: int | None
+    newest_ns: int | None
+    size_bytes: int
+    schema: str
+    deleted: int
+    """How many runs were ever deleted, by retention or on demand."""
+    capacity: int | None = None
+    by_status: Mapping[str, int] = field(default_factory=dict)
+
+
+class RunHistory:
+    """The runs of a SQL store.
+
+    Every method raises StoreError when the database fails.
+    """
+
+    def __init__(self, store: SqlStore, capacity: int | None = None) -> None:
+        self.store = store
+        self.database: Database = store.database
+        self.capacity = capacity
+
+    def page(self, wanted: RunFilter | None = None, *, after: str | None = None, limit: int = 50) -> Page:
+        """One page of at most `limit` (1 to 1,000) runs, newest first; costs the same wherever it begins.
+
+        Raises:
+            ConfigError: `after` is not from another page, or `limit` is out of range.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise ConfigError("limit", f"1 to {MAX_PAGE}, not {limit}")
+        runs = self.database.tables.runs.c
+        statement = select(self.database.tables.runs).where(*self._conditions(wanted or RunFilter()))
+        if after is not None:
+            created_ns, seq = _position(after)
+            # As a row value, PostgreSQL reads the index from there on; SQLite does with the first term alone.
+            is_older = or_(runs.created_ns < created_ns, and_(runs.created_ns == created_ns, runs.seq < seq))
+            statement = statement.where(runs.created_ns <= created_ns, is_older)
+        statement = statement.order_by(runs.created_ns.desc(), runs.seq.desc()).limit(limit + 1)
+        rows = self.database.read(lambda connection: connection.execute(statement).all())
+        shown = rows[:limit]
+        following = f"{shown[-1].created_ns}.{shown[-1].seq}" if len(rows) > limit else None
+        return Page(tuple(map(_summary, shown)), following)
+
+    def get(self, run_id: str) -> Document:
+        """The whole document of a run; raises RunNotFoundError."""
+        return self.store.document(run_id)
+
+    def update(self, run_id: str, change: Callable[[Document], Document]) -> Document:
+        """Merge what `change` makes of a run's document; no other write comes between reading and writing.
+
+        `change` may be called again when the database was lost in between: it must depend on its argument only.
+        Parts that it leaves out stay. Raises RunNotFoundError.
+        """
+
+        def work(connection: Connection) -> Document:
+            self.store.lock(connection, run_id)
+            changed = change(copy.deepcopy(self.store.document_in(connection, run_id)))
+            if changed.get("run_id") != run_id:
+                raise ConfigError("run_id", f"an update cannot rename run {run_id!r}")
+            self.store.put_in(connection, changed)
+            return self.store.document_in(connection, run_id)
+
+        return self.database.write(work)
+
+    def stats(self) -> Stats:
+        """Counts, times and size."""
+        return self.database.read(self._stats)
+
+    def _stats(self, connection: Connection) -> Stats:
+        runs, deletions = self.database.tables.runs.c, self.database.tables.deletions.c
+        counted = connection.execute(select(runs.status, func.count()).group_by(runs.status).order_by(runs.status))
+        by_status = {status: count for status, count in counted}  # noqa: C416 - rows are no pairs to mypy
+        completed = by_status.get(Status.SUCCESS.value, 0)
+        failed = by_status.get(Status.FAIL.value, 0)
+        total = sum(by_status.values())
+        return Stats(
+            total=total,
+            running=total - completed - failed,
+            completed=completed,
+            failed=failed,
+            oldest_ns=connection.execute(select(func.min(runs.created_ns))).scalar(),
+            newest_ns=connection.execute(select(func.max(runs.created_ns))).scalar(),
+            size_bytes=self._size_bytes(connection),
+            schema=schema_revision(connection, self.database.tables) or "",
+            deleted=connection.execute(select(func.count(deletions.seq))).scalar_one(),
+            capacity=self.capacity,
+            by_status=by_status,
+        )
+
+    def _size_bytes(self, connection: Connection) -> int:
+        if self.database.is_sqlite:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            return int(pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+        size = text("SELECT pg_total_relation_size(CAST(:name AS regclass))")
+        names = [found.name for found in self.database.tables.metadata.tables.values()]
+        return sum(int(connection.execute(size, {"name": name}).scalar_one()) for name in names)
+
+    def _conditions(self, wanted: RunFilter) -> list[ColumnElement[bool]]:
+        runs, entries = self.database.tables.runs.c, self.database.tables.entries.c
+        conditions: list[ColumnElement[bool]] = []
+        if wanted.run_ids:
+            conditions.append(runs.run_id.in_(list(wanted.run_ids)))
+        for column, value in (
+            (runs.status, wanted.status),
+            (runs.tag, searched(wanted.tag)),
+            (runs.pipeline, searched(wanted.pipeline)),
+        ):
+            if value:
+                conditions.append(column == value)
+        if wanted.since_ns is not None:
+            conditions.append(runs.created_ns >= wanted.since_ns)
+        if wanted.until_ns is not None:
+            conditions.append(runs.created_ns < wanted.until_ns)
+        if wanted.failure:
+            said = entries.failure.is_not(None) & entries.failure.icontains(wanted.failure, autoescape=True)
+            conditions.append(select(entries.seq).where(entries.run_seq == runs.seq, said).exists())
+        return conditions
+
+
+def _summary(row: Row[Any]) -> RunSummary:
+    return RunSummary(**{name: getattr(row, name) for name in RunSummary.__dataclass_fields__})
+
+
+def _position(after: str) -> tuple[int, int]:
+    created_ns, _, seq = after.partition(".")
+    if not (created_ns.isdecimal() and seq.isdecimal()):
+        raise ConfigError("after", f"{after!r} is not the end of a page")
+    return int(created_ns), int(seq)

@@ -1,0 +1,136 @@
+"""The tables, as queries see them; the migrations make them."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+from runlog_otel.errors import ConfigError
+
+REVISION = "0001"
+"""The migration that this code was written for; a test compares it with the newest one."""
+
+DEFAULT_TABLE_NAME = "runnable_logs"
+MAX_TABLE_NAME = 40
+"""PostgreSQL cuts identifiers at 63 bytes; the longest index name adds 23 to the table's."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NOT_STORABLE = re.compile("[\\\\\x00\ud800-\udfff]")
+_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
+
+
+class Name(TypeDecorator[str]):
+    """Text that keeps what PostgreSQL's text cannot hold (NUL, lone surrogates), escaped as `\\uXXXX`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else _NOT_STORABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
+        """From the database."""
+        if value is None:
+            return None
+        return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value) if "\\" in value else str(value)
+
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Tables:
+    """The tables of one store; all their names begin with its `table_name`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.version_table = f"{name}_version"
+        self.metadata = MetaData()
+        self.runs = Table(
+            name,
+            self.metadata,
+            Column("seq", Id, primary_key=True),
+            Column("run_id", Name, nullable=False, unique=True),
+            Column("source", String(32), nullable=False),
+            Column("pipeline", Name, nullable=False),
+            Column("tag", Name, nullable=False),
+            Column("status", String(32), nullable=False),
+            Column("original_run_id", Name, nullable=False),
+            Column("created_ns", BigInteger, nullable=False),
+            Column("updated_ns", BigInteger, nullable=False),
+            Column("started_ns", BigInteger),
+            Column("ended_ns", BigInteger),
+            Column("finished_ns", BigInteger),
+            Column("steps", Integer, nullable=False),
+            Column("failed_steps", Integer, nullable=False),
+            Column("token", String(32), nullable=False),
+            Column("header", Text, nullable=False),
+            sqlite_autoincrement=True,
+        )
+        self.entries = Table(
+            f"{name}_entries",
+            self.metadata,
+            Column("seq", Id, primary_key=True),
+            Column("run_seq", Id, ForeignKey(f"{name}.seq"), nullable=False),
+            Column("identity", LargeBinary, nullable=False),
+            Column("kind", String(16), nullable=False),
+            Column("key", Name, nullable=False),
+            Column("parent", Name),
+            Column("status", String(32)),
+            Column("step_type", Name),
+            Column("started_ns", BigInteger),
+            Column("ended_ns", BigInteger),
+            Column("failure", Name),
+            Column("body", Text),
+            Column("packed", LargeBinary),
+        )
+        self.deletions = Table(
+            f"{name}_deletions",
+            self.metadata,
+            Column("seq", Id, primary_key=True),
+            Column("run_id", Name, nullable=False),
+            Column("deleted_ns", BigInteger, nullable=False),
+            Column("deleted_by", Name, nullable=False),
+            Column("reason", String(32), nullable=False),
+        )
+        self._index()
+
+    def _index(self) -> None:
+        runs, entries = self.runs.c, self.entries.c
+        newest = (runs.created_ns, runs.seq)
+        Index(f"{self.name}_by_created", *newest)
+        for column in (runs.status, runs.tag, runs.pipeline):
+            Index(f"{self.name}_by_{column.name}", column, *newest)
+        Index(f"{self.name}_by_finished", runs.finished_ns)
+        Index(f"{self.name}_entries_by_key", entries.run_seq, entries.identity, unique=True)
+        failed = text("failure IS NOT NULL")
+        Index(f"{self.name}_entries_by_failure", entries.run_seq, sqlite_where=failed, postgresql_where=failed)
+
+
+@lru_cache
+def tables_named(name: str = DEFAULT_TABLE_NAME) -> Tables:
+    """The tables whose names begin with `name`.
+
+    Raises:
+        ConfigError: the name is not a plain SQL identifier, or too long.
+    """
+    if not _IDENTIFIER.fullmatch(name) or len(name) > MAX_TABLE_NAME:
+        raise ConfigError(
+            "table_name", f"letters, digits and _ only, {MAX_TABLE_NAME} at most, and no digit first; not {name!r}"
+        )
+    return Tables(name.lower())
