@@ -12,7 +12,7 @@ help: ## Show this list
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[runnable,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[runnable,postgres,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed ## Run a real pipeline and show its trace

@@ -25,7 +25,7 @@ def main(versions: list[str]) -> int:
         venv = Path(f".venv-{version}")
         if not (venv / ".installed").exists():
             subprocess.run([python, "-m", "venv", venv], check=True)
-            subprocess.run([venv / "bin/pip", "install", "-q", "-e", ".[runnable,dev]"], check=True)
+            subprocess.run([venv / "bin/pip", "install", "-q", "-e", ".[runnable,postgres,dev]"], check=True)
             (venv / ".installed").touch()
         print(f"python {version}", flush=True)
         ignored = ["--ignore=tests/e2e", "--ignore=tests/peers"]
