@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec, Protocol
 
-from runlog_otel.executions import timeline_of
+from runlog_otel.executions import Timeline, timeline_of
 from runlog_otel.exporters.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.model import Header, Run, Step
 from runlog_otel.settings import Settings
-from runlog_otel.spans import spans_from_run
+from runlog_otel.spans import is_execution_complete, spans_from_run
 from runlog_otel.trace import Execution, Part, Span, has_times, span_from_attempt, span_from_start
 
 _CONTAINERS = (Part.RUN, Part.STEP, Part.BRANCH)
@@ -116,12 +116,13 @@ class Observer:
             return
         run = read()
         timeline = timeline_of(run)
-        if is_starter and timeline.next_execution(indicator) == timeline.count:
+        is_noted = _is_to_be_noted(run, timeline, indicator, is_starter=is_starter)
+        if is_noted:
             run = self._source.mark_retry(run, timeline.count + 1)
             timeline = timeline_of(run)
         execution = self._execution(run, timeline.next_execution(indicator))
         self._watched[run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)
-        if is_starter:
+        if is_noted:
             self._send_start(execution, timeline.starts_ns.get(execution.number))
 
     @_never_raising
@@ -209,6 +210,17 @@ class Observer:
         self._live.offer(execution.run_id, self.settings.resource_attributes(execution.pipeline), spans)
         if multiprocessing.parent_process() is not None:  # a pool worker may be terminated, and no exit hook runs
             self._live.flush()
+
+
+def _is_to_be_noted(run: Run, timeline: Timeline, indicator: str, *, is_starter: bool) -> bool:
+    """Whether verdicts alone, which is all that a process of one step looks at, do not tell the retry that begins.
+
+    Without a starter (Argo) every pod of a retry comes here: only the first of them finds an execution that is over.
+    """
+    if is_starter:
+        return timeline.next_number == timeline.count
+    is_same = timeline.next_execution(indicator) == timeline.count
+    return is_same and is_execution_complete(run, timeline, timeline.count)
 
 
 _OBSERVERS: weakref.WeakSet[Observer] = weakref.WeakSet()

@@ -59,12 +59,17 @@ def spans_from_run(run: Run, namespace: str = "", ui: str = "", *, is_abandoned:
 def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
     """Whether nothing more will be recorded of an execution.
 
-    It has a verdict, or a later one began; where there may be none, the run's status is final and no step in progress.
+    It has a verdict, or a later one began; where there may be none, the run's status is final, no step is in progress,
+    and something failed: a retry begins with the status of the execution before.
     """
     if number < timeline.count or _verdict(timeline, run.steps, number) is not None:
         return True
     is_over = run.status.is_final and all(step.status.is_final for step in run.all_steps())
-    return is_over and _ends_without_verdict(run)
+    if not (is_over and _ends_without_verdict(run)):
+        return False
+    return run.status is Status.SUCCESS or any(
+        attempt.status is Status.FAIL for step in run.all_steps() for attempt in timeline.attempts(step, number)
+    )
 
 
 class _Mapping:

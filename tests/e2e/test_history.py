@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.backend import Backend, Sent, backend, healthy
-from tests.e2e.oracle import Oracle, differences, outside, told_by_otlp
+from tests.e2e.oracle import Oracle
+from tests.e2e.told import differences, outside, told_by_otlp
 from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project, kill
 
 RUN = "r"

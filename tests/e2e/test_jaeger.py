@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from runlog_otel import identity
-from tests.e2e.oracle import Oracle, Told, differences, outside, told_by_jaeger
+from tests.e2e.oracle import Oracle
+from tests.e2e.told import Told, differences, outside, told_by_jaeger
 from tests.hosts.project import EMULATOR, LOCAL, MOCKED, PARALLEL, Project, RunLog
 from tests.peers.collector import Collector
 from tests.peers.jaeger import Jaeger

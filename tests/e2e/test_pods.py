@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.backend import Backend, backend, healthy
-from tests.e2e.oracle import Oracle, differences, outside, told_by_otlp
+from tests.e2e.oracle import Oracle
+from tests.e2e.told import differences, outside, told_by_otlp
 from tests.hosts.project import LOGS, Done, Project
 
 ARGO: Mapping[str, Any] = {
