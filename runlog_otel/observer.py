@@ -18,6 +18,7 @@ from runlog_otel.executions import Timeline, timeline_of
 from runlog_otel.exporters.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.model import Header, Run, Step
+from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.spans import is_execution_complete, spans_from_run
 from runlog_otel.trace import Execution, Part, Span, has_times, span_from_attempt, span_from_start
@@ -182,7 +183,7 @@ class Observer:
         logger = logging.getLogger("runlog_otel")
         level = logging.DEBUG if self._has_logged else logging.WARNING
         self._has_logged = True
-        logger.log(level, "telemetry failed, the pipeline goes on: %s: %s", type(error).__name__, error)
+        logger.log(level, "telemetry failed, the pipeline goes on: %s: %s", type(error).__name__, redacted(str(error)))
         logger.debug("where telemetry failed", exc_info=error)
 
     @_never_raising
