@@ -94,13 +94,13 @@ def test_what_is_not_acknowledged_is_remembered(server: Backend, outbox: Outbox,
 def test_a_silent_backend_is_waited_for_once(server: Backend, outbox: Outbox) -> None:
     """The budget holds for the process, not for each wait."""
     server.act = hang
-    sending = delivery(server.url, outbox, budget=0.3)
+    sending = delivery(server.url, outbox, budget=1.0)
     start = time.monotonic()
     for run_id in "abcd":
         sending.offer(run_id, RESOURCE, spans_of_every_kind())
         sending.flush()
     sending.close()
-    assert time.monotonic() - start < 1.2
+    assert time.monotonic() - start < 3.5  # four waits would take four seconds
     assert unsent(outbox) == ["a", "b", "c", "d"]
 
 
@@ -111,7 +111,7 @@ def test_an_offer_never_waits(server: Backend, outbox: Outbox) -> None:
     start = time.monotonic()
     for _ in range(100):
         sending.offer("a", RESOURCE, spans_of_every_kind())
-    assert time.monotonic() - start < 0.2
+    assert time.monotonic() - start < 2.0  # the backend is silent for three
     sending.close()
 
 
