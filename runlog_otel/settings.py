@@ -160,6 +160,12 @@ class Settings(BaseModel):
         url = self.endpoint.rstrip("/")
         return self.endpoint if is_whole or url.endswith(_TRACES_PATH) else url + _TRACES_PATH
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal for equal settings, with the secrets that dumps mask: for a look-up within the process, never shown."""
+        headers = (f"{name}={value.get_secret_value()}" for name, value in sorted(self.headers.items()))
+        return (self.model_dump_json(), self.target, *headers)
+
     def resource_attributes(self, pipeline: str) -> dict[str, str]:
         """The resource of a pipeline's spans: equal in every process that has the same settings."""
         service = self.service or self.resource.get("service.name") or pipeline

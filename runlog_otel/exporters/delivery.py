@@ -6,7 +6,6 @@ No thread, socket or lock exists before the first span is offered, and none cros
 import atexit
 import logging
 import os
-import pickle
 import threading
 import time
 import weakref
@@ -165,13 +164,13 @@ def shared_delivery(settings: Settings, outbox: Outbox) -> Delivery:
     A host that runs tasks in a pool hands each task a store of its own: they share connections, and what is known of a
     backend that failed, which the child of a fork inherits too.
     """
-    key = (pickle.dumps(settings), outbox.folder)
+    key = (settings.key, outbox.folder)
     if key not in _SHARED:
         _SHARED[key] = Delivery(settings, outbox)
     return _SHARED[key]
 
 
-_SHARED: dict[tuple[bytes, Path], Delivery] = {}
+_SHARED: dict[tuple[tuple[str, ...], Path], Delivery] = {}
 _DELIVERIES: weakref.WeakSet[Delivery] = weakref.WeakSet()
 
 
