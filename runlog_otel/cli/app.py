@@ -10,6 +10,7 @@ import typer
 from runlog_otel import identity
 from runlog_otel.cli.db import db_app
 from runlog_otel.cli.loading import project
+from runlog_otel.cli.options import AsJson, ConfigFile
 from runlog_otel.cli.runs import runs
 
 app = typer.Typer(
@@ -22,11 +23,6 @@ app = typer.Typer(
 app.add_typer(db_app, name="db")
 app.command()(runs)
 
-ConfigFile = Annotated[
-    str,
-    typer.Option("--config", "-c", help="The host's config file; default: as the host finds it.", show_default=False),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Endpoint = Annotated[
     str,
     typer.Option(

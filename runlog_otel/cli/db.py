@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runlog_otel.cli.runs import AsJson, ConfigFile, sql_store
+from runlog_otel.cli.options import AsJson, ConfigFile
+from runlog_otel.cli.runs import sql_store
 from runlog_otel.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """`runlog-otel export`: runs are mapped from their logs again and sent whole."""
 
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from runlog_otel.cli.options import age_from_text
 from runlog_otel.errors import ConfigError, DeliveryError, RunlogOtelError
 from runlog_otel.exporters.delivery import BATCH_SPANS
 from runlog_otel.exporters.outbox import Outbox
@@ -25,8 +25,6 @@ from runlog_otel.trace import Trace
 if TYPE_CHECKING:
     from runlog_otel.hosts.runnable.project import Project
 
-_AGE = re.compile(r"(\d+)([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PAUSES_SECONDS = (1.0, 2.0)
 """Before a request is repeated that the backend could take later (OTLP specification, "Failures")."""
 _MAX_FAILURES = 3
@@ -117,10 +115,10 @@ def _candidates(project: "Project", selection: Selection) -> Iterator[_Candidate
 
 
 def _age(text: str) -> timedelta:
-    parts = _AGE.fullmatch(text.strip())
-    if parts is None:
+    age = age_from_text(text.strip())
+    if age is None:
         raise ConfigError("--since", f"{text!r} is no age; write it as 30m, 24h, 7d")
-    return timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+    return age
 
 
 def _export(

@@ -1,13 +1,13 @@
 """`runlog-otel runs`: the runs of a SQL store, as a list or side by side."""
 
 import json
-import re
 from dataclasses import asdict
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runlog_otel.cli.options import AsJson, ConfigFile, age_from_text
 from runlog_otel.errors import ConfigError, UnsupportedStoreError
 
 if TYPE_CHECKING:
@@ -18,15 +18,8 @@ if TYPE_CHECKING:
     from runlog_otel.stores.sql.history import Page, RunFilter, RunHistory
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
-ConfigFile = Annotated[
-    str,
-    typer.Option("--config", "-c", help="The host's config file; default: as the host finds it.", show_default=False),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Text = Annotated[str, typer.Option(show_default=False)]
 
-_AGE = re.compile(r"(\d+)([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _STYLES = {"SUCCESS": "green", "FAIL": "red", "PROCESSING": "yellow"}
 _MAX_COMPARED = 20
 
@@ -83,8 +76,8 @@ def moment_ns(text: str, option: str) -> int | None:
     """
     if not text:
         return None
-    if age := _AGE.fullmatch(text):
-        moment = datetime.now(timezone.utc) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    if (age := age_from_text(text)) is not None:
+        moment = datetime.now(timezone.utc) - age
     else:
         try:
             moment = datetime.fromisoformat(text).astimezone()

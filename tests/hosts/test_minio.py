@@ -1,4 +1,4 @@
-"""runnable's stores on S3, wrapped: the runs are traced, listed and replayed."""
+"""runnable's stores on S3, wrapped: the runs are traced, listed, replayed and copied."""
 
 import json
 import subprocess
@@ -40,9 +40,12 @@ def test_runs_on_s3_are_traced_listed_and_replayed(minio: Minio, tmp_path: Path,
     }
     (tmp_path / "runnable-config.yaml").write_text(json.dumps(config))
     (tmp_path / "pipeline.py").write_text(_PIPELINE)
+    target = {"type": "sql", "config": {"connection_string": f"sqlite:///{tmp_path / 'runs.db'}"}}
+    (tmp_path / "target.yaml").write_text(json.dumps({"run-log-store": target}))
     for command in (
         ["pipeline.py"],
         ["-m", "runlog_otel", "export", "--all", "--endpoint", (tmp_path / "again.jsonl").as_uri()],
+        ["-m", "runlog_otel", "db", "copy", "--from", "runnable-config.yaml", "--to", "target.yaml"],
     ):
         done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr + done.stdout

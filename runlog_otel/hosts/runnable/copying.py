@@ -10,6 +10,7 @@ from runnable import exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, RunLog
 
 from runlog_otel.errors import RunlogOtelError
+from runlog_otel.hosts.runnable.runs import run_context, whole_run_log
 from runlog_otel.redaction import redacted
 from runlog_otel.stores.entries import text_from_value
 
@@ -34,19 +35,21 @@ def copy_runs(
         is_overwriting: merge into runs that the target has with another content, instead of leaving them alone.
     """
     for run_id in run_ids:
-        yield _copy(source, target, run_id, is_overwriting)
+        with run_context(run_id):
+            copied = _copy(source, target, run_id, is_overwriting)
+        yield copied
 
 
 def _copy(source: BaseRunLogStore, target: BaseRunLogStore, run_id: str, is_overwriting: bool) -> Copy:
     try:
-        run_log = source.get_run_log_by_id(run_id, full=True)
+        run_log = whole_run_log(source, run_id)
         there = _found(target, run_id)
         if there is not None and _content(there) == _content(run_log):
             return Copy(run_id, THERE)
         if there is not None and not is_overwriting:
             return Copy(run_id, DIFFERS, "the target has it with another content; --overwrite merges into it")
         _put(target, run_log)
-        if _content(target.get_run_log_by_id(run_id, full=True)) != _content(run_log):
+        if _content(whole_run_log(target, run_id)) != _content(run_log):
             return Copy(run_id, FAILED, "it reads back with another content")
     except (RunlogOtelError, exceptions.RunLogNotFoundError, OSError, ValueError) as error:
         return Copy(run_id, FAILED, redacted(" ".join(str(error).split())))
@@ -55,7 +58,7 @@ def _copy(source: BaseRunLogStore, target: BaseRunLogStore, run_id: str, is_over
 
 def _found(store: BaseRunLogStore, run_id: str) -> RunLog | None:
     try:
-        return store.get_run_log_by_id(run_id, full=True)
+        return whole_run_log(store, run_id)
     except exceptions.RunLogNotFoundError:
         return None
 

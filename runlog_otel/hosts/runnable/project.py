@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from runnable import context, defaults, exceptions
@@ -14,7 +13,7 @@ from runnable.datastore import BaseRunLogStore
 
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError, UnsupportedStoreError
 from runlog_otel.hosts.runnable import log
-from runlog_otel.hosts.runnable.runs import mapped, whole_run_log
+from runlog_otel.hosts.runnable.runs import mapped, run_context, whole_run_log
 from runlog_otel.hosts.runnable.wrapper import OWN_TYPE, WHERE, inner_store, parts
 from runlog_otel.model import Run
 from runlog_otel.redaction import redacted
@@ -78,16 +77,13 @@ class Project:
             RunNotFoundError: the store has none of that id.
             RunLogFormatError: what the store has is damaged.
         """
-        # the minio stores take the bucket's folder from the run context
-        context.set_run_context(SimpleNamespace(run_id=run_id))
         try:
-            run_log = whole_run_log(self.store, run_id)
+            with run_context(run_id):
+                run_log = whole_run_log(self.store, run_id)
         except (exceptions.RunLogNotFoundError, FileNotFoundError) as error:
             raise RunNotFoundError(run_id, self.where) from error
         except ValueError as error:
             raise RunLogFormatError(f"the log of {run_id!r}", str(error).replace("\n", " ")) from error
-        finally:
-            context.set_run_context(None)
         return mapped(run_log, self.settings)
 
     def runs(self) -> list[StoredRun]:
@@ -153,15 +149,12 @@ def _in_chunks(store: BaseRunLogStore) -> Iterator[StoredRun]:
 
 def _in_bucket(name: Callable[[str], str]) -> Callable[[BaseRunLogStore], Iterator[StoredRun]]:
     def runs(store: BaseRunLogStore) -> Iterator[StoredRun]:
-        context.set_run_context(SimpleNamespace(run_id="any"))
-        try:
+        with run_context("any"):
             bucket = store.get_run_log_bucket().parent
-            for folder in bucket.iterdir():
-                path = folder / name(folder.name)
-                if path.exists():
-                    yield StoredRun(folder.name, _moment(path.stat().st_mtime))
-        finally:
-            context.set_run_context(None)
+        for folder in bucket.iterdir():
+            path = folder / name(folder.name)
+            if path.exists():
+                yield StoredRun(folder.name, _moment(path.stat().st_mtime))
 
     return runs
 

@@ -4,9 +4,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
-from runnable import defaults, exceptions
+from runnable import context, defaults, exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, RunLog, StepLog
 
 from runlog_otel.hosts.runnable import log
@@ -57,6 +58,19 @@ class RunnableRuns:
         if marked:
             self._store.set_run_config(run.run_id, marked)
         return self.run(run.run_id)
+
+
+@contextlib.contextmanager
+def run_context(run_id: str) -> Iterator[None]:
+    """Stand in for a run, outside of one: the minio stores take the folder in their bucket from the run context.
+
+    With a context, an object parameter's description says where the object is by `object_serialisation`.
+    """
+    context.set_run_context(SimpleNamespace(run_id=run_id, object_serialisation=True))
+    try:
+        yield
+    finally:
+        context.set_run_context(None)
 
 
 def mapped(run_log: RunLog, settings: Settings) -> Run:

@@ -1,0 +1,22 @@
+"""Options that several commands have, and how an age is written."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+ConfigFile = Annotated[
+    str,
+    typer.Option("--config", "-c", help="The host's config file; default: as the host finds it.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+_AGE = re.compile(r"(\d+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def age_from_text(text: str) -> timedelta | None:
+    """An age as people write it (`30m`, `24h`, `7d`, `2w`); None when it is none."""
+    parts = _AGE.fullmatch(text)
+    return timedelta(**{_UNITS[parts[2]]: int(parts[1])}) if parts else None
