@@ -6,11 +6,10 @@ through the same tables; what is measured goes through the plugin, call by call.
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from extensions.run_log_store.file_system import FileSystemRunLogstore
 from runnable.datastore import JsonParameter, RunLog, StepAttempt, StepLog
 from sqlalchemy import insert
 
+from benchmarks.tables import head, median, row
 from runlog_otel.hosts.runnable.stores import SqlRunLogStore
 from runlog_otel.stores.entries import text_from_value
 from runlog_otel.stores.sql.history import RunFilter, RunHistory
@@ -48,15 +48,15 @@ def main(arguments: Sequence[str]) -> None:
 def step_cost(stores: Stores, scale: float) -> None:
     """Milliseconds of one `add_step_log`, by the number of steps that the run has"""
     sizes = [max(1, int(count * scale)) for count in (10, 1_000, 10_000, 100_000)]
-    _head("store", *(f"{count:,} steps" for count in sizes), "last : first")
+    head("store", *(f"{count:,} steps" for count in sizes), "last : first")
     for name, store in stores.items():
         medians = []
         for count in sizes:
             run_id = f"run-{count}"
             store.put_run_log(_run(run_id, count))
             repeats = REPEATS if isinstance(store, SqlRunLogStore) else 1 if count > 10_000 else 3
-            medians.append(_median(partial(store.add_step_log, _step("new"), run_id), repeats) * 1000)
-        _row(name, *(f"{median:,.2f}" for median in medians), f"{medians[-1] / medians[0]:,.1f}")
+            medians.append(median(partial(store.add_step_log, _step("new"), run_id), repeats) * 1000)
+        row(name, *(f"{median:,.2f}" for median in medians), f"{medians[-1] / medians[0]:,.1f}")
 
 
 def total_cost(stores: Stores, scale: float) -> None:
@@ -72,34 +72,34 @@ def total_cost(stores: Stores, scale: float) -> None:
             store.add_step_log(step, "r")
             store.add_step_log(_step(f"step-{number}"), "r")
         seconds[name] = time.perf_counter() - started
-    _head("store", "seconds", "ratio to sqlite")
+    head("store", "seconds", "ratio to sqlite")
     for name, value in seconds.items():
-        _row(name, f"{value:,.2f}", f"{value / seconds['sqlite']:,.1f}")
+        row(name, f"{value:,.2f}", f"{value / seconds['sqlite']:,.1f}")
 
 
 def read_cost(stores: Stores, scale: float) -> None:
     """Seconds to read a run of 10,000 steps whole"""
     run_log = _run("r", int(10_000 * scale))
     text = text_from_value(run_log.model_dump())
-    parsing = _median(lambda: json.loads(text), 5)
-    building = _median(lambda: RunLog(**json.loads(text)), 5)
-    _head("", "document", "ratio to parsing", "run log", "ratio to parsing and building")
-    _row("the same JSON from memory", f"{parsing:.3f}", "1.0", f"{building:.3f}", "1.0")
+    parsing = median(lambda: json.loads(text), 5)
+    building = median(lambda: RunLog(**json.loads(text)), 5)
+    head("", "document", "ratio to parsing", "run log", "ratio to parsing and building")
+    row("the same JSON from memory", f"{parsing:.3f}", "1.0", f"{building:.3f}", "1.0")
     for name, store in stores.items():
         store.put_run_log(run_log)
-        whole = _median(partial(store.get_run_log_by_id, "r", full=True), 5)
+        whole = median(partial(store.get_run_log_by_id, "r", full=True), 5)
         document, ratio = "", ""
         if isinstance(store, SqlRunLogStore):
-            seconds = _median(partial(store.documents.document, "r"), 5)
+            seconds = median(partial(store.documents.document, "r"), 5)
             document, ratio = f"{seconds:.3f}", f"{seconds / parsing:.1f}"
-        _row(name, document, ratio, f"{whole:.3f}", f"{whole / building:.1f}")
+        row(name, document, ratio, f"{whole:.3f}", f"{whole / building:.1f}")
 
 
 def list_cost(stores: Stores, scale: float) -> None:
     """Milliseconds of one list page of 50 runs, among 1,000,000 runs"""
     count = int(1_000_000 * scale)
     pages = {"page 1": 1, "page 1,000": 1_000 * scale, "page 10,000": 10_000 * scale, "last page": count / 50}
-    _head("store", *pages, "page 1 of a tag", "last : first")
+    head("store", *pages, "page 1 of a tag", "last : first")
     for name, store in stores.items():
         if not isinstance(store, SqlRunLogStore):
             continue
@@ -109,10 +109,10 @@ def list_cost(stores: Stores, scale: float) -> None:
         for page in pages.values():
             begin = count - int(50 * (page - 1))
             after = None if page == 1 else f"{begin}.{begin}"
-            medians.append(_median(partial(history.page, after=after), 30) * 1000)
-        tagged = _median(partial(history.page, RunFilter(tag="tag-7")), 30) * 1000
+            medians.append(median(partial(history.page, after=after), 30) * 1000)
+        tagged = median(partial(history.page, RunFilter(tag="tag-7")), 30) * 1000
         shown = (f"{median:.2f}" for median in medians)
-        _row(name, *shown, f"{tagged:.2f}", f"{medians[-1] / medians[0]:.1f}")
+        row(name, *shown, f"{tagged:.2f}", f"{medians[-1] / medians[0]:.1f}")
 
 
 def size(stores: Stores, scale: float) -> None:
@@ -127,9 +127,9 @@ def size(stores: Stores, scale: float) -> None:
         else:
             total = sum(_blocks(path) for path in Path(store.log_folder).rglob("*.json"))
         bytes_per_run[name] = total / count
-    _head("store", "bytes", "ratio to file-system")
+    head("store", "bytes", "ratio to file-system")
     for name, value in bytes_per_run.items():
-        _row(name, f"{value:,.0f}", f"{value / bytes_per_run['file-system']:.2f}")
+        row(name, f"{value:,.0f}", f"{value / bytes_per_run['file-system']:.2f}")
 
 
 def _stores(folder: Path, postgres: str, question: str) -> Stores:
@@ -188,26 +188,8 @@ def _load_runs(store: SqlRunLogStore, count: int) -> None:
         )
 
 
-def _median(call: Callable[[], Any], repeats: int) -> float:
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
-
-
 def _blocks(path: Path) -> int:
     return path.stat().st_blocks * 512
-
-
-def _head(*cells: str) -> None:
-    _row(*cells)
-    _row(*["---"] * len(cells))
-
-
-def _row(*cells: str) -> None:
-    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

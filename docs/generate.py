@@ -1,7 +1,9 @@
 """Writes the pages that follow from the code: docs/mapping.md from `names`, docs/settings.md from `Settings`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from runlog_otel import names
 from runlog_otel.settings import Settings
@@ -39,8 +41,9 @@ def mapping() -> str:
             ),
             "",
             f"A value is at most {names.MAX_ATTRIBUTE_BYTES:,} bytes of UTF-8.",
-            "Values of parameters do not leave the process.",
+            "Values of parameters leave where the setting `parameters` lists their names.",
             "",
+            *_metrics(),
             "## Events",
             "",
             *_table(("name", "on", "when"), [(f"`{n.name}`", n.on, n.help) for n in names.EVENTS]),
@@ -49,12 +52,28 @@ def mapping() -> str:
     )
 
 
+def _metrics() -> list[str]:
+    return [
+        "## Metrics",
+        "",
+        "Derived from the same log by one writer: `runlog-otel serve`. In Prometheus dots become underscores, the",
+        "unit is added, counters end in `_total`, histograms have `_bucket`, `_sum` and `_count`.",
+        "Labels are never the run, pod or host; `runlog.run.tag` is one only when `metrics.by_tag` is set.",
+        "An execution counts once, when it is complete.",
+        "",
+        *_table(
+            ("name", "in Prometheus", "kind", "unit", "labels", "what it tells"),
+            [_metric(metric) for metric in names.METRICS.values()],
+        ),
+        "",
+        f"Bounds of the histograms, in seconds: {', '.join(map(str, names.DURATION_BUCKETS))}.",
+        "",
+    ]
+
+
 def settings() -> str:
     """The page of every setting."""
-    rows = []
-    for field, info in Settings.model_fields.items():
-        default = info.get_default(call_default_factory=True)
-        rows.append((f"`{field}`", "" if default in ("", None, {}) else f"`{default}`", info.description or ""))
+    rows = list(_rows(Settings))
     return "\n".join(
         [
             "# Settings",
@@ -72,6 +91,22 @@ def settings() -> str:
             "",
         ]
     )
+
+
+def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    for field, info in model.model_fields.items():
+        default = info.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            yield from _rows(type(default), f"{field}.")
+        else:
+            shown = "" if default in ("", None, {}, ()) else f"`{default}`"
+            yield f"`{prefix}{field}`", shown, info.description or ""
+
+
+def _metric(metric: names.Metric) -> tuple[str, ...]:
+    suffix = "_total" if metric.kind == "counter" else ""
+    labels = ", ".join(f"`{label}`" for label in (*metric.labels, *metric.details))
+    return (f"`{metric.name}`", f"`{metric.prometheus_name}{suffix}`", metric.kind, metric.unit, labels, metric.help)
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

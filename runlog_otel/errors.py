@@ -31,7 +31,7 @@ class DeliveryError(RunlogOtelError):
         self.endpoint = endpoint
         self.reason = reason
         self.is_transient = is_transient
-        super().__init__(f"{endpoint} did not take the spans: {reason}")
+        super().__init__(f"{endpoint} did not take what was sent: {reason}")
 
 
 class RunNotFoundError(RunlogOtelError, LookupError):
@@ -48,6 +48,14 @@ class RunLogFormatError(RunlogOtelError, ValueError):
     def __init__(self, where: str, problem: str) -> None:
         self.where = where
         super().__init__(f"{where} is not a run log: {problem}")
+
+
+class SourceError(RunlogOtelError):
+    """A source of runs did not answer as it should."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where = where
+        super().__init__(f"{where}: {problem}")
 
 
 class UnsupportedStoreError(RunlogOtelError):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 Scalar = str | bool | int | float
 
@@ -42,9 +43,23 @@ class CatalogItem:
     location: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """How to find the value of a secret in a log that holds it in plain, without saying what it is.
+
+    `digest` is one of the value's `characters`, keyed by the run id (`redaction.mark_of`).
+    """
+
+    characters: int
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a step; times are nanoseconds since the epoch, None where the log has none."""
+    """One try at a step; times are nanoseconds since the epoch, None where the log has none.
+
+    Values are those of parameters that have one in the log, as JSON has it.
+    """
 
     number: int
     status: Status
@@ -56,6 +71,12 @@ class Attempt:
     metrics: Mapping[str, Scalar] = field(default_factory=dict)
     code: tuple[CodeIdentity, ...] = ()
     retry_indicator: str = ""
+    input_values: Mapping[str, Any] = field(default_factory=dict)
+    output_values: Mapping[str, Any] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
+    """Of secrets that stand in this attempt's part of the log."""
+    is_start_derived: bool = False
+    """Whether the log has no start: it then follows from the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +119,43 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What is not as it was in the last run of the pipeline that succeeded, when an execution failed."""
+
+    execution: int
+    since: str
+    """Id of the run that succeeded."""
+    revision_before: str = ""
+    revision: str = ""
+    """Git commits, `+` after one whose tree was not clean; empty when they are equal or one is not known."""
+    parameters: tuple[str, ...] = ()
+    """Names of those that both runs have, with other values."""
+    files: tuple[str, ...] = ()
+    """Names of catalog items that both runs have, with other hashes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What the wrapper adds to the run config, and reads back (`runlog_otel`).
 
-    `retries` holds number and start of those executions that the rest of the log cannot tell from the one before.
+    `retries` holds number and start of those executions that the rest of the log cannot tell from the one before;
+    `marks` are of secrets that stand in the run config.
     """
 
     created_ns: int | None = None
     utc_offset_seconds: int | None = None
     traceparent: str = ""
     retries: tuple[tuple[int, int], ...] = ()
+    marks: tuple[Mark, ...] = ()
+    changes: tuple[Changes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A step as the definition of a pipeline has it, run or not."""
+
+    name: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +174,13 @@ class Run:
     use_cached: bool = False
     definition: str = ""
     executor: str = ""
+    graph: tuple[Node, ...] = ()
+    """The nodes of the definition at every depth, without the terminal ones."""
+    attributes: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
+    """What only this host tells of a run, by the names in `names`."""
+    input_values: Mapping[str, Any] = field(default_factory=dict)
+    output_values: Mapping[str, Any] = field(default_factory=dict)
+    """Where a host has them of the run, and not of attempts."""
 
     def all_steps(self) -> Iterator[Step]:
         """Every step at every depth, in the order of the log."""
@@ -135,3 +190,16 @@ class Run:
             yield step
             for branch in reversed(step.branches):
                 waiting.extend(reversed(branch.steps))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run that a store has.
+
+    `changed_ns` is when it was last written, in nanoseconds since the epoch. `is_final` is False where the store knows,
+    without reading the run, that it has not ended.
+    """
+
+    run_id: str
+    changed_ns: int
+    is_final: bool = True

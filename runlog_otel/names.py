@@ -20,6 +20,8 @@ MAX_KEY_BYTES = 255
 """The name of an attribute that comes from a user."""
 MAX_METRICS = 64
 """User metrics told of one attempt."""
+MAX_PARAMETERS = 64
+"""Parameters of an attempt whose values, or whose digests, are told: inputs and outputs each."""
 MAX_ITEMS = 64
 """Catalog items told of one step."""
 
@@ -34,9 +36,32 @@ class Name:
     help: str
 
 
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric: its labels are attributes, `details` those of which only the newest set is kept.
+
+    Source of the translation: OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility".
+    """
+
+    name: str
+    kind: str
+    """`counter`, `updowncounter`, `gauge` or `histogram`."""
+    unit: str
+    labels: tuple[str, ...]
+    help: str
+    details: tuple[str, ...] = ()
+
+    @property
+    def prometheus_name(self) -> str:
+        """The name of the family, without the `_total` of counters."""
+        unit = {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
+        return self.name.replace(".", "_") + unit
+
+
 ATTRIBUTES: list[Name] = []
 SPANS: list[Name] = []
 EVENTS: list[Name] = []
+METRICS: dict[str, Metric] = {}
 
 
 def _attribute(name: str, on: str, type_: str, help_: str) -> str:
@@ -46,6 +71,13 @@ def _attribute(name: str, on: str, type_: str, help_: str) -> str:
 
 def _event(name: str, on: str, help_: str) -> str:
     EVENTS.append(Name(name, on, "event", help_))
+    return name
+
+
+def _metric(  # noqa: PLR0917 - a table's row
+    name: str, kind: str, unit: str, labels: tuple[str, ...], help_: str, details: tuple[str, ...] = ()
+) -> str:
+    METRICS[name] = Metric(name, kind, unit, labels, help_, details)
     return name
 
 
@@ -74,7 +106,7 @@ PIPELINE_RESULT = _attribute(
     "cicd.pipeline.result", "run", "string", "`success`, `failure` or `error` (it never ended)."
 )
 PIPELINE_RUN_URL = _attribute("cicd.pipeline.run.url.full", "run", "string", "The trace's page, when `ui` is set.")
-RUN_HOST = _attribute("runlog.host", "run", "string", "The tool that ran the pipeline: `runnable`, `magnus`.")
+RUN_HOST = _attribute("runlog.host", "run", "string", "The tool that ran it: `runnable`, `magnus`, `constellation`.")
 RUN_TAG = _attribute("runlog.run.tag", "run", "string", "The host's tag.")
 RUN_DAG_HASH = _attribute("runlog.run.dag_hash", "run", "string", "The host's hash of the graph.")
 RUN_ORIGINAL_ID = _attribute("runlog.run.original_id", "run", "string", "The run that this one runs again.")
@@ -83,6 +115,22 @@ RUN_DEFINITION = _attribute("runlog.run.definition", "run", "string", "The modul
 RUN_EXECUTOR = _attribute("runlog.run.executor", "run", "string", "The host's executor: `local`, `argo` …")
 RUN_PARAMETERS = _attribute("runlog.run.parameters", "run", "string[]", "Names of the parameters its attempts saw.")
 
+RETRY_REASON = _attribute(
+    "runlog.retry.reason",
+    "run",
+    "string",
+    "On a retry: how the execution before it ended, `failure` or `error` (it never ended).",
+)
+RETRY_FAILED_STEPS = _attribute(
+    "runlog.retry.failed_steps", "run", "string[]", "On a retry: paths of the steps that failed in the one before it."
+)
+RUN_SOURCE = _attribute(
+    "runlog.run.source", "run", "string", "Who asked for it: `Dashboard`, `VSCodeExtension`, `API`."
+)
+RUN_SAMPLE_RATE = _attribute(
+    "runlog.run.sample_rate", "run", "double", "Which part of such runs the host keeps, 0 to 1."
+)
+
 TASK_NAME = _attribute("cicd.pipeline.task.name", "step, attempt", "string", "The step's name, without iterations.")
 TASK_RUN_ID = _attribute("cicd.pipeline.task.run.id", "step", "string", "The host's internal name (dot path).")
 TASK_RESULT = _attribute(
@@ -90,6 +138,12 @@ TASK_RESULT = _attribute(
 )
 TASK_RUN_URL = _attribute("cicd.pipeline.task.run.url.full", "step", "string", "The span's page, when `ui` is set.")
 STEP_TYPE = _attribute("runlog.step.type", "step", "string", "The host's node type: `task`, `map`, `parallel` …")
+START_IS_DERIVED = _attribute(
+    "runlog.start.is_derived",
+    "step, attempt",
+    "boolean",
+    "`true` where the log has a duration and no start: it is then the earliest that the graph allows.",
+)
 STEP_PATH = _attribute("runlog.step.path", "attempt", "string", "The host's internal name of the step (dot path).")
 
 BRANCH_NAME = _attribute("runlog.branch.name", "branch", "string", "The branch's name; the value of an iteration.")
@@ -99,9 +153,29 @@ BRANCH_RESULT = _attribute("runlog.branch.result", "branch", "string", "`success
 ATTEMPT_NUMBER = _attribute("runlog.attempt.number", "attempt", "int", "The host's number of the attempt, from 1.")
 ATTEMPT_RESULT = _attribute("runlog.attempt.result", "attempt", "string", "`success` or `failure`.")
 ATTEMPT_RETRY_INDICATOR = _attribute("runlog.attempt.retry_indicator", "attempt", "string", "The host's, if it is set.")
-INPUT_PARAMETERS = _attribute("runlog.parameters.input", "attempt", "string[]", "Names of the parameters it was given.")
+INPUT_PARAMETERS = _attribute(
+    "runlog.parameters.input", "run, attempt", "string[]", "Names of the parameters it was given."
+)
 OUTPUT_PARAMETERS = _attribute(
-    "runlog.parameters.output", "attempt", "string[]", "Names of the parameters it returned."
+    "runlog.parameters.output", "run, attempt", "string[]", "Names of the parameters it returned."
+)
+INPUT_VALUE = _attribute(
+    "runlog.parameter.input.{name}",
+    "run, attempt",
+    "any scalar",
+    "A parameter that it was given, where the setting `parameters` lists its name; what is no scalar as JSON.",
+)
+OUTPUT_VALUE = _attribute(
+    "runlog.parameter.output.{name}", "run, attempt", "any scalar", "The same of one that it returned."
+)
+INPUT_DIGEST = _attribute(
+    "runlog.parameter_digest.input.{name}",
+    "run, attempt",
+    "string",
+    "With the setting `parameter_digests`: equal for equal values of a parameter that it was given.",
+)
+OUTPUT_DIGEST = _attribute(
+    "runlog.parameter_digest.output.{name}", "run, attempt", "string", "The same of one that it returned."
 )
 METRIC = _attribute(
     "runlog.metric.{name}",
@@ -121,16 +195,42 @@ ERROR_TYPE = _attribute(
     "error.type",
     "run, step, branch, attempt",
     "string",
-    "On what did not succeed: the exception's type where the log has it (else `_OTHER`), `step_failed`, "
-    "`branch_failed`, or `abandoned` for what never ended.",
+    "On what did not succeed: the exception's type, `exit_3` or `signal_9` of a shell step, else `_OTHER`; "
+    "`step_failed`, `branch_failed`; or `abandoned` for what never ended.",
 )
+PROCESS_EXIT_CODE = _attribute("process.exit.code", "attempt", "int", "The status that a failed shell step ended with.")
 EXCEPTION_TYPE = _attribute("exception.type", "event exception", "string", "As `error.type`.")
-EXCEPTION_MESSAGE = _attribute("exception.message", "event exception", "string", "The attempt's message, redacted.")
+EXCEPTION_MESSAGE = _attribute(
+    "exception.message",
+    "event exception",
+    "string",
+    "The exception's message, redacted; of a shell step its exit status and the end of its stderr; else the attempt's "
+    "message.",
+)
+EXCEPTION_STACKTRACE = _attribute(
+    "exception.stacktrace", "event exception", "string", "The end of the exception's traceback, redacted."
+)
 
 CATALOG_NAME = _attribute("runlog.catalog.name", "event runlog.catalog.item", "string", "The file's name.")
 CATALOG_STAGE = _attribute("runlog.catalog.stage", "event runlog.catalog.item", "string", "`get` or `put`.")
 CATALOG_HASH = _attribute("runlog.catalog.hash", "event runlog.catalog.item", "string", "The file's hash.")
 CATALOG_LOCATION = _attribute("runlog.catalog.location", "event runlog.catalog.item", "string", "Where in the catalog.")
+
+CHANGES_SINCE = _attribute(
+    "runlog.changes.since", "event runlog.changes", "string", "Id of the last run of the pipeline that succeeded."
+)
+CHANGES_REVISION_BEFORE = _attribute(
+    "runlog.changes.revision_before", "event runlog.changes", "string", "Its git commit, if it is another one."
+)
+CHANGES_REVISION = _attribute(
+    "runlog.changes.revision", "event runlog.changes", "string", "The git commit now; `+`: the work tree had changes."
+)
+CHANGES_PARAMETERS = _attribute(
+    "runlog.changes.parameters", "event runlog.changes", "string[]", "Names of parameters that have other values now."
+)
+CHANGES_FILES = _attribute(
+    "runlog.changes.files", "event runlog.changes", "string[]", "Names of catalog items that have other hashes now."
+)
 
 LINK_TYPE = _attribute(
     "runlog.link",
@@ -143,6 +243,149 @@ EXCEPTION_EVENT = _event("exception", "attempt", "On a failed attempt, at its en
 CATALOG_EVENT = _event(
     "runlog.catalog.item", "step", "A catalog item of a step that succeeded, at its start (get) or end (put)."
 )
+
+CHANGES_EVENT = _event(
+    "runlog.changes",
+    "run",
+    "At the end of a run that failed, where the store (`sql`) knows one of the pipeline that succeeded.",
+)
+
+PIPELINE_RUN_STATE = _attribute(
+    "cicd.pipeline.run.state", "metric", "string", "Always `executing`: the hosts know no other state that lasts."
+)
+METRIC_NAME = _attribute(
+    "runlog.metric.name", "metric", "string", "The name of a user-defined metric; parts of a nested one joined by dots."
+)
+FAILURE_TRACE_ID = _attribute("trace_id", "metric, exemplar", "string", "The trace of the newest failure.")
+OVERFLOW = _attribute(
+    "otel.metric.overflow", "metric", "boolean", "`true` on what came after `metrics.max_series` label sets."
+)
+
+_OF_RUN = (PIPELINE_NAME, RUN_TAG)
+_OF_STEP = (PIPELINE_NAME, TASK_NAME, RUN_TAG)
+
+RUN_DURATION = _metric(
+    "cicd.pipeline.run.duration",
+    "histogram",
+    "s",
+    (*_OF_RUN, PIPELINE_RUN_STATE, PIPELINE_RESULT, ERROR_TYPE),
+    "Duration of executions of runs, by result.",
+)
+RUNS_ACTIVE = _metric(
+    "cicd.pipeline.run.active", "updowncounter", "{run}", (*_OF_RUN, PIPELINE_RUN_STATE), "Runs that have not ended."
+)
+RUN_ERRORS = _metric(
+    "cicd.pipeline.run.errors",
+    "counter",
+    "{error}",
+    (*_OF_RUN, ERROR_TYPE),
+    "Failed attempts, those too that a run survived.",
+)
+LAST_SUCCESS = _metric(
+    "runlog.pipeline.last_success.timestamp",
+    "gauge",
+    "s",
+    _OF_RUN,
+    "When the newest run that succeeded ended, as Unix time.",
+)
+OLDEST_ACTIVE = _metric(
+    "runlog.pipeline.oldest_active.age", "gauge", "s", _OF_RUN, "Age of the oldest run that has not ended."
+)
+STEP_DURATION = _metric(
+    "runlog.step.duration",
+    "histogram",
+    "s",
+    (*_OF_STEP, STEP_TYPE, TASK_RESULT),
+    "Duration of steps, all attempts and pauses between them included.",
+)
+STEP_RESULTS = _metric(
+    "runlog.step.results", "counter", "{step}", (*_OF_STEP, STEP_TYPE, TASK_RESULT), "Steps that ended, by result."
+)
+STEP_QUEUE_TIME = _metric(
+    "runlog.step.queue_time",
+    "histogram",
+    "s",
+    _OF_STEP,
+    "From the end of the step before (or the start of the run or branch) to a step's start.",
+)
+STEP_RETRIES = _metric(
+    "runlog.step.retries", "counter", "{attempt}", _OF_STEP, "Attempts beyond the first of a step within one execution."
+)
+STEP_PASSED_ON_ATTEMPT = _metric(
+    "runlog.step.passed_on_attempt",
+    "counter",
+    "{step}",
+    (*_OF_STEP, ATTEMPT_NUMBER),
+    "Steps that succeeded, by the attempt of the execution that did it (`1` … `4`, `5+`): above 1 the step is flaky.",
+)
+STEP_LAST_FAILURE = _metric(
+    "runlog.step.last_failure.timestamp",
+    "gauge",
+    "s",
+    _OF_STEP,
+    "When the newest failure of a step ended, as Unix time; what alerts tell of it. One series per step: the newest.",
+    (ERROR_TYPE, FAILURE_TRACE_ID, EXCEPTION_MESSAGE),
+)
+ATTEMPT_DURATION = _metric(
+    "runlog.attempt.duration",
+    "histogram",
+    "s",
+    (*_OF_STEP, ATTEMPT_RESULT, ERROR_TYPE),
+    "Duration of attempts.",
+)
+BRANCH_DURATION = _metric(
+    "runlog.branch.duration",
+    "histogram",
+    "s",
+    (*_OF_STEP, BRANCH_NAME, BRANCH_RESULT),
+    "Duration of branches; iterations of a map or loop have no name here.",
+)
+CATALOG_ITEMS = _metric(
+    "runlog.catalog.items", "counter", "{item}", (*_OF_STEP, CATALOG_STAGE), "Catalog items of steps that succeeded."
+)
+USER_METRIC = _metric(
+    "runlog.user.metric",
+    "gauge",
+    "1",
+    (*_OF_STEP, METRIC_NAME),
+    "A user-defined metric, as the newest attempt told it.",
+)
+
+EXPORTER_RUNS_READ = _metric("runlog.exporter.runs.read", "counter", "{run}", (), "Run logs that `serve` read.")
+EXPORTER_FAILURES = _metric(
+    "runlog.exporter.poll.failures",
+    "counter",
+    "{poll}",
+    (),
+    "Polls of a store that failed, and runs that could not be read.",
+)
+EXPORTER_LAST_POLL = _metric(
+    "runlog.exporter.last_poll.timestamp",
+    "gauge",
+    "s",
+    (),
+    "When every store was last read without a failure, as Unix time.",
+)
+EXPORTER_POLL_DURATION = _metric("runlog.exporter.poll.duration", "gauge", "s", (), "How long the newest poll took.")
+SPANS_ACKNOWLEDGED = _metric(
+    "runlog.exporter.spans.acknowledged", "counter", "{span}", (), "Spans that `serve` sent and a backend acknowledged."
+)
+RUNS_UNSENT = _metric(
+    "runlog.exporter.runs.unsent", "gauge", "{run}", (), "Runs of which something was not acknowledged."
+)
+OVERFLOWED = _metric(
+    "runlog.exporter.points.overflowed",
+    "counter",
+    "{point}",
+    (),
+    "Points that came after `metrics.max_series` label sets.",
+)
+STORE_SIZE = _metric("runlog.store.size", "gauge", "By", (), "What the SQL run log store takes.")
+
+DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+"""Upper bounds of the histograms, in seconds."""
+MAX_ATTEMPT_LABEL = 5
+"""Attempts from this number on share a label."""
 
 OTHER_ERROR = "_OTHER"
 STEP_FAILED = "step_failed"

@@ -1,7 +1,8 @@
 """The life of a run as the wrapper sees it: what is final now, what goes out. No error of telemetry leaves this module.
 
 An attempt goes out when it is recorded, by the process that recorded it; containers go out once, when the execution is
-complete, by the process that completed it, mapped from the whole log (docs/architecture.md).
+complete, by the process that completed it, mapped from the whole log (docs/architecture.md). Of a run that is not
+sampled nothing goes out but, by the process that completed it, a whole execution that failed or took long.
 """
 
 import atexit
@@ -9,22 +10,30 @@ import functools
 import logging
 import multiprocessing
 import os
+import time
+import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from runlog_otel.context import Current, Entered
 from runlog_otel.executions import Timeline, timeline_of
-from runlog_otel.exporters.delivery import Delivery, shared_delivery
+from runlog_otel.exporters.delivery import Also, Delivery, shared_delivery
+from runlog_otel.exporters.log_record import record_from_log
 from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.metrics import known_points, points_from_run
 from runlog_otel.model import Header, Run, Step
-from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.spans import is_execution_complete, spans_from_run
-from runlog_otel.trace import Execution, Part, Span, has_times, span_from_attempt, span_from_start
+from runlog_otel.trace import Execution, Part, Span, Trace, has_times, span_from_attempt, span_from_start
+
+if TYPE_CHECKING:
+    from runlog_otel.exporters.series import SeriesTable
 
 _CONTAINERS = (Part.RUN, Part.STEP, Part.BRANCH)
 _P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class RunSource(Protocol):
@@ -38,6 +47,15 @@ class RunSource(Protocol):
 
     def retry_indicator(self, run_id: str) -> str | None:
         """What the attempts of this process carry when it retries the run; None when it does not."""
+
+    def note_changes(self, run: Run, execution: int) -> Run | None:
+        """Note in the header of a run that failed what is not as in the last one that succeeded; the run with it.
+
+        None: the store cannot tell, knows no such run, or has the note already.
+        """
+
+    def masked(self, text: str) -> str:
+        """Text for people without what is secret: what settings and patterns name, and what this process knows."""
 
     def mark_retry(self, run: Run, execution: int) -> Run:
         """Note in the run's header that an execution begins, which the rest of the log cannot tell; the run with it."""
@@ -56,16 +74,14 @@ class Watched:
     is_complete: bool = False
 
 
-def _never_raising(method: Callable[Concatenate["Observer", _P], None]) -> Callable[Concatenate["Observer", _P], None]:
+def _never_raising(
+    method: Callable[Concatenate["Observer", _P], _T],
+) -> Callable[Concatenate["Observer", _P], _T | None]:
     """Telemetry never breaks a pipeline: what goes wrong is logged, the first time, and the pipeline goes on."""
 
     @functools.wraps(method)
-    def guarded(observer: "Observer", /, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            if observer.settings.is_active:
-                method(observer, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 this is the one place that stands between telemetry and the pipeline
-            observer.log_once(error)
+    def guarded(observer: "Observer", /, *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
+        return observer.guard(lambda: method(observer, *args, **kwargs))
 
     return guarded
 
@@ -91,6 +107,14 @@ class Observer:
         self.__dict__.update(state)
         _OBSERVERS.add(self)
 
+    def guard(self, work: Callable[[], _T]) -> _T | None:
+        """Do what a wrapper does for telemetry beside its store's work; None when it fails, or nothing is sent."""
+        try:
+            return work() if self.settings.is_active else None
+        except Exception as error:  # noqa: BLE001 this is the one place that stands between telemetry and the pipeline
+            self.log_once(error)
+            return None
+
     @_never_raising
     def run_started(self, run: Run, *, is_starter: bool) -> None:
         """A run's header is written: make the run visible.
@@ -102,6 +126,9 @@ class Observer:
         execution = self._execution(run, 1)
         self._watched[run.run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)
         self._send_start(execution, run.header.created_ns)
+        if is_starter and self.settings.metrics.listen:
+            known = known_points(run, self.settings.disclosure, by_tag=self.settings.metrics.by_tag)
+            self._served_table().add(known)
 
     @_never_raising
     def retry_started(self, read: Callable[[], Run], run_id: str, *, is_starter: bool) -> None:
@@ -137,7 +164,7 @@ class Observer:
         """
         watched = self._watch(run_id)
         step = step_of(watched.header)
-        if not step.is_terminal:
+        if not step.is_terminal and self.settings.samples(run_id):
             new = [attempt for attempt in step.attempts[first:] if has_times(attempt)]
             self._send(watched.execution, [span_from_attempt(watched.execution, step, attempt) for attempt in new])
         if watched.was_final:
@@ -147,6 +174,40 @@ class Observer:
     def execution_may_be_complete(self, run_id: str) -> None:
         """Something was recorded that may be the last of an execution: send the containers if it was."""
         self._complete(run_id)
+
+    @_never_raising
+    def attempt_entered(self, run_id: str, path: str, number: int, prefix: str) -> Entered:
+        """The code of a step is about to run: make its attempt the current span.
+
+        Args:
+            run_id: the run.
+            path: the step.
+            number: the number that the attempt will have.
+            prefix: of the variables that the host hands on to programs; see `Entered`.
+        """
+        watched = self._watched.get(run_id)
+        if watched is None and self._source.retry_indicator(run_id) is None:
+            execution = Execution(run_id, "", namespace=self.settings.namespace)  # ids need no more, and no read
+        else:
+            execution = self._watch(run_id).execution
+        span_id, is_sampled = execution.span_id(Part.ATTEMPT, path, number), self.settings.samples(run_id)
+        current = Current(run_id, path, execution.trace_id, span_id, is_sampled)
+        return Entered(current, prefix, has_baggage=self.settings.baggage)
+
+    @_never_raising
+    def attempt_logged(self, attempt: Current, text: str) -> None:
+        """The end of the execution log of a failed attempt, which was recorded before."""
+        if self.settings.logs and self.settings.samples(attempt.run_id):
+            execution = self._watch(attempt.run_id).execution
+            resource = self.settings.resource_attributes(execution.resource_pipeline())
+            record = record_from_log(execution, attempt, self.masked(text), time.time_ns())
+
+            def send(settings: Settings, timeout_seconds: float) -> None:
+                from runlog_otel.exporters.otlp.logs import send_log_records
+
+                send_log_records(settings, resource, [record], timeout_seconds)
+
+            self._send(execution, [], Also("logs", send))
 
     def _watch(self, run_id: str) -> Watched:
         """What is known of a run; a process of one step reads its header, once."""
@@ -165,26 +226,70 @@ class Observer:
         if watched.is_complete:
             return
         run, execution = self._source.run(run_id), watched.execution
-        traces = spans_from_run(run, self.settings.namespace, self.settings.ui)
-        trace = next((trace for trace in traces if trace.execution.number == execution.number), None)
+        trace = self._trace(run, execution)
         if trace is None or not trace.is_complete:
             return
+        if trace.spans[0].error is not None:
+            noted = self.guard(lambda: self._source.note_changes(run, execution.number))
+            trace = (self._trace(noted, execution) if noted else None) or trace
         self._watched[run_id] = replace(watched, is_complete=True)
+        self._send(execution, self._left_to_send(run, trace))
+        if self.settings.metrics.listen or self.settings.metrics.push:
+            self._count(run, execution)
+
+    def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
+        """What of a complete execution was not sent before: of one that is not sampled all of it, or nothing."""
+        execution = trace.execution
+        if not self.settings.samples(execution.run_id):
+            return trace.spans if self.settings.sends(trace) else ()
         late = {
             execution.span_id(Part.ATTEMPT, step.path, attempt.number)
             for step in run.all_steps()
             for attempt in step.attempts
             if not has_times(attempt)
         }
-        self._send(execution, [span for span in trace.spans if span.part in _CONTAINERS or span.span_id in late])
+        return [span for span in trace.spans if span.part in _CONTAINERS or span.span_id in late]
+
+    def _count(self, run: Run, execution: Execution) -> None:
+        """Tell the points of an execution, to whom the settings say; a run that is sampled out counts, too."""
+        settings = self.settings
+        by_tag = settings.metrics.by_tag
+        all_points = points_from_run(run, settings.namespace, settings.disclosure, by_tag=by_tag)
+        points = next(points for points in all_points if points.execution.number == execution.number)
+        if settings.metrics.listen:
+            self._served_table().add(points.points)
+
+        def send(settings: Settings, timeout_seconds: float) -> None:
+            from runlog_otel.exporters.otlp.metrics import push_delta
+
+            push_delta(settings, points, timeout_seconds)
+
+        if settings.metrics.push:
+            self._send(execution, [], Also("metrics", send))
+
+    def _served_table(self) -> "SeriesTable":
+        from runlog_otel.exporters.in_process import table_served
+
+        return table_served(self.settings.metrics)
+
+    def _trace(self, run: Run, execution: Execution) -> Trace | None:
+        traces = spans_from_run(run, self.settings.namespace, self.settings.ui, self.settings.disclosure)
+        return next((trace for trace in traces if trace.execution.number == execution.number), None)
+
+    def masked(self, text: str) -> str:
+        """Text as a wrapper may write it down, see `RunSource.masked`."""
+        return self._source.masked(text)
 
     def log_once(self, error: Exception) -> None:
         """Say the first thing that went wrong; the rest would be noise in the pipeline's output."""
         logger = logging.getLogger("runlog_otel")
         level = logging.DEBUG if self._has_logged else logging.WARNING
         self._has_logged = True
-        logger.log(level, "telemetry failed, the pipeline goes on: %s: %s", type(error).__name__, redacted(str(error)))
-        logger.debug("where telemetry failed", exc_info=error)
+        text = self.masked(str(error))
+        logger.log(level, "telemetry failed, the pipeline goes on: %s: %s", type(error).__name__, text)
+        if logger.isEnabledFor(logging.DEBUG):
+            trace = "".join(traceback.format_exception(error))
+            logger.debug("where telemetry failed: %s", self.masked(trace))
 
     @_never_raising
     def remember_unfinished(self) -> None:
@@ -197,18 +302,22 @@ class Observer:
                 self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
 
     def _execution(self, run: Run, number: int) -> Execution:
-        return Execution(run.run_id, run.pipeline, number, self.settings.namespace, self.settings.ui)
+        settings = self.settings
+        return Execution(
+            run.run_id, run.pipeline, number, settings.namespace, settings.ui, settings.disclosure, run.header.marks
+        )
 
     def _send_start(self, execution: Execution, start_ns: int | None) -> None:
-        if start_ns is not None:
+        if start_ns is not None and self.settings.samples(execution.run_id):
             self._send(execution, [span_from_start(execution, start_ns)])
 
-    def _send(self, execution: Execution, spans: list[Span]) -> None:
-        if not spans:
+    def _send(self, execution: Execution, spans: Sequence[Span], also: Also | None = None) -> None:
+        if not spans and not also:
             return
         if self._live is None:
             self._live = shared_delivery(self.settings, self._outbox)
-        self._live.offer(execution.run_id, self.settings.resource_attributes(execution.pipeline), spans)
+        resource = self.settings.resource_attributes(execution.resource_pipeline())
+        self._live.offer(execution.run_id, resource, spans, also)
         if multiprocessing.parent_process() is not None:  # a pool worker may be terminated, and no exit hook runs
             self._live.flush()
 

@@ -1,29 +1,227 @@
-"""What may leave: text without credentials, bounded and encodable; configs with their secrets masked."""
+"""What may leave: text without secrets, bounded and encodable; configs with their secrets masked.
+
+The patterns are our own: the libraries that know more of them (detect-secrets and its like) search files for findings
+and replace nothing, and each step's process would pay for their imports. Each pattern takes linear time.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache, partial
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
+from runlog_otel.model import Mark
 from runlog_otel.names import MAX_ATTRIBUTE_BYTES
 
 MASK = "********"
 _CUT = "…"
-_URL_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@'\"]*(?::[^/\s'\"]*)?@")
-_BEARER = re.compile(r"\b(?P<kind>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_ASSIGNED = re.compile(
-    r"(?P<key>[\w-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|credential)[\w-]*['\"]?\s*[=:]\s*)"
-    r"(?P<quote>['\"]?)[^\s'\",;&]+",
-    re.IGNORECASE,
+_NAMES = (
+    r"passw(?:or)?d|passphrase|pwd|secret|token(?!s)|credential|api[_-]?key|access[_-]?key|account[_-]?key|"
+    r"private[_-]?key|shared[_-]?access[_-]?(?:key|signature)|connection[_-]?string|\bsig(?==)"
 )
-_SECRET_KEY = re.compile(r"pass|secret|token|key|credential|auth|connection|headers|dsn", re.IGNORECASE)
+_VALUE = r"(?:(?P<double>\\{0,2}\")[^\"\n]+|(?P<single>\\{0,2}')[^'\n]+|[^\s'\",;&]+)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A kind of secret; a text without any of `hints` is not searched: most of what leaves are names."""
+
+    name: str
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    replacement: str = MASK
+
+
+_RULES = (
+    _Rule(
+        "private key",
+        ("-----BEGIN ",),
+        re.compile(
+            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
+            r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+            re.DOTALL,
+        ),
+    ),
+    _Rule(
+        "credentials of a URL",
+        ("://",),
+        re.compile(r"(?P<scheme>(?<![a-zA-Z0-9])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)[^/\s'\"<>]*@"),
+        rf"\g<scheme>{MASK}@",
+    ),
+    _Rule(
+        "authorization",
+        (" ", "\t"),
+        re.compile(r"\b(?P<kind>Bearer|Basic)[ \t]{1,9}[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
+        rf"\g<kind> {MASK}",
+    ),
+    _Rule("JSON Web Token", ("eyJ",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?")),
+    _Rule(
+        "token",
+        ("",),  # https://docs.github.com/code-security/secret-scanning lists what providers give away
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:"
+            r"(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z0-9]{16}(?![A-Za-z0-9])"  # AWS
+            r"|LTAI[A-Za-z0-9]{17,21}"  # Alibaba
+            r"|AIza[\w-]{35}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # Google
+            r"|gh[opsur]_[A-Za-z0-9]{30,255}|github_pat_\w{22,255}"
+            r"|gl(?:pat|dt|rt|ptt|oas|cbt|ft|soat|agent|imt|rtr|ffct)-[\w-]{20,}"  # GitLab
+            r"|xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"  # Slack
+            r"|[prs]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{20,}"  # Stripe
+            r"|sk-[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic
+            r"|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,}|dckr_pat_[\w-]{20,}"
+            r"|SG\.[\w-]{16,}\.[\w-]{16,}|key-[0-9a-f]{32}|SK[0-9a-f]{32}"  # SendGrid, Mailgun, Twilio
+            r"|do[opr]_v1_[0-9a-f]{64}|dapi[0-9a-f]{32}|hv[bsr]\.[\w-]{20,}|ATATT3[\w=-]{20,}|glsa_\w{32,}"
+            r")"
+        ),
+    ),
+    _Rule("webhook", ("hooks.slack.com",), re.compile(r"(?P<host>://hooks\.slack\.com/)[\w/+-]+"), rf"\g<host>{MASK}"),
+    _Rule(
+        "assignment",
+        ("=", ":"),
+        re.compile(
+            rf"(?P<key>(?:{_NAMES})[\w-]{{0,40}}\\{{0,2}}['\"]?\s{{0,9}}(?:=>|:=|[=:])\s{{0,9}}){_VALUE}",
+            re.IGNORECASE,
+        ),
+        rf"\g<key>\g<double>\g<single>{MASK}",
+    ),
+    _Rule(
+        "option",
+        ("--",),
+        re.compile(rf"(?P<key>(?<![\w-])--[\w-]{{0,40}}?(?:{_NAMES})[\w-]{{0,40}}\s{{1,9}}){_VALUE}", re.IGNORECASE),
+        rf"\g<key>\g<double>\g<single>{MASK}",
+    ),
+)
+_URL_CREDENTIALS = _RULES[1].pattern
+_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+_SECRET_KEY = re.compile(r"pass|secret|token|key|credential|auth|connection|headers|dsn|redact", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What the settings let out.
+
+    `parameters` are names, or globs as `fnmatch` has them, of parameters whose values leave; `patterns` what is taken
+    out of every text. `is_unlimited` takes nothing out and cuts nothing: an audit compares with it.
+    """
+
+    parameters: tuple[str, ...] = ()
+    has_digests: bool = False
+    patterns: tuple[str, ...] = field(default=(), repr=False)
+    is_unlimited: bool = False
+
+    def allows(self, parameter: str) -> bool:
+        """Whether a parameter's value leaves; one that is named like a secret has to be listed by its whole name."""
+        if self.is_unlimited or parameter in self.parameters:
+            return True
+        is_listed = any(fnmatchcase(parameter, listed) for listed in self.parameters)
+        return is_listed and not tells_of_secret(parameter)
+
+    def most(self, limit: int) -> int | None:
+        """How many of a kind leave."""
+        return None if self.is_unlimited else limit
+
+
+def tells_of_secret(name: str) -> bool:
+    """Whether what has such a name (`db_password`, `api-key`) is a secret, whatever it looks like."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def mark_of(value: str, run_id: str) -> Mark:
+    """The mark of a secret in the log of a run."""
+    return Mark(len(value), _digest(value, run_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What is taken out of text: common secrets, what the settings' patterns find, and what a run's log marks.
+
+    Depends on settings and log alone: every process, and every replay, takes out the same.
+    """
+
+    patterns: tuple[str, ...] = field(default=(), repr=False)
+    run_id: str = ""
+    marks: tuple[Mark, ...] = ()
+
+    def __call__(self, text: str) -> str:
+        """The text without them."""
+        return self.explained(text)[0]
+
+    def of_value(self, value: Any) -> Any:
+        """A value of JSON without them, names included."""
+        if isinstance(value, Mapping):
+            return {self(str(name)): self.of_value(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.of_value(part) for part in value]
+        return self(value) if isinstance(value, str) else value
+
+    def explained(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """The text without them, and the names of the rules that found something."""
+        found: list[str] = []
+        for rule, apply in self._own_rules():
+            before, text = text, apply(text)
+            if text != before:
+                found.append(rule)
+        text, common = _without_common(text) if len(text) > _SHORT else _without_common_short(text)
+        return text, (*found, *common)
+
+    def _own_rules(self) -> Iterator[tuple[str, Callable[[str], str]]]:
+        for mark in sorted(self.marks, reverse=True):  # a longer secret may hold a shorter one
+            yield "secret of the host", partial(_without_marked, mark=mark, run_id=self.run_id)
+        for number, pattern in enumerate(self.patterns, 1):
+            yield f"pattern {number} of telemetry.redact", partial(_compiled(pattern).sub, _mask_unless_empty)
+
+
+_COMMON = Redaction()
+_SHORT = 128
+"""Characters up to which a text is likely to be a name, which comes again and again."""
+
+
+def _without_common(text: str) -> tuple[str, tuple[str, ...]]:
+    """The text without common secrets, and the names of the rules that found some."""
+    found: list[str] = []
+    for rule in _RULES:
+        if any(hint in text for hint in rule.hints):
+            before, text = text, rule.pattern.sub(rule.replacement, text)
+            found += [rule.name] if text != before else []
+    return text, tuple(found)
+
+
+_without_common_short = lru_cache(maxsize=4096)(_without_common)
 
 
 def redacted(text: str) -> str:
-    """The text with credentials of URLs, bearer tokens and assigned secrets masked."""
-    text = _URL_CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
-    text = _BEARER.sub(rf"\g<kind> {MASK}", text)
-    return _ASSIGNED.sub(rf"\g<key>\g<quote>{MASK}", text)
+    """The text with common secrets masked: credentials of URLs, tokens, keys, assigned passwords."""
+    return _COMMON(text)
+
+
+def _without_marked(text: str, mark: Mark, run_id: str) -> str:
+    """The text with every piece masked that has the mark."""
+    kept: list[str] = []
+    at = done = 0
+    while at + mark.characters <= len(text):
+        if _digest(text[at : at + mark.characters], run_id) == mark.digest:
+            kept += (text[done:at], MASK)
+            at = done = at + mark.characters
+        else:
+            at += 1
+    return "".join((*kept, text[done:]))
+
+
+def _digest(value: str, run_id: str) -> str:
+    key = blake2b(run_id.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+    return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16, key=key).hexdigest()
+
+
+def _mask_unless_empty(match: re.Match[str]) -> str:
+    return MASK if match[0] else ""
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 def bounded(text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:

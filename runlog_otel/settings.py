@@ -1,5 +1,6 @@
 """One frozen settings object: plugin config over OTEL_* environment variables over defaults."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,28 @@ from pydantic import (
 )
 
 from runlog_otel.errors import ConfigError
-from runlog_otel.redaction import MASK, redacted
+from runlog_otel.redaction import MASK, Disclosure, Redaction, masked, redacted, tells_of_secret
+from runlog_otel.sampling import is_notable, is_sampled
+from runlog_otel.trace import Trace
 
 _TRACES_PATH = "/v1/traces"
 _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _GRPC_DEFAULT = "http://localhost:4317"
+
+
+class MetricsSettings(BaseModel):
+    """The key `metrics` of the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    listen: str = Field(
+        "", description="host:port where the process that runs the pipeline serves /metrics of the runs that it ended"
+    )
+    push: bool = Field(
+        False, description="Send each execution's points once, as OTLP deltas, when it is complete (docs/metrics.md)"
+    )
+    by_tag: bool = Field(False, description="Label by the run's tag, too: only where tags are few")
+    max_series: int = Field(2000, ge=1, description="Label sets of one metric; what comes after them shares one")
 
 
 class Settings(BaseModel):
@@ -73,6 +91,17 @@ class Settings(BaseModel):
     time_zone: str = Field(
         "", description="IANA name: how naive times of runs without our header are read; else the machine's zone"
     )
+    failure_evidence: bool = Field(
+        True,
+        description="Why an attempt failed (exception, traceback, exit status, end of stderr) is written into its "
+        "message in the log, and so told by its span; false: what the host writes, and no more",
+    )
+    baggage: bool = Field(False, description="While a step's code runs, the run id travels with its calls, as baggage")
+    logs: bool = Field(
+        False,
+        description="The end of a failed attempt's execution log is sent as an OTLP log record under its span "
+        "(/v1/logs, http and grpc)",
+    )
     exit_budget_seconds: float = Field(
         2.0, ge=0, description="What telemetry may cost in all when a process waits for it: at exit, in pool workers"
     )
@@ -80,7 +109,25 @@ class Settings(BaseModel):
         Path(".runlog-otel/unsent"),
         description="Folder that remembers the runs of which something was not acknowledged",
     )
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Metrics of runs")
     ui: str = Field("", description="Base URL of Jaeger's user interface, for links")
+    redact: tuple[SecretStr, ...] = Field(
+        (), description="Regular expressions (Python's); what they find is masked in all that leaves, as secrets are"
+    )
+    parameters: tuple[str, ...] = Field(
+        (),
+        description="Names of parameters whose values leave, or globs (`train_*`); a name that tells of a secret "
+        "has to stand there whole",
+    )
+    parameter_digests: bool = Field(
+        False, description="A digest of each parameter's value leaves; a short value can be guessed from it"
+    )
+    sample: float = Field(
+        1.0, ge=0, le=1, description="Share of the runs that are sent, decided by the run id; failed ones always are"
+    )
+    sample_slower_than_seconds: float | None = Field(
+        None, ge=0, description="Executions that took longer are sent whatever `sample` says"
+    )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _ignored: list[str] = PrivateAttr(default_factory=list)
@@ -160,24 +207,66 @@ class Settings(BaseModel):
         url = self.endpoint.rstrip("/")
         return self.endpoint if is_whole or url.endswith(_TRACES_PATH) else url + _TRACES_PATH
 
+    def target_of(self, signal: str) -> str:
+        """The URL that another signal goes to, beside spans; empty where there is none (files, other paths)."""
+        if self.protocol == "grpc":
+            return self.target
+        base = self.target.removesuffix(_TRACES_PATH)
+        return f"{base}/v1/{signal}" if base != self.target and not base.startswith("file:") else ""
+
     @property
     def key(self) -> tuple[str, ...]:
         """Equal for equal settings, with the secrets that dumps mask: for a look-up within the process, never shown."""
         headers = (f"{name}={value.get_secret_value()}" for name, value in sorted(self.headers.items()))
         return (self.model_dump_json(), self.target, *headers)
 
+    def sends(self, trace: Trace) -> bool:
+        """Whether an execution is to be sent, by its run id or, once it is complete, by how it ended."""
+        execution = trace.execution
+        return self.samples(execution.run_id) or is_notable(trace, self.sample_slower_than_seconds)
+
+    def samples(self, run_id: str) -> bool:
+        """Whether a run is sent as it goes; else an execution of it is, whole, if it turns out to be notable."""
+        return is_sampled(run_id, self.sample, self.namespace)
+
+    @property
+    def disclosure(self) -> Disclosure:
+        """What may leave."""
+        patterns = tuple(pattern.get_secret_value() for pattern in self.redact)
+        return Disclosure(self.parameters, self.parameter_digests, patterns)
+
     def resource_attributes(self, pipeline: str) -> dict[str, str]:
         """The resource of a pipeline's spans: equal in every process that has the same settings."""
         service = self.service or self.resource.get("service.name") or pipeline
-        return {"service.name": service} | {key: value for key, value in self.resource.items() if key != "service.name"}
+        redaction = Redaction(self.disclosure.patterns)
+        named = {"service.name": service} | {
+            key: value for key, value in self.resource.items() if key != "service.name"
+        }
+        return {redaction(key): MASK if tells_of_secret(key) else redaction(value) for key, value in named.items()}
 
     @field_serializer("headers")
     def _mask_headers(self, headers: dict[str, SecretStr]) -> dict[str, str]:
         return dict.fromkeys(headers, MASK)
 
-    @field_serializer("endpoint")
-    def _mask_endpoint(self, endpoint: str) -> str:
-        return redacted(endpoint)
+    @field_serializer("endpoint", "service", "pipeline", "namespace", "ui", "exporter")
+    def _mask_text(self, text: str) -> str:
+        return redacted(text)
+
+    @field_serializer("resource")
+    def _mask_resource(self, resource: dict[str, str]) -> Any:
+        return masked(resource)
+
+    @field_serializer("redact")
+    def _mask_patterns(self, patterns: tuple[SecretStr, ...]) -> list[str]:
+        return [MASK] * len(patterns)
+
+    @field_validator("redact")
+    @classmethod
+    def _check_patterns(cls, patterns: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, pattern in enumerate(patterns, 1):
+            if problem := _problem_of_pattern(pattern.get_secret_value()):
+                raise ValueError(f"pattern {number} is no regular expression: {problem}")
+        return patterns
 
     @field_validator("endpoint")
     @classmethod
@@ -210,11 +299,23 @@ class Settings(BaseModel):
         return [(field, shown[field]) for field in sorted(self.model_fields_set)]
 
 
+def _problem_of_pattern(pattern: str) -> str:
+    """What is wrong with a regular expression, without showing any of it."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"wrong at character {(error.pos or 0) + 1}"
+    except (OverflowError, RecursionError):
+        return "too large"
+    return ""
+
+
 def _problem(error: ValidationError) -> str:
     """The first thing that is wrong, without the value that was given."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     if first["type"] == "extra_forbidden":
-        return f"unknown key; known are {', '.join(sorted(Settings.model_fields))}"
+        model = MetricsSettings if first["loc"][:1] == ("metrics",) else Settings
+        return f"unknown key; known are {', '.join(sorted(model.model_fields))}"
     return first["msg"].removeprefix("Value error, ")
 
 

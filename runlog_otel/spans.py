@@ -10,8 +10,9 @@ from itertools import islice
 
 from runlog_otel import names
 from runlog_otel.executions import Timeline, timeline_of
-from runlog_otel.model import Branch, CatalogItem, Run, Status, Step
-from runlog_otel.redaction import bounded, redacted, url_without_credentials
+from runlog_otel.failure import Failure
+from runlog_otel.model import Attempt, Branch, CatalogItem, Run, Status, Step
+from runlog_otel.redaction import Disclosure, url_without_credentials
 from runlog_otel.trace import (
     SHORTEST_NS,
     Event,
@@ -22,6 +23,7 @@ from runlog_otel.trace import (
     Span,
     Trace,
     Value,
+    parameter_attributes,
     span_from_attempt,
     span_from_start,
     times_of,
@@ -33,13 +35,21 @@ _TRACEPARENT = re.compile(
 )
 
 
-def spans_from_run(run: Run, namespace: str = "", ui: str = "", *, is_abandoned: bool = False) -> list[Trace]:
+def spans_from_run(
+    run: Run,
+    namespace: str = "",
+    ui: str = "",
+    disclosure: Disclosure | None = None,
+    *,
+    is_abandoned: bool = False,
+) -> list[Trace]:
     """Map a run log to one trace per execution.
 
     Args:
         run: the run log.
         namespace: goes into every id.
         ui: base URL of Jaeger's user interface, for links.
+        disclosure: what may leave; else no parameter's value does.
         is_abandoned: close a last execution that has not ended; what is open in it has the result `error`.
 
     Returns:
@@ -48,7 +58,9 @@ def spans_from_run(run: Run, namespace: str = "", ui: str = "", *, is_abandoned:
     timeline = timeline_of(run)
     traces = []
     for number in range(1, timeline.count + 1):
-        execution = Execution(run.run_id, run.pipeline, number, namespace, ui)
+        execution = Execution(
+            run.run_id, run.pipeline, number, namespace, ui, disclosure or Disclosure(), run.header.marks
+        )
         is_complete = is_abandoned or is_execution_complete(run, timeline, number)
         spans = tuple(_Mapping(run, timeline, execution).spans(is_complete))
         if spans:
@@ -80,6 +92,7 @@ class _Mapping:
         self._timeline = timeline
         self._execution = execution
         self._is_last = execution.number == timeline.count
+        self._marks = tuple({mark for attempt in self._attempts(execution.number) for mark in attempt.marks})
 
     def spans(self, is_complete: bool) -> Iterator[Span]:
         run, number = self._run, self._execution.number
@@ -89,7 +102,7 @@ class _Mapping:
             return
         verdict = _verdict(self._timeline, run.steps, number)
         if is_complete:
-            yield self._run_span(extent, verdict)
+            yield self._execution.released(self._run_span(extent, verdict), self._marks)
         if marked is not None:
             yield span_from_start(self._execution, marked)
         for span in self._scope(run.steps, extent, self._execution.span_id(Part.RUN), is_closed=verdict is not None):
@@ -100,7 +113,7 @@ class _Mapping:
         run, execution = self._run, self._execution
         failed = [step for step in run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE]
         result = verdict or self._result_without_verdict(bool(failed))
-        attempts = [a for step in run.all_steps() for a in self._timeline.attempts(step, execution.number)]
+        attempts = self._attempts(execution.number)
         parameters = sorted({name for a in attempts for name in (*a.input_parameters, *a.output_parameters)})
         error, error_type = _failure(
             result, names.STEP_FAILED, f"step {failed[-1].name} failed" if failed else "the run failed"
@@ -118,16 +131,19 @@ class _Mapping:
             names.RUN_DEFINITION: run.definition,
             names.RUN_EXECUTOR: run.executor,
             names.RUN_PARAMETERS: tuple(parameters),
+            **run.attributes,
+            **dict(parameter_attributes(execution, run.input_values, run.output_values)),
         }
         return Span(
             part=Part.RUN,
-            name=bounded(f"RUN {run.pipeline}"),
+            name=f"RUN {run.pipeline}",
             trace_id=execution.trace_id,
             span_id=execution.span_id(Part.RUN),
             parent_span_id=b"",
             start_ns=extent[0],
             end_ns=extent[1],
-            attributes=execution.attributes(attributes),
+            attributes=execution.attributes(attributes | self._retry_attributes()),
+            events=tuple(_change_events(run, execution.number, extent[1])),
             links=tuple(self._links()),
             error=error,
         )
@@ -164,7 +180,7 @@ class _Mapping:
                 continue
             extent = self._extent(step) or (min(now, last), min(now, last) + SHORTEST_NS)
             result = self._result(step, is_closed)
-            yield self._step_span(step, extent, parent, result)
+            yield self._execution.released(self._step_span(step, extent, parent, result), self._marks)
             step_id = self._execution.span_id(Part.STEP, step.path)
             for attempt in self._timeline.attempts(step, self._execution.number):
                 yield span_from_attempt(self._execution, step, attempt, extent[0])
@@ -177,11 +193,11 @@ class _Mapping:
         execution = self._execution
         span_id = execution.span_id(Part.STEP, step.path)
         last = next(reversed(list(self._timeline.attempts(step, execution.number))), None)
-        message = bounded(redacted(last.message.strip())) if last else ""
+        failure = execution.failure(last) if last else Failure(names.OTHER_ERROR, "")
         error, error_type = _failure(
             result,
-            names.BRANCH_FAILED if step.is_composite else names.OTHER_ERROR,
-            message or ("a branch failed" if step.is_composite else "the last attempt failed"),
+            names.BRANCH_FAILED if step.is_composite else failure.type,
+            failure.description or ("a branch failed" if step.is_composite else "the last attempt failed"),
         )
         attributes: dict[str, Value] = {
             names.TASK_NAME: step.name,
@@ -190,17 +206,18 @@ class _Mapping:
             names.TASK_RUN_URL: trace_url(execution.ui, execution.trace_id, span_id),
             names.ERROR_TYPE: error_type,
             names.STEP_TYPE: step.kind,
+            **({names.START_IS_DERIVED: True} if last is not None and last.is_start_derived else {}),
         }
         return Span(
             part=Part.STEP,
-            name=bounded(step.name),
+            name=step.name,
             trace_id=execution.trace_id,
             span_id=span_id,
             parent_span_id=parent,
             start_ns=extent[0],
             end_ns=extent[1],
             attributes=execution.attributes(attributes),
-            events=_catalog_events(step.catalog, extent) if result is Result.SUCCESS else (),
+            events=self._catalog_events(step.catalog, extent) if result is Result.SUCCESS else (),
             error=error,
         )
 
@@ -217,9 +234,9 @@ class _Mapping:
             names.BRANCH_RESULT: result.value,
             names.ERROR_TYPE: error_type,
         }
-        yield Span(
+        span = Span(
             part=Part.BRANCH,
-            name=bounded(f"{step.name}/{'iteration' if step.has_iterations else branch.name}"),
+            name=f"{step.name}/{'iteration' if step.has_iterations else branch.name}",
             trace_id=execution.trace_id,
             span_id=span_id,
             parent_span_id=parent,
@@ -228,7 +245,43 @@ class _Mapping:
             attributes=execution.attributes(attributes),
             error=error,
         )
+        yield execution.released(span, self._marks)
         yield from self._scope(branch.steps, extent, span_id, is_closed=verdict is not None)
+
+    def _catalog_events(self, items: tuple[CatalogItem, ...], extent: tuple[int, int]) -> tuple[Event, ...]:
+        def event(item: CatalogItem) -> Event:
+            attributes = {
+                names.CATALOG_NAME: item.name,
+                names.CATALOG_STAGE: item.stage,
+                names.CATALOG_HASH: item.data_hash,
+                names.CATALOG_LOCATION: url_without_credentials(item.location),
+            }
+            at_ns = extent[0] if item.stage == "get" else extent[1]
+            return Event(names.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
+
+        most = self._execution.disclosure.most(names.MAX_ITEMS)
+        return tuple(event(item) for item in islice(dict.fromkeys(items), most))
+
+    def _retry_attributes(self) -> dict[str, Value]:
+        """What made this execution a retry: how the one before ended."""
+        before = self._execution.number - 1
+        if not before:
+            return {}
+        verdict = _verdict(self._timeline, self._run.steps, before)
+        failed = sorted(step.path for step, last in self._last_attempts(before) if last.status is Status.FAIL)
+        result = verdict or (Result.FAILURE if failed and _ends_without_verdict(self._run) else Result.ERROR)
+        return {
+            names.RETRY_REASON: result.value,
+            names.RETRY_FAILED_STEPS: tuple(failed),
+        }
+
+    def _last_attempts(self, number: int) -> Iterator[tuple[Step, Attempt]]:
+        for step in self._run.all_steps():
+            if attempts := list(self._timeline.attempts(step, number)):
+                yield step, attempts[-1]
+
+    def _attempts(self, number: int) -> list[Attempt]:
+        return [attempt for step in self._run.all_steps() for attempt in self._timeline.attempts(step, number)]
 
     def _is_present(self, part: Step | Branch) -> bool:
         """What was attempted in this execution, or never: that stands in the last one, so that nothing is hidden."""
@@ -304,15 +357,15 @@ def _link(trace_id: bytes, span_id: bytes, kind: str) -> Link:
     return Link(trace_id, span_id, {names.LINK_TYPE: kind})
 
 
-def _catalog_events(items: tuple[CatalogItem, ...], extent: tuple[int, int]) -> tuple[Event, ...]:
-    def event(item: CatalogItem) -> Event:
-        attributes = {
-            names.CATALOG_NAME: item.name,
-            names.CATALOG_STAGE: item.stage,
-            names.CATALOG_HASH: item.data_hash,
-            names.CATALOG_LOCATION: url_without_credentials(item.location),
+def _change_events(run: Run, number: int, at_ns: int) -> Iterator[Event]:
+    for changes in run.header.changes:
+        if changes.execution != number:
+            continue
+        attributes: dict[str, Value] = {
+            names.CHANGES_SINCE: changes.since,
+            names.CHANGES_REVISION_BEFORE: changes.revision_before,
+            names.CHANGES_REVISION: changes.revision,
+            names.CHANGES_PARAMETERS: changes.parameters,
+            names.CHANGES_FILES: changes.files,
         }
-        at_ns = extent[0] if item.stage == "get" else extent[1]
-        return Event(names.CATALOG_EVENT, at_ns, {key: bounded(value) for key, value in attributes.items() if value})
-
-    return tuple(event(item) for item in islice(dict.fromkeys(items), names.MAX_ITEMS))
+        yield Event(names.CHANGES_EVENT, at_ns, {key: value for key, value in attributes.items() if value})

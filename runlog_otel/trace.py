@@ -1,19 +1,25 @@
 """A trace as OTLP knows it, and those spans that need nothing but one attempt: what the live wrapper sends first."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import islice
+from typing import Any
 
 from runlog_otel import identity, names
-from runlog_otel.model import Attempt, CodeIdentity, Scalar, Status, Step
-from runlog_otel.redaction import bounded, bounded_names, redacted, url_without_credentials
+from runlog_otel.failure import Failure, failure_from_message
+from runlog_otel.model import Attempt, CodeIdentity, Mark, Scalar, Status, Step
+from runlog_otel.redaction import Disclosure, Redaction, bounded, bounded_names, url_without_credentials
 
 SHORTEST_NS = 1
 """No span is shorter: Jaeger takes a span that ends when it starts for one of negative duration, and warns of it."""
 
 Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
+_INT64 = range(-(2**63), 2**63)
+_OWN_KEYS = frozenset(attribute.name for attribute in names.ATTRIBUTES)
 
 
 class Part(str, Enum):
@@ -79,6 +85,9 @@ class Execution:
     number: int = 1
     namespace: str = ""
     ui: str = ""
+    disclosure: Disclosure = field(default_factory=Disclosure)
+    marks: tuple[Mark, ...] = ()
+    """Those of the run's header."""
 
     @property
     def trace_id(self) -> bytes:
@@ -96,7 +105,54 @@ class Execution:
             names.PIPELINE_RUN_ID: self.run_id,
             names.EXECUTION: self.number,
         }
-        return {key: _bounded(value) for key, value in (own | dict(more)).items() if value not in ("", ())}
+        return {key: value for key, value in (own | dict(more)).items() if value not in ("", ())}
+
+    def redaction(self, marks: tuple[Mark, ...] = ()) -> Redaction:
+        """What is taken out of a part of the log that has these marks."""
+        return Redaction(self.disclosure.patterns, self.run_id, (*self.marks, *marks))
+
+    def failure(self, attempt: Attempt) -> Failure:
+        """Why an attempt failed: redacted before it is cut, as what is cut in its midst is not recognised any more."""
+        return failure_from_message(
+            attempt.message, str if self.disclosure.is_unlimited else self.redaction(attempt.marks)
+        )
+
+    def resource_pipeline(self) -> str:
+        """The pipeline's name as it may leave."""
+        return bounded(self.redaction()(self.pipeline))
+
+    def released(self, span: Span, marks: tuple[Mark, ...] = ()) -> Span:
+        """The span as it may leave: every text in it redacted, then cut. Whatever leaves passes here.
+
+        Args:
+            span: what the mapping made.
+            marks: of the part of the log that it was made of.
+        """
+        if self.disclosure.is_unlimited:
+            return span
+        redaction = self.redaction(marks)
+
+        def text(value: str, limit: int = names.MAX_ATTRIBUTE_BYTES) -> str:
+            return bounded(redaction(value), limit)
+
+        def released(value: Value) -> Value:
+            if isinstance(value, str):
+                return text(value)
+            return bounded_names(map(redaction, value)) if isinstance(value, tuple) else value
+
+        def attributes(given: Attributes) -> Attributes:
+            return {
+                key if key in _OWN_KEYS else text(key, names.MAX_KEY_BYTES): released(value)
+                for key, value in given.items()
+            }
+
+        return replace(
+            span,
+            name=text(span.name),
+            attributes=attributes(span.attributes),
+            events=tuple(replace(event, attributes=attributes(event.attributes)) for event in span.events),
+            error=None if span.error is None else text(span.error),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +177,7 @@ def trace_url(ui: str, trace_id: bytes, span_id: bytes = b"") -> str:
 
 def span_from_start(execution: Execution, start_ns: int) -> Span:
     """The start marker: a child of the run, without duration, that makes a run visible before it ends."""
-    return Span(
+    marker = Span(
         part=Part.START,
         name=f"START {execution.pipeline}",
         trace_id=execution.trace_id,
@@ -131,6 +187,7 @@ def span_from_start(execution: Execution, start_ns: int) -> Span:
         end_ns=start_ns + SHORTEST_NS,
         attributes=execution.attributes({}),
     )
+    return execution.released(marker)
 
 
 def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns: int = 0) -> Span:
@@ -143,36 +200,49 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         at_ns: the time to give it where the log has none.
     """
     start, end = times_of(attempt) or (at_ns, at_ns + SHORTEST_NS)
-    message = bounded(redacted(attempt.message.strip()))
-    failed = attempt.status is not Status.SUCCESS
+    failure = execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
     attributes: dict[str, Value] = {
         names.TASK_NAME: step.name,
         names.STEP_PATH: step.path,
         names.ATTEMPT_NUMBER: attempt.number,
-        names.ATTEMPT_RESULT: (Result.FAILURE if failed else Result.SUCCESS).value,
+        names.ATTEMPT_RESULT: (Result.FAILURE if failure else Result.SUCCESS).value,
         names.ATTEMPT_RETRY_INDICATOR: attempt.retry_indicator,
         names.INPUT_PARAMETERS: attempt.input_parameters,
         names.OUTPUT_PARAMETERS: attempt.output_parameters,
-        names.ERROR_TYPE: names.OTHER_ERROR if failed else "",
+        **({names.START_IS_DERIVED: True} if attempt.is_start_derived else {}),
+        names.ERROR_TYPE: failure.type if failure else "",
+        names.PROCESS_EXIT_CODE: "" if failure is None or failure.exit_code is None else failure.exit_code,
         **_code_attributes(attempt.code),
+        **dict(parameter_attributes(execution, attempt.input_values, attempt.output_values, attempt.marks)),
         **{
-            bounded(f"runlog.metric.{name}", names.MAX_KEY_BYTES): value
-            for name, value in islice(attempt.metrics.items(), names.MAX_METRICS)
+            f"runlog.metric.{name}": value
+            for name, value in islice(attempt.metrics.items(), execution.disclosure.most(names.MAX_METRICS))
         },
     }
-    exception = {names.EXCEPTION_TYPE: names.OTHER_ERROR, names.EXCEPTION_MESSAGE: message}
-    return Span(
+    span = Span(
         part=Part.ATTEMPT,
-        name=bounded(f"{step.name} attempt"),
+        name=f"{step.name} attempt",
         trace_id=execution.trace_id,
         span_id=execution.span_id(Part.ATTEMPT, step.path, attempt.number),
         parent_span_id=execution.span_id(Part.STEP, step.path),
         start_ns=start,
         end_ns=end,
         attributes=execution.attributes(attributes),
-        events=(Event(names.EXCEPTION_EVENT, end, exception),) if failed else (),
-        error=(message or "the attempt failed") if failed else None,
+        events=(_exception_event(failure, end),) if failure else (),
+        error=(failure.description or "the attempt failed") if failure else None,
     )
+    return execution.released(span, attempt.marks)
+
+
+def _exception_event(failure: Failure, at_ns: int) -> Event:
+    told = {
+        names.EXCEPTION_TYPE: failure.type,
+        names.EXCEPTION_MESSAGE: failure.message,
+        names.EXCEPTION_STACKTRACE: failure.stacktrace,
+    }
+    if not failure.stacktrace:
+        del told[names.EXCEPTION_STACKTRACE]
+    return Event(names.EXCEPTION_EVENT, at_ns, told)
 
 
 def has_times(attempt: Attempt) -> bool:
@@ -188,10 +258,29 @@ def times_of(attempt: Attempt) -> tuple[int, int] | None:
     return start, max(start + SHORTEST_NS, attempt.end_ns if attempt.end_ns is not None else start)
 
 
-def _bounded(value: Value) -> Value:
-    if isinstance(value, str):
-        return bounded(value)
-    return bounded_names(value) if isinstance(value, tuple) else value
+def _scalar(value: Any) -> Value:
+    """A value of JSON; what is no scalar as its text."""
+    is_scalar = isinstance(value, bool | float | str) or (isinstance(value, int) and value in _INT64)
+    return value if is_scalar else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def parameter_attributes(
+    execution: Execution, inputs: Mapping[str, Any], outputs: Mapping[str, Any], marks: tuple[Mark, ...] = ()
+) -> Iterator[tuple[str, Value]]:
+    """Values of the parameters that are listed, and digests of all if they are asked for.
+
+    A digest is of the value without its secrets: what is short could be guessed from it.
+    """
+    disclosure, redaction = execution.disclosure, execution.redaction(marks)
+    most = disclosure.most(names.MAX_PARAMETERS)
+    for kind, values in (("input", inputs), ("output", outputs)):
+        listed = ((name, value) for name, value in values.items() if disclosure.allows(name))
+        for name, value in islice(listed, most):
+            yield f"runlog.parameter.{kind}.{name}", _scalar(value)
+        for name, value in islice(values.items(), most if disclosure.has_digests else 0):
+            text = "\0".join((execution.namespace, name, redaction(json.dumps(value, default=str))))
+            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            yield f"runlog.parameter_digest.{kind}.{name}", digest
 
 
 def _code_attributes(identities: tuple[CodeIdentity, ...]) -> dict[str, Value]:

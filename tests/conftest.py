@@ -5,12 +5,12 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.peers.fixtures"]
+pytest_plugins = ["tests.peers.fixtures", "tests.e2e.serving", "tests.hosts.magnus.environment"]
 
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
-for _name in [name for name in os.environ if name.startswith(("OTEL_", "RUNNABLE_", "TRACEPARENT"))]:
+for _name in [name for name in os.environ if name.startswith(("OTEL_", "RUNNABLE_", "MAGNUS_", "TRACEPARENT"))]:
     del os.environ[_name]
 
 

@@ -154,3 +154,19 @@ def test_secrets_are_shown_nowhere() -> None:
     """Headers and credentials in the endpoint are masked in repr, str and dumps."""
     settings = loaded({}, headers={"authorization": "canary"}, endpoint="http://me:canary@collector:4318")
     assert "canary" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+def test_settings_show_no_secret() -> None:
+    """Whatever setting somebody puts one into: patterns may be secrets themselves, and names may hold tokens."""
+    token = "ghp_canary0canary1canary2canary3canary4"
+    settings = loaded(
+        {},
+        redact=["canary of a pattern"],
+        service=token,
+        resource={"api_key": "canary", "x": token},
+        ui=f"http://a:{token}@b",
+    )
+    assert "canary" not in repr(settings)
+    assert "canary" not in settings.model_dump_json()
+    assert settings.resource_attributes("p") == {"service.name": "********", "api_key": "********", "x": "********"}
+    assert settings.disclosure.patterns == ("canary of a pattern",)

@@ -9,9 +9,10 @@ import typer
 
 from runlog_otel import identity
 from runlog_otel.cli.db import db_app
-from runlog_otel.cli.loading import project
-from runlog_otel.cli.options import AsJson, ConfigFile
+from runlog_otel.cli.loading import project, run_named, source, sources
+from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age
 from runlog_otel.cli.runs import runs
+from runlog_otel.service import Heal, Plan
 
 app = typer.Typer(
     name="runlog-otel",
@@ -65,13 +66,29 @@ def demo(
 @app.command()
 def show(
     run: Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")],
+    url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
     """Show a run from its log: what ran when, how it ended, its trace id."""
     from runlog_otel.cli.show import show_run
 
-    show_run(project(config), run, as_json=as_json)
+    loaded = source(url, config)
+    show_run(loaded, run_named(loaded, run), as_json=as_json)
+
+
+@app.command()
+def audit(
+    run: Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")],
+    url: SourceUrl = "",
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print exactly what leaves of a run, and names and counts of what is held back."""
+    from runlog_otel.cli.audit import audit_run
+
+    loaded = source(url, config)
+    audit_run(loaded, run_named(loaded, run), as_json=as_json)
 
 
 @app.command()
@@ -89,6 +106,7 @@ def export(
     ] = False,
     endpoint: Endpoint = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")] = False,
+    url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
@@ -99,8 +117,60 @@ def export(
     from runlog_otel.cli.export import Selection, export_runs
 
     selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent)
-    loaded = project(config, endpoint=endpoint)
+    loaded = source(url, config, endpoint=endpoint)
     raise typer.Exit(export_runs(loaded, selection, close=abandoned, dry_run=dry_run, as_json=as_json))
+
+
+@app.command()
+def serve(
+    listen: Annotated[str, typer.Option(help="host:port of /metrics, /-/healthy and /-/ready.")] = "127.0.0.1:9464",
+    interval: Annotated[str, typer.Option(help="How often the store is asked what changed.", metavar="AGE")] = "15s",
+    state: Annotated[Path, typer.Option(help="File that keeps the totals between restarts.")] = Path(
+        ".runlog-otel/serve.db"
+    ),
+    abandoned_after: Annotated[
+        str, typer.Option(help="A run that did not move for so long counts as an error.", metavar="AGE")
+    ] = "24h",
+    heal: Annotated[
+        Heal, typer.Option(help="Traces to send: of unsent and abandoned runs, of all that end too, or none.")
+    ] = Heal.UNSENT,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file, to serve by TLS.", show_default=False)] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file, to serve by TLS.", show_default=False)] = None,
+    basic_auth_file: Annotated[
+        Path | None, typer.Option(help="File with one line user:password that a scrape must bring.", show_default=False)
+    ] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Send the metrics to the endpoint by OTLP, too, after each look.")
+    ] = False,
+    endpoint: Endpoint = "",
+    urls: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="Where runs are, instead of the config's store, as for `show`; may be given several times.",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigFile = "",
+) -> None:
+    """Serve the metrics of all runs to Prometheus, from their logs; send traces that are missing.
+
+    One process per store: it counts each execution once, and keeps the totals when it restarts.
+    """
+    from runlog_otel.cli.serve import Listening, serve_sources
+
+    loaded = sources(urls or (), config, endpoint=endpoint)
+    metrics = loaded[0].settings.metrics
+    plan = Plan(
+        interval_seconds=age(interval, "--interval").total_seconds(),
+        abandoned_after=age(abandoned_after, "--abandoned-after"),
+        heal=heal,
+        max_series=metrics.max_series,
+        by_tag=metrics.by_tag,
+        push_to=loaded[0].settings if push else None,
+    )
+    serve_sources(loaded, state, Listening(listen, tls_cert, tls_key, basic_auth_file), plan)
 
 
 @app.command("trace-id")

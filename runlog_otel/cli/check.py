@@ -12,7 +12,7 @@ from runlog_otel.exporters.sink import sink_from
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
-    from runlog_otel.hosts.runnable.project import Project
+    from runlog_otel.plugins.project import Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ def findings(project: "Project") -> list[Finding]:
         Finding(
             project.is_wrapped,
             "wrapper",
-            "run-log-store is of type otel"
+            f"{project.key} is of type otel"
             if project.is_wrapped
-            else "run-log-store is not of type otel: runs are not traced",
+            else f"{project.key} is not of type otel: runs are not traced",
         ),
         *(Finding(False, "environment", text) for text in project.settings.ignored),
         _store(project),

@@ -15,6 +15,8 @@ from runlog_otel.errors import ConfigError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from runlog_otel.sources import Source
+
 db_app = typer.Typer(no_args_is_help=True, help="The database of a SQL store; copies between stores.")
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -139,8 +141,8 @@ def check(config: ConfigFile = "", as_json: AsJson = False) -> None:
 
 @db_app.command()
 def copy(
-    source: Annotated[str, typer.Option("--from", help="Config file whose store is read.")],
-    target: Annotated[str, typer.Option("--to", help="Config file whose store is written.")],
+    source: Annotated[str, typer.Option("--from", help="What is read: a config file, a folder, or a URL of a store.")],
+    target: Annotated[str, typer.Option("--to", help="What is written: a config file, or a URL of a database.")],
     run_ids: Annotated[list[str] | None, typer.Argument(help="Only these.", metavar="RUN_ID")] = None,
     is_overwriting: Annotated[bool, typer.Option("--overwrite", help="Merge into runs that differ.")] = False,
     as_json: AsJson = False,
@@ -150,19 +152,19 @@ def copy(
     Runs that are there already are skipped, so an interrupted copy is resumed by the same command.
     Exit status: 0 all are there, 1 some are not.
     """
-    from runlog_otel.cli.loading import project
+    from runlog_otel.cli.loading import source as loaded
+    from runlog_otel.plugins.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
 
-    with_source = project(source)
-    open_early(with_source.store)
-    names = run_ids or [run.run_id for run in reversed(with_source.runs())]
-    with_target = project(target)
-    from runlog_otel.hosts.runnable.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
+    read = loaded(source, "")
+    read_logs = run_logs(read)
+    names = run_ids or [run.run_id for run in read.changes(0)]
+    written_logs = target_logs(loaded(target, ""))
 
     outcomes: Counter[str] = Counter()
     wrong: list[dict[str, Any]] = []
     with _progress() as progress:
         for done in progress.track(
-            copy_runs(with_source.store, with_target.store, names, is_overwriting=is_overwriting), total=len(names)
+            copy_runs(read_logs, written_logs, names, is_overwriting=is_overwriting), total=len(names)
         ):
             outcomes[done.outcome] += 1
             if done.problem:
@@ -177,11 +179,44 @@ def copy(
     raise typer.Exit(1 if wrong else 0)
 
 
+def run_logs(source: "Source") -> Any:
+    """Where the run logs of a source are, for those who copy.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    from runlog_otel.plugins.project import Project
+    from runlog_otel.sources import RunLogs
+
+    if isinstance(source, Project):
+        open_early(source.store)
+        return source.host
+    if not isinstance(source, RunLogs):
+        raise ConfigError(source.where, "has no run logs of runnable or magnus to copy")
+    return source
+
+
+def target_logs(source: "Source") -> Any:
+    """Where run logs can be written, for those who copy; tables are made.
+
+    Raises:
+        ConfigError: they cannot be written there.
+    """
+    from runlog_otel.plugins.project import Project
+    from runlog_otel.sources import RunLogTarget
+
+    if isinstance(source, RunLogTarget):
+        source.prepare()
+    elif not isinstance(source, Project):
+        raise ConfigError(source.where, "takes no run logs; name a config file or a database")
+    return run_logs(source)
+
+
 def open_early(store: Any) -> None:
     """Fill the placeholders of a store's connection string now: the next config may have other secrets."""
-    from runlog_otel.hosts.runnable.stores import DocumentRunLogStore
+    from runlog_otel.plugins.stores import DocumentPlugin
 
-    if isinstance(store, DocumentRunLogStore):
+    if isinstance(store, DocumentPlugin):
         _ = store.documents
 
 

@@ -11,8 +11,10 @@ from rich.console import Console
 
 from runlog_otel.cli.loading import project
 from runlog_otel.cli.show import waterfall
-from runlog_otel.errors import ConfigError, RunlogOtelError
+from runlog_otel.documents import RUNNABLE
+from runlog_otel.errors import ConfigError, MissingExtraError, RunlogOtelError
 from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.hosts.installed import installed
 
 _JAEGER_PORT = 16686
 _CONFIG = """\
@@ -31,6 +33,8 @@ run-log-store:
 
 def run_demo(folder: Path, endpoint: str, ui: str) -> int:
     """Run the demo in a folder; the exit status says whether its trace was delivered."""
+    if installed() != RUNNABLE:
+        raise MissingExtraError("the demo, a pipeline of runnable,", RUNNABLE)
     console = Console(highlight=False, soft_wrap=True)
     folder = folder.absolute()
     traces = folder / "traces.jsonl"

@@ -2,31 +2,27 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from runlog_otel.cli.options import age_from_text
+from runlog_otel.cli.options import age
 from runlog_otel.errors import ConfigError, DeliveryError, RunlogOtelError
-from runlog_otel.exporters.delivery import BATCH_SPANS
 from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.exporters.sending import send_trace
 from runlog_otel.exporters.sink import SpanSink, sink_from
 from runlog_otel.model import Run
 from runlog_otel.settings import Settings
+from runlog_otel.sources import Source
+from runlog_otel.sources.files import run_from_file
 from runlog_otel.spans import spans_from_run
 from runlog_otel.trace import Trace
 
-if TYPE_CHECKING:
-    from runlog_otel.hosts.runnable.project import Project
-
-_PAUSES_SECONDS = (1.0, 2.0)
-"""Before a request is repeated that the backend could take later (OTLP specification, "Failures")."""
 _MAX_FAILURES = 3
 """Failed runs in a row after which the backend is taken to be down."""
 
@@ -58,13 +54,15 @@ class _Candidate:
     name: str
     path: Path | None = None
     is_abandoned: bool = False
+    is_asked_for: bool = True
+    """By its name: then it is sent whether or not it is sampled."""
 
 
-def export_runs(project: "Project", selection: Selection, *, close: bool, dry_run: bool, as_json: bool) -> int:
+def export_runs(source: Source, selection: Selection, *, close: bool, dry_run: bool, as_json: bool) -> int:
     """Send the selected runs.
 
     Args:
-        project: where they are, and where they go.
+        source: where they are, and where they go.
         selection: which runs.
         close: close executions that have not ended.
         dry_run: only say what would be sent.
@@ -73,16 +71,16 @@ def export_runs(project: "Project", selection: Selection, *, close: bool, dry_ru
     Returns:
         The exit status: 1 when something was not acknowledged.
     """
-    candidates = list(_candidates(project, selection))
-    outbox = Outbox(project.settings.outbox)
+    candidates = list(_candidates(source, selection))
+    outbox = Outbox(source.settings.outbox)
     console = Console(stderr=True, highlight=False)
     outcomes: list[Outcome] = []
-    sink = None if dry_run else sink_from(project.settings)
+    sink = None if dry_run else sink_from(source.settings)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, disable=as_json or dry_run or not console.is_terminal) as progress:
             for candidate in progress.track(candidates, description="sending"):
-                outcomes.append(_export(project, candidate, sink, outbox, close=close))
+                outcomes.append(_export(source, candidate, sink, outbox, close=close))
                 last = outcomes[-_MAX_FAILURES:]
                 if len(last) == _MAX_FAILURES and all(outcome.spans and outcome.problem for outcome in last):
                     break
@@ -93,14 +91,14 @@ def export_runs(project: "Project", selection: Selection, *, close: bool, dry_ru
     if as_json:
         print(json.dumps({"runs": [_document(outcome) for outcome in outcomes], "not_tried": not_tried}, indent=2))
     else:
-        _report(outcomes, not_tried, project.settings, dry_run=dry_run)
+        _report(outcomes, not_tried, source.settings, dry_run=dry_run)
     return 1 if not_tried or any(outcome.problem for outcome in outcomes) else 0
 
 
-def _candidates(project: "Project", selection: Selection) -> Iterator[_Candidate]:
+def _candidates(source: Source, selection: Selection) -> Iterator[_Candidate]:
     if not (selection.named or selection.every or selection.since or selection.unsent):
         raise ConfigError("export", "say which runs: RUN_ID …, FILE.json …, --all, --since 24h or --unsent")
-    unsent = {marker.run_id: marker.is_abandoned for marker in Outbox(project.settings.outbox)}
+    unsent = {marker.run_id: marker.is_abandoned for marker in Outbox(source.settings.outbox)}
     names: dict[str, Path | None] = {}
     for name in selection.named:
         path = Path(name)
@@ -108,34 +106,28 @@ def _candidates(project: "Project", selection: Selection) -> Iterator[_Candidate
     if selection.unsent:
         names |= dict.fromkeys(unsent)
     if selection.every or selection.since:
-        oldest = datetime.now(timezone.utc) - _age(selection.since) if selection.since else None
-        names |= {run.run_id: None for run in project.runs() if oldest is None or run.written >= oldest}
+        oldest = datetime.now(timezone.utc) - age(selection.since, "--since") if selection.since else None
+        since_ns = 0 if oldest is None else int(oldest.timestamp() * 1e9)
+        names |= {run.run_id: None for run in reversed(list(source.changes(since_ns)))}
     for name, file in names.items():
-        yield _Candidate(name, file, unsent.get(name, False))
+        yield _Candidate(name, file, unsent.get(name, False), is_asked_for=name in selection.named)
 
 
-def _age(text: str) -> timedelta:
-    age = age_from_text(text.strip())
-    if age is None:
-        raise ConfigError("--since", f"{text!r} is no age; write it as 30m, 24h, 7d")
-    return age
-
-
-def _export(
-    project: "Project", candidate: _Candidate, sink: SpanSink | None, outbox: Outbox, *, close: bool
-) -> Outcome:
+def _export(source: Source, candidate: _Candidate, sink: SpanSink | None, outbox: Outbox, *, close: bool) -> Outcome:
     outcome = Outcome(candidate.name)
     try:
-        run = project.run_from_file(candidate.path) if candidate.path else project.run(candidate.name)
+        run = run_from_file(candidate.path, source.settings) if candidate.path else source.run(candidate.name)
         outcome.run_id = run.run_id
-        traces = _traces(run, project.settings, is_abandoned=close or candidate.is_abandoned)
+        traces = _traces(run, source.settings, is_abandoned=close or candidate.is_abandoned)
+        outcome.is_complete = bool(traces) and all(trace.is_complete for trace in traces)
+        if not candidate.is_asked_for:
+            traces = [trace for trace in traces if source.settings.sends(trace)]
         outcome.executions = len(traces)
         outcome.spans = sum(len(trace.spans) for trace in traces)
-        outcome.is_complete = bool(traces) and all(trace.is_complete for trace in traces)
         if sink is None:
             return outcome
         for trace in traces:
-            _send(trace, sink, project.settings)
+            send_trace(trace, sink, source.settings)
         outcome.is_acknowledged = True
         if outcome.is_complete:
             outbox.discard(run.run_id)
@@ -147,23 +139,7 @@ def _export(
 
 
 def _traces(run: Run, settings: Settings, *, is_abandoned: bool) -> list[Trace]:
-    return spans_from_run(run, settings.namespace, settings.ui, is_abandoned=is_abandoned)
-
-
-def _send(trace: Trace, sink: SpanSink, settings: Settings) -> None:
-    resource = settings.resource_attributes(trace.execution.pipeline)
-    for at in range(0, len(trace.spans), BATCH_SPANS):
-        batch = trace.spans[at : at + BATCH_SPANS]
-        for pause in _PAUSES_SECONDS:
-            try:
-                sink.send(resource, batch, settings.timeout_seconds)
-                break
-            except DeliveryError as error:
-                if not error.is_transient:
-                    raise
-                time.sleep(pause)
-        else:
-            sink.send(resource, batch, settings.timeout_seconds)
+    return spans_from_run(run, settings.namespace, settings.ui, settings.disclosure, is_abandoned=is_abandoned)
 
 
 def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_run: bool) -> None:
@@ -176,7 +152,7 @@ def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_
             sys.stderr.write(f"{outcome.run_id}{_note(outcome)}\n")
     if not_tried:
         sys.stderr.write(f"error: {_MAX_FAILURES} runs in a row were not taken; {not_tried} more were not tried\n")
-    sent = [outcome for outcome in outcomes if dry_run or outcome.is_acknowledged]
+    sent = [outcome for outcome in outcomes if outcome.spans and (dry_run or outcome.is_acknowledged)]
     what = f"{len(sent)} runs, {sum(outcome.spans for outcome in sent)} spans"
     where = settings.model_dump()["endpoint"] if settings.exporter == "otlp" else settings.exporter
     print(f"{what} would go to {where}" if dry_run else f"{what} acknowledged by {where}")

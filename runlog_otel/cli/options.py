@@ -6,9 +6,21 @@ from typing import Annotated
 
 import typer
 
+from runlog_otel.errors import ConfigError
+
 ConfigFile = Annotated[
     str,
     typer.Option("--config", "-c", help="The host's config file; default: as the host finds it.", show_default=False),
+]
+SourceUrl = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        help="Where the runs are, instead of the config's store: a folder, a JSON file, another config, or a URL, as "
+        "sqlite:///FILE, db-log+postgresql://…, constellation+http://… (docs/sources.md).",
+        metavar="URL",
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -20,3 +32,11 @@ def age_from_text(text: str) -> timedelta | None:
     """An age as people write it (`30m`, `24h`, `7d`, `2w`); None when it is none."""
     parts = _AGE.fullmatch(text)
     return timedelta(**{_UNITS[parts[2]]: int(parts[1])}) if parts else None
+
+
+def age(text: str, option: str) -> timedelta:
+    """An age that must be one; raises ConfigError."""
+    found = age_from_text(text.strip())
+    if found is None:
+        raise ConfigError(option, f"{text!r} is no age; write it as 30m, 24h, 7d")
+    return found

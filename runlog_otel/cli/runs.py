@@ -1,21 +1,26 @@
-"""`runlog-otel runs`: the runs of a SQL store, as a list or side by side."""
+"""`runlog-otel runs`: runs as a list, or side by side."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runlog_otel.cli.options import AsJson, ConfigFile, age_from_text
+from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
 from runlog_otel.errors import ConfigError, UnsupportedStoreError
+from runlog_otel.names import HEADER_KEY
+from runlog_otel.redaction import Redaction
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runlog_otel.hosts.runnable.project import Project
+    from runlog_otel.plugins.project import Project
+    from runlog_otel.sources import Source
+    from runlog_otel.sources.listing import Listing
     from runlog_otel.stores.compare import ComparedRun
-    from runlog_otel.stores.sql.history import Page, RunFilter, RunHistory
+    from runlog_otel.stores.entries import Document
+    from runlog_otel.stores.sql.history import Page, RunHistory, RunSummary
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
 Text = Annotated[str, typer.Option(show_default=False)]
@@ -37,21 +42,42 @@ def runs(
     is_compared: Annotated[
         bool, typer.Option("--compare", help="Side by side: durations of steps, metrics, revision; 20 at most.")
     ] = False,
+    url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of a SQL store, newest first, or compare them."""
-    from runlog_otel.cli.loading import project
-    from runlog_otel.stores.sql.history import RunFilter, RunHistory
+    """List runs, newest first, or compare them. A SQL store has them at hand; elsewhere each is read."""
+    from runlog_otel.cli.loading import source
+    from runlog_otel.stores.sql.history import RunFilter
 
     wanted = RunFilter(
         run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "since"), moment_ns(until, "until"), failure
     )
-    history = RunHistory(sql_store(project(config)))
+    loaded = source(url, config)
+    history, patterns = history_of(loaded), loaded.settings.disclosure.patterns
     if is_compared:
-        _compare(history, wanted, min(limit, _MAX_COMPARED), as_json=as_json)
+        limit = min(limit, _MAX_COMPARED)
+    page = history.page(wanted, after=after or None, limit=limit)
+    if is_compared:
+        _compare(loaded, page, limit, as_json=as_json)
     else:
-        _list(history.page(wanted, after=after or None, limit=limit), as_json=as_json)
+        _list(replace(page, runs=tuple(_clean(run, history, patterns) for run in page.runs)), as_json=as_json)
+
+
+def history_of(source: "Source") -> "RunHistory | Listing":
+    """What lists the runs of a source."""
+    from runlog_otel.plugins.project import Project
+    from runlog_otel.plugins.stores import SqlPlugin
+    from runlog_otel.sources.listing import Listing
+    from runlog_otel.sources.sql import SqlRuns
+    from runlog_otel.stores.sql.history import RunHistory
+
+    if isinstance(source, SqlRuns):
+        source.database.refuse_missing()
+        return source.history
+    if isinstance(source, Project) and isinstance(source.store, SqlPlugin):
+        return RunHistory(sql_store(source))
+    return Listing(source)
 
 
 def sql_store(project: "Project", *, is_to_exist: bool = True) -> "RetainedSqlStore":
@@ -60,9 +86,9 @@ def sql_store(project: "Project", *, is_to_exist: bool = True) -> "RetainedSqlSt
     Raises:
         UnsupportedStoreError: it is of another type.
     """
-    from runlog_otel.hosts.runnable.stores import SqlRunLogStore
+    from runlog_otel.plugins.stores import SqlPlugin
 
-    if not isinstance(project.store, SqlRunLogStore):
+    if not isinstance(project.store, SqlPlugin):
         raise UnsupportedStoreError(project.kind, ["sql", "db"])
     store: RetainedSqlStore = project.store.opened(is_to_exist=is_to_exist)
     return store
@@ -84,6 +110,30 @@ def moment_ns(text: str, option: str) -> int | None:
         except ValueError as error:
             raise ConfigError(f"--{option}", f"{text!r} is neither an age (30m, 24h, 7d, 2w) nor a time") from error
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+
+
+def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[str, ...]) -> "RunSummary":
+    """What is shown of a run, without secrets."""
+    from runlog_otel.documents import header_from_config
+    from runlog_otel.stores.sql.history import RunHistory
+
+    config = history.store.config(run.run_id, HEADER_KEY) if isinstance(history, RunHistory) else {}
+    redaction = Redaction(patterns, run.run_id, header_from_config(config).marks)
+    return replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
+
+
+def _compared(document: "Document", patterns: tuple[str, ...]) -> "ComparedRun":
+    from runlog_otel.documents import run_from_log
+    from runlog_otel.stores.compare import compared
+
+    run, column = run_from_log(document), compared(document)
+    marks = {mark for step in run.all_steps() for attempt in step.attempts for mark in attempt.marks}
+    redaction = Redaction(patterns, run.run_id, (*run.header.marks, *marks))
+    return replace(
+        column,
+        durations_seconds={redaction(name): seconds for name, seconds in column.durations_seconds.items()},
+        metrics=redaction.of_value(column.metrics),
+    )
 
 
 def _list(page: "Page", *, as_json: bool) -> None:
@@ -110,11 +160,14 @@ def _list(page: "Page", *, as_json: bool) -> None:
         typer.echo(f"more: --after {page.after}")
 
 
-def _compare(history: "RunHistory", wanted: "RunFilter", limit: int, *, as_json: bool) -> None:
-    from runlog_otel.stores.compare import compared
+def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> None:
+    from runlog_otel.plugins.project import Project
+    from runlog_otel.sources import RunLogs
 
-    page = history.page(wanted, limit=limit)
-    columns = [compared(history.get(run.run_id)) for run in page.runs]
+    if not isinstance(source, RunLogs | Project):
+        raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")
+    patterns = source.settings.disclosure.patterns
+    columns = [_compared(source.document(run.run_id), patterns) for run in page.runs]
     if as_json:
         typer.echo(json.dumps([asdict(column) for column in columns], indent=2))
     else:

@@ -1,8 +1,8 @@
 """`runlog-otel show`: the waterfall of a run, from its log."""
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,26 +11,23 @@ from rich.text import Text
 from runlog_otel import names
 from runlog_otel.model import Run
 from runlog_otel.settings import Settings
+from runlog_otel.sources import Source
 from runlog_otel.spans import spans_from_run
 from runlog_otel.trace import Part, Span, Trace, trace_url
-
-if TYPE_CHECKING:
-    from runlog_otel.hosts.runnable.project import Project
 
 _STYLES = {"success": "green", "failure": "red", "error": "red", "skip": "dim", "running": "yellow"}
 _RESULTS = (names.PIPELINE_RESULT, names.TASK_RESULT, names.BRANCH_RESULT, names.ATTEMPT_RESULT)
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDTH = 100
+_LAST_LINES = 7
 
 
-def show_run(project: "Project", run: str, *, as_json: bool) -> None:
-    """Print the executions of a run, found by its id or its file."""
-    path = Path(run)
-    found = project.run_from_file(path) if path.suffix == ".json" and path.is_file() else project.run(run)
+def show_run(source: Source, run: Run, *, as_json: bool) -> None:
+    """Print the executions of a run."""
     if as_json:
-        print(json.dumps(document(found, project.settings), indent=2))
+        print(json.dumps(document(run, source.settings), indent=2))
     else:
-        waterfall(found, project.settings, Console(highlight=False))
+        waterfall(run, source.settings, Console(highlight=False))
 
 
 def waterfall(run: Run, settings: Settings, console: Console) -> None:
@@ -50,6 +47,10 @@ def waterfall(run: Run, settings: Settings, console: Console) -> None:
             )
         )
         console.print(_table(trace, is_complete, min(console.width, _WIDTH)))
+        for line in _changes(root):
+            console.print(line, soft_wrap=True, markup=False)
+        for line in _last_words(trace):
+            console.print(line, style="red", soft_wrap=True, markup=False)
         console.print(f"trace {trace.execution.trace_id.hex()}")
         if url := trace_url(settings.ui, trace.execution.trace_id):
             console.print(url, soft_wrap=True)
@@ -76,7 +77,7 @@ def document(run: Run, settings: Settings) -> dict[str, Any]:
 
 def _traces(run: Run, settings: Settings) -> list[tuple[Trace, bool]]:
     """Every execution drawn whole, and whether it has ended: one that has not is shown as if it ended now."""
-    drawn = spans_from_run(run, settings.namespace, settings.ui, is_abandoned=True)
+    drawn = spans_from_run(run, settings.namespace, settings.ui, settings.disclosure, is_abandoned=True)
     ended = {t.execution.number for t in spans_from_run(run, settings.namespace) if t.is_complete}
     return [(trace, trace.execution.number in ended) for trace in drawn]
 
@@ -117,12 +118,7 @@ def _table(trace: Trace, is_complete: bool, width: int) -> Table:
     table.add_column(justify="right", width=9, no_wrap=True)
     table.add_column(width=8, no_wrap=True)
     bar_width = max(10, width - label_width - 22)
-    messages = {
-        span.parent_span_id: str(event.attributes[names.EXCEPTION_MESSAGE])
-        for span in trace.spans
-        for event in span.events
-        if event.name == names.EXCEPTION_EVENT
-    }
+    messages = {span.parent_span_id: span.error or "" for span in trace.spans if span.part is Part.ATTEMPT}
     for span, label in zip(rows, labels, strict=True):
         result = _result(span, is_complete)
         style = _STYLES.get(result, "")
@@ -130,6 +126,32 @@ def _table(trace: Trace, is_complete: bool, width: int) -> Table:
         if message := messages.get(span.span_id, "").splitlines():
             table.add_row("", Text(message[0], "red", overflow="ellipsis", no_wrap=True))
     return table
+
+
+def _last_words(trace: Trace) -> Iterator[str]:
+    """Of each failed attempt the last frames of its traceback, or the end of what it wrote."""
+    for span in trace.spans:
+        for event in span.events:
+            if event.name != names.EXCEPTION_EVENT or span.part is not Part.ATTEMPT:
+                continue
+            lines = str(event.attributes.get(names.EXCEPTION_STACKTRACE, span.error)).splitlines()
+            if len(lines) > 1:
+                yield f"{span.attributes[names.STEP_PATH]}, attempt {span.attributes[names.ATTEMPT_NUMBER]}:"
+                yield from (f"  {line}" for line in lines[-_LAST_LINES:])
+
+
+def _changes(root: Span) -> Iterator[str]:
+    """What changed before a run failed, as its root tells it."""
+    for event in root.events:
+        told = event.attributes
+        if event.name != names.CHANGES_EVENT:
+            continue
+        revisions = (told.get(names.CHANGES_REVISION_BEFORE), told.get(names.CHANGES_REVISION))
+        parts = [f"revision {revisions[0]} → {revisions[1]}"] if all(revisions) else []
+        for what, key in (("parameters", names.CHANGES_PARAMETERS), ("files", names.CHANGES_FILES)):
+            if listed := told.get(key):
+                parts.append(f"{what} {', '.join(listed)}" if isinstance(listed, tuple) else f"{what} {listed}")
+        yield f"since {told[names.CHANGES_SINCE]} succeeded: {'; '.join(parts) or 'nothing that is recorded changed'}"
 
 
 def _label(span: Span) -> str:

@@ -9,13 +9,14 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runlog_otel.errors import DeliveryError, RunlogOtelError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.exporters.sink import SpanSink, sink_from
+from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
 
@@ -25,10 +26,19 @@ _PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Also:
+    """What goes along with spans: `send` takes the settings and how long it may take, in seconds."""
+
+    signal: str
+    send: Callable[[Settings, float], None]
+
+
+@dataclass(frozen=True, slots=True)
 class _Parcel:
     run_id: str
     resource: Mapping[str, str]
     spans: Sequence[Span]
+    also: Also | None = None
 
 
 class Delivery:
@@ -47,10 +57,14 @@ class Delivery:
         self._thread: threading.Thread | None = None
         self._is_working = False
         self._sink: SpanSink | None = None
+        self._refused: set[str] = set()
         _DELIVERIES.add(self)
 
-    def offer(self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span]) -> None:
-        """Send spans of a run soon; returns at once. While the backend fails, the run is remembered instead."""
+    def offer(self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: Also | None = None) -> None:
+        """Send spans of a run soon; returns at once. While the backend fails, the run is remembered instead.
+
+        What goes along with them is tried once, after them, and not remembered.
+        """
         if self._has_failed:
             self._remember(run_id, "the backend failed before")
             if time.monotonic() < self._paused_until:
@@ -59,6 +73,7 @@ class Delivery:
             self._waiting += [
                 _Parcel(run_id, resource, spans[at : at + BATCH_SPANS]) for at in range(0, len(spans), BATCH_SPANS)
             ]
+            self._waiting += [_Parcel(run_id, resource, (), also)] if also else []
             if not self._is_working:
                 self._is_working = True
                 self._thread = threading.Thread(target=self._work, name="runlog-otel", daemon=True)
@@ -106,14 +121,29 @@ class Delivery:
         try:
             if self._sink is None:
                 self._sink = sink_from(self._settings)
-            self._sink.send(parcels[0].resource, spans, self._request_seconds)
-            self._has_failed = False
+            if spans:
+                self._sink.send(parcels[0].resource, spans, self._request_seconds)
+                self._has_failed = False
         except RunlogOtelError as error:
             self._fail(parcels, error)
         except Exception as error:  # noqa: BLE001 a sink of somebody else's must not end the thread
             self._fail(
                 parcels, DeliveryError(f"exporter {self._settings.exporter}", f"{type(error).__name__}: {error}")
             )
+        else:
+            for parcel in parcels:
+                if parcel.also:
+                    self._send_also(parcel.also)
+
+    def _send_also(self, also: Also) -> None:
+        """Send another signal to a backend that takes spans; one that does not take it is not asked again."""
+        if also.signal in self._refused:
+            return
+        try:
+            also.send(self._settings, self._request_seconds)
+        except Exception as error:  # noqa: BLE001 as above
+            self._refused.add(also.signal)
+            _log().warning("%s are not sent: %s", also.signal, redacted(str(error)))
 
     def _fail(self, parcels: Sequence[_Parcel], error: RunlogOtelError) -> None:
         if self._sink is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runlog_otel.model import Changes
 from runlog_otel.stores.entries import Document, times_of
 
 
@@ -40,6 +41,42 @@ def compared(document: Document) -> ComparedRun:
     parameters = document.get("parameters") or {}
     metrics.update(_flat({name: value for name, value in parameters.items() if _is_metric(value)}))
     return ComparedRun(document["run_id"], document["status"], revision, durations, metrics)
+
+
+def changes(before: Document, after: Document, execution: int) -> Changes:
+    """What of a run that failed is not as it was in one that succeeded, as far as both have it.
+
+    Args:
+        before: the run that succeeded.
+        after: the one that failed.
+        execution: which of its executions failed.
+    """
+    old, new = compared(before).revision, compared(after).revision
+    has_other_code = bool(old and new and old != new)
+    return Changes(
+        execution=execution,
+        since=str(before["run_id"]),
+        revision_before=old if has_other_code else "",
+        revision=new if has_other_code else "",
+        parameters=_differing(_parameters(before), _parameters(after)),
+        files=_differing(_hashes(before), _hashes(after)),
+    )
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in before.keys() & after.keys() if before[name] != after[name]))
+
+
+def _parameters(document: Document) -> dict[str, Any]:
+    """Values of parameters; the text that stands for an object says nothing of it."""
+    parameters = document.get("parameters") or {}
+    return {name: found.get("value") for name, found in parameters.items() if found.get("kind") != "object"}
+
+
+def _hashes(document: Document) -> dict[str, str]:
+    """The last hash of each catalog item that has one."""
+    items = (item for _, step in _work(document) for item in step.get("data_catalog") or ())
+    return {item["name"]: item["data_hash"] for item in items if item.get("data_hash")}
 
 
 def names_of(columns: Iterable[Mapping[str, Any]]) -> list[str]:

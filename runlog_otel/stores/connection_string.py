@@ -16,23 +16,28 @@ def masked(connection_string: str) -> str:
     return redacted(_CREDENTIALS.sub(f"{MASK}@", connection_string))
 
 
-def filled(connection_string: str, secret: Callable[[str], str | None]) -> str:
+def filled(connection_string: str, secret: Callable[[str], str | None], where: str = "connection_string") -> str:
     """The string with its `${name}` placeholders filled, and a driver that is ours named.
 
     Arguments:
         connection_string: a SQLAlchemy URL, `postgresql://` meaning psycopg 3.
         secret: gives the value of a name, or None when it has none. Values are put in as they are
             (`string.Template.safe_substitute`, as magnus's database store does it): percent-encode them for a URL.
+        where: the place of the string, for messages.
 
     Raises:
         ConfigError: a placeholder has no value.
     """
-    names = _placeholders(connection_string)
+    names = placeholders(connection_string)
     values = {name: value for name in names if (value := secret(name)) is not None}
     missing = [name for name in names if name not in values]
     if missing:
-        raise ConfigError("connection_string", f"no secret and no environment variable is named {', '.join(missing)}")
-    text = Template(connection_string).safe_substitute(values)
+        raise ConfigError(where, f"no secret and no environment variable is named {', '.join(missing)}")
+    return with_driver(Template(connection_string).safe_substitute(values))
+
+
+def with_driver(text: str) -> str:
+    """The URL with a driver that is ours named, where it names none."""
     for short, full in _DRIVERS.items():
         if text.startswith(short):
             return full + text[len(short) :]
@@ -47,5 +52,6 @@ def is_in_memory(connection_string: str) -> bool:
     return path.split("?", 1)[0] in ("", "/", "/:memory:") or "mode=memory" in path
 
 
-def _placeholders(connection_string: str) -> list[str]:
+def placeholders(connection_string: str) -> list[str]:
+    """The names in its `${name}` placeholders."""
     return [name for match in Template.pattern.finditer(connection_string) if (name := match.group("braced"))]

@@ -169,6 +169,50 @@ def document_from_entries(header: Mapping[str, Any], entries: Iterable[Entry]) -
     return document
 
 
+def document_from_parts(header: Mapping[str, Any], parts: Iterable[Mapping[str, Any]]) -> tuple[Document, list[str]]:
+    """The run's document, of steps and branches that are kept apart from it and may hold others.
+
+    Args:
+        header: the run's own document; of what it holds of a part too, the part that is given counts.
+        parts: the documents of steps and branches, in their order.
+
+    Returns:
+        The document, and the keys of those parts whose branch or step is not there: they are not in it.
+    """
+    graph: Document = {"": {**header, "steps": {}}}
+    steps: dict[str, Document] = {}
+    _take_apart(header, graph, steps)
+    for part in parts:
+        key = str(part["internal_name"])
+        if "name" in part:  # only steps have one
+            _take_apart({"steps": {key: part}}, graph, steps)
+        else:
+            graph[key] = {**part, "steps": {}}
+            _take_apart(part, graph, steps)
+    lost = []
+    for key, branch in graph.items():
+        owner = next((name for name in parents_of_branch(key) if name in steps), None)
+        if owner is not None:
+            steps[owner]["branches"][key] = branch
+        elif key:
+            lost.append(key)
+    for key, step in steps.items():
+        if (branch := graph.get(branch_of_step(key) or "")) is not None:
+            branch["steps"][key] = step
+        else:
+            lost.append(key)
+    return graph[""], lost
+
+
+def _take_apart(branch: Mapping[str, Any], branches: Document, steps: dict[str, Document]) -> None:
+    """Note the steps and branches inside of a branch, at every depth, each without what is inside of it."""
+    for key, step in (branch.get("steps") or {}).items():
+        steps[key] = {**step, "branches": {}}
+        for name, inner in (step.get("branches") or {}).items():
+            branches[name] = {**inner, "steps": {}}
+            _take_apart(inner, branches, steps)
+
+
 def parents_of_branch(branch: str) -> list[str]:
     """The steps that a branch may belong to, the likeliest first.
 

@@ -18,7 +18,7 @@ def sql(project: Path, command: Command) -> Command:
     (project / "sql.yaml").write_text(
         "run-log-store: {type: sql, config: {connection_string: 'sqlite:///runs.db', retention_days: 0}}"
     )
-    assert command("db", "upgrade", "-c", "sql.yaml").out == "sqlite:///runs.db: upgraded to version 0001\n"
+    assert command("db", "upgrade", "-c", "sql.yaml").out == "sqlite:///runs.db: upgraded to version 0002\n"
     copied = command("db", "copy", "--from", "files.yaml", "--to", "sql.yaml")
     assert (copied.status, copied.out, copied.err) == (0, "3 copied, 0 there, 0 differs, 0 failed\n", "")
     return command

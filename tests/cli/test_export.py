@@ -68,7 +68,7 @@ def test_what_is_not_acknowledged_is_remembered_and_sent_later(
     server.status = 400
     called = command("export", RUNS["demo"], "--endpoint", server.url)
     assert called.status == 1
-    assert called.err == f"error: {RUNS['demo']}: {server.url} did not take the spans: HTTP 400\n"
+    assert called.err == f"error: {RUNS['demo']}: {server.url} did not take what was sent: HTTP 400\n"
     outbox = Outbox(project / ".runlog-otel" / "unsent")
     assert [unsent.run_id for unsent in outbox] == [RUNS["demo"]]
     assert command("export", "--unsent", "--dry-run").out.startswith(RUNS["demo"])

@@ -74,3 +74,20 @@ def test_what_is_not_there_is_said_in_one_line(command: Command, arguments: tupl
 def test_a_trace_id_needs_no_log(command: Command) -> None:
     """It is computed, for runs too that are yet to come."""
     assert command("trace-id", "later", "--execution", "2").out == f"{identity.trace_id('', 'later', 2).hex()}\n"
+
+
+def test_show_prints_the_last_frames_of_a_failed_attempt(command: Command, project: Path) -> None:
+    """Type and message below the step, the end of the traceback below the waterfall."""
+    frames = "".join(f'  File "p.py", line {line}, in f\n    call({line})\n' for line in range(9))
+    error = "p.MirrorError: no [b]mirror[/b]"
+    log = json.loads((GOLDEN / "demo.log.json").read_text())
+    message = f"{error}\n\nTraceback (most recent call last):\n{frames}{error}"
+    log["steps"]["publish"]["attempts"][0]["message"] = message
+    (project / ".run_log_store" / "failed.json").write_text(json.dumps(log))
+    lines = [line.rstrip() for line in command("show", "failed").out.splitlines()]
+    assert error in [line.strip() for line in lines]
+    at = lines.index("publish, attempt 1:")
+    assert lines[at + 1 : at + 8] == [
+        *(f"  {line}" for line in frames.splitlines()[-6:]),
+        f"  {error}",
+    ]

@@ -5,13 +5,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from opentelemetry.semconv._incubating.metrics import cicd_metrics
 
 from docs.generate import FOLDER, PAGES
 from runlog_otel import names
 from runlog_otel.spans import spans_from_run
 from tests.core.logs import attempt, run, task, verdict
 
-_CONVENTIONS = ("cicd", "container", "error", "exception", "service", "vcs")
+_CONVENTIONS = ("cicd", "container", "error", "exception", "process", "service", "vcs")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -20,13 +21,28 @@ def test_generated_pages_are_up_to_date(page: str) -> None:
     assert (FOLDER / page).read_text(encoding="utf-8") == PAGES[page]()
 
 
-@pytest.mark.parametrize("name", [n.name for n in names.ATTRIBUTES if not n.name.startswith("runlog.")])
+@pytest.mark.parametrize("name", [n.name for n in names.ATTRIBUTES if n.name.partition(".")[0] in _CONVENTIONS])
 def test_names_of_the_conventions_exist_there(name: str) -> None:
     """What is not `runlog.*` is in OpenTelemetry's own list of attributes."""
     group = name.partition(".")[0]
-    assert group in _CONVENTIONS
     attributes = import_module(f"opentelemetry.semconv._incubating.attributes.{group}_attributes")
     assert name in vars(attributes).values()
+
+
+def test_every_other_name_is_ours() -> None:
+    """But for the label of exemplars (OpenMetrics) and that of an overflow (OpenTelemetry's metrics SDK)."""
+    others = [n.name for n in names.ATTRIBUTES if n.name.partition(".")[0] not in (*_CONVENTIONS, "runlog")]
+    assert others == ["trace_id", "otel.metric.overflow"]
+
+
+@pytest.mark.parametrize("name", [name for name in names.METRICS if not name.startswith("runlog.")])
+def test_metrics_of_the_conventions_exist_there(name: str) -> None:
+    """With the same unit."""
+    module = Path(str(cicd_metrics.__file__)).read_text(encoding="utf-8")
+    unit = names.METRICS[name].unit
+    assert re.search(
+        rf'name={name.upper().replace(".", "_")},\s+description="[^"]*",\s+unit="{re.escape(unit)}"', module
+    )
 
 
 def test_no_name_stands_twice() -> None:

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlog_otel.redaction import MASK, bounded, bounded_names, mask_in_place, masked, redacted, url_without_credentials
+from runlog_otel.redaction import (
+    MASK,
+    Disclosure,
+    Redaction,
+    bounded,
+    bounded_names,
+    mark_of,
+    mask_in_place,
+    masked,
+    redacted,
+    url_without_credentials,
+)
 
 _ANY_TEXT = st.text(st.characters(codec=None), max_size=3000)
 
@@ -39,12 +50,108 @@ def test_bounded_names_fit_together(names: list[str]) -> None:
         ("{'api_key': 'sk-12345', 'rate': 3}", f"{{'api_key': '{MASK}', 'rate': 3}}"),
         ("AWS_SECRET_ACCESS_KEY=abc/def+1", f"AWS_SECRET_ACCESS_KEY={MASK}"),
         ("the token of the day is fine", "the token of the day is fine"),
+        ("max_tokens=512, Basic training", f"max_tokens=512, Basic {MASK}"),
+        ('password="correct horse" and so on', f'password="{MASK}" and so on'),
+        (r"{\"db_password\": \"x y\", \"n\": 1}", rf'{{\"db_password\": \"{MASK}", \"n\": 1}}'),
+        ("tool --api-key 'a b' --rate 3", f"tool --api-key '{MASK}' --rate 3"),
+        ("Server=db;AccountKey=abc==;Pooling=1", f"Server=db;AccountKey={MASK};Pooling=1"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- end", f"{MASK} end"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIE that was cut", MASK),
+        ("https://hooks.slack.com/services/T0/B0/abc", f"https://hooks.slack.com/{MASK}"),
         ("mail me@example.org about http://host/path", "mail me@example.org about http://host/path"),
     ],
 )
 def test_credentials_in_text_are_masked(text: str, expected: str) -> None:
     """URLs, bearer tokens and assignments lose their secrets, and nothing else."""
     assert redacted(text) == expected
+
+
+_WORD = st.characters(codec="ascii", categories=["L", "N"])
+_TOKENS = st.one_of(
+    *(
+        st.builds(f"{prefix}{{}}".format, st.text(_WORD, min_size=size, max_size=size))
+        for prefix, size in {
+            "ghp_": 36,
+            "github_pat_": 40,
+            "glpat-": 20,
+            "xoxb-1234-": 24,
+            "sk_live_": 24,
+            "sk-proj-": 40,
+            "AIza": 35,
+            "hf_": 34,
+            "npm_": 36,
+            "dckr_pat_": 27,
+        }.items()
+    ),
+    st.builds("AKIA{}".format, st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", min_size=16, max_size=16)),
+    st.builds("eyJ{}.eyJ{}.{}".format, *[st.text(_WORD, min_size=12, max_size=80)] * 3),
+)
+_AROUND = st.text(st.characters(codec="utf-8", exclude_categories=["L", "N", "Cs"]), max_size=20)
+
+
+@given(_AROUND, _TOKENS, _AROUND)
+def test_a_token_is_masked_wherever_it_stands(before: str, token: str, after: str) -> None:
+    """Tokens of known shapes, between whatever is no letter and no digit, are not in the text any more."""
+    assert token not in redacted(before + token + after)
+
+
+@given(_AROUND, st.text(_WORD, min_size=1), st.text(_WORD, min_size=1), _AROUND)
+def test_a_url_loses_its_credentials_wherever_it_stands(before: str, user: str, password: str, after: str) -> None:
+    """User and password go, the host stays."""
+    text = redacted(f"{before} postgresql://{user}:{password}@host/x {after}")
+    assert f"{password}@" not in text
+    assert "@host/x" in text
+
+
+@given(_ANY_TEXT)
+def test_what_is_masked_stays_masked(text: str) -> None:
+    """A text that was redacted when it was written is not changed when it leaves."""
+    assert redacted(redacted(text)) == redacted(text)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("a", "a.", " ", "a://", "http://:", "--", "--password ", "--aaaa ", "=e", "sk-", "SG.", "Bearer "),
+        *("eyJaaaaaaaaaa-", "eyJaaaaaaaaaa.", "password", 'password="', "password\\", "://hooks.slack.com/"),
+        "-----BEGIN PRIVATE KEY-----",
+    ],
+)
+def test_a_long_text_of_any_kind_is_done_in_time(piece: str) -> None:
+    """What nearly matches, a megabyte of it, takes no more than other text: with quadratic time this would not end."""
+    assert redacted(piece * (1_000_000 // len(piece))) is not None
+
+
+def test_patterns_of_the_settings_are_masked_and_named() -> None:
+    """Each by its number, beside what is masked anyhow; one that matches nothing at all masks nothing."""
+    redaction = Redaction((r"cust-\d+", "x*"))
+    assert redaction.explained("cust-17 has password=p") == (
+        f"{MASK} has password={MASK}",
+        ("pattern 1 of telemetry.redact", "assignment"),
+    )
+    assert "cust" not in repr(redaction)
+
+
+@given(_ANY_TEXT, st.text(min_size=6, max_size=40), _ANY_TEXT)
+def test_a_marked_secret_is_found_without_knowing_it(before: str, secret: str, after: str) -> None:
+    """By its mark, which does not hold it, and in the run that it was marked in only."""
+    mark = mark_of(secret, "r")
+    assert secret not in Redaction(run_id="r", marks=(mark,))(before + secret + after).replace(MASK, "\0")
+    assert secret not in mark.digest
+    assert mark_of(secret, "s") != mark
+
+
+def test_of_two_marked_secrets_the_longer_goes_first() -> None:
+    """One may be part of the other, whose rest would be left."""
+    marks = (mark_of("abcdef", "r"), mark_of("abcdef-ghijkl", "r"))
+    assert Redaction(run_id="r", marks=marks)("abcdef abcdef-ghijkl") == f"{MASK} {MASK}"
+
+
+def test_only_listed_parameters_are_disclosed() -> None:
+    """By name or glob; one whose name tells of a secret by its whole name only."""
+    disclosure = Disclosure(("train_*", "rate", "api_key"))
+    asked = ("train_rows", "rate", "rates", "train_password", "api_key", "train_tokens")
+    assert [name for name in asked if disclosure.allows(name)] == ["train_rows", "rate", "api_key", "train_tokens"]
 
 
 def test_a_url_loses_user_password_and_query() -> None:

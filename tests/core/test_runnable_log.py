@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runlog_otel.documents import Clock, header_from_config, run_from_log
 from runlog_otel.errors import RunLogFormatError
-from runlog_otel.hosts.runnable.log import Clock, header_from_config, run_from_log
 from runlog_otel.model import Header
 
 _RECORDED = json.loads((Path(__file__).parents[1] / "golden" / "retried.log.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from tests.e2e.told import Document, Shown, Tag, Told, tag
 
 _RESULTS = {"SUCCESS": "success", "FAIL": "failure"}
 _TERMINAL = ("success", "fail")
-_COMPOSITE = ("parallel", "map", "loop", "conditional")
+_COMPOSITE = ("parallel", "map", "loop", "conditional", "dag")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -101,6 +101,7 @@ class Oracle:
                         or "",
                         "runlog.run.executor": executor["service_name"],
                         "runlog.run.parameters": sorted(seen),
+                        **self._retry(),
                     },
                 ),
                 links=frozenset(self._links()),
@@ -124,6 +125,40 @@ class Oracle:
         known = len(self.before["run_config"]["runlog_otel"].get("retries", ()))
         return [_micros(datetime.fromisoformat(retry["started"])) for retry in header.get("retries", ())[known:]]
 
+    def _retry(self) -> dict[str, Any]:
+        """How the execution before this one ended, and which of its steps had failed then."""
+        if self.before is None:
+            return {}
+        steps = [step for root in self.before["steps"].values() for step in _steps(root)]
+        ends = [
+            (self._moment(attempt["start_time"]), step["name"])
+            for step in self.before["steps"].values()
+            if step["step_type"] in _TERMINAL
+            for attempt in step["attempts"]
+        ]
+        ends.sort()
+        noted = [_micros(datetime.fromisoformat(retry["started"])) for retry in self._header.get("retries", ())]
+        noted = noted[: len(self.before["run_config"]["runlog_otel"].get("retries", ()))]
+        has_verdict = bool(ends) and (not noted or ends[-1][0] > noted[-1])
+        began = max([0, *noted, *(end for end, _ in ends[: -1 if has_verdict else None])])
+        failed = sorted(
+            step["internal_name"]
+            for step in steps
+            if step["attempts"]
+            and step["attempts"][-1]["status"] == "FAIL"
+            and self._moment(step["attempts"][-1]["start_time"]) >= began
+        )
+        is_argo = (self.before["run_config"].get("pipeline_executor") or {}).get("service_name") == "argo"
+        reason = "failure" if failed and is_argo else "error"  # on Argo a run that fails reaches no terminal node
+        if has_verdict:
+            reason = {"success": "success", "fail": "failure"}[ends[-1][1]]
+        return {"runlog.retry.reason": reason, "runlog.retry.failed_steps": failed}
+
+    @property
+    def _header(self) -> Document:
+        header: Document = self.log["run_config"].get("runlog_otel") or {}
+        return header
+
     def _links(self) -> Iterator[tuple[str, str]]:
         run_id = self.log["run_id"]
         if self.before is not None:
@@ -141,13 +176,13 @@ class Oracle:
         is_composite = step["step_type"] in _COMPOSITE
         attempts = self._attempts(step)
         result = _RESULTS.get(step["status"], "error")
-        message = attempts[-1]["message"].strip() if attempts else ""
+        cause = _cause(attempts[-1]["message"] if attempts else "")
         why = {
             "success": None,
-            "failure": message or ("a branch failed" if is_composite else "the last attempt failed"),
+            "failure": cause.said or ("a branch failed" if is_composite else "the last attempt failed"),
             "error": "it never ended",
         }[result]
-        kind = {"failure": "branch_failed" if is_composite else "_OTHER", "error": "abandoned"}.get(result, "")
+        kind = {"failure": "branch_failed" if is_composite else cause.kind, "error": "abandoned"}.get(result, "")
         start, duration = self._extent(step)
         yield (
             own,
@@ -179,10 +214,10 @@ class Oracle:
         path, number = step["internal_name"], attempt["attempt_number"]
         start, end = self._moment(attempt["start_time"]), self._moment(attempt["end_time"])
         failed = attempt["status"] != "SUCCESS"
-        message = attempt["message"].strip()
+        cause = _cause(attempt["message"])
         tags = self._tags(
             "internal",
-            (message or "the attempt failed") if failed else None,
+            (cause.said or "the attempt failed") if failed else None,
             {
                 "cicd.pipeline.task.name": step["name"],
                 "runlog.step.path": path,
@@ -191,12 +226,14 @@ class Oracle:
                 "runlog.attempt.retry_indicator": attempt["retry_indicator"],
                 "runlog.parameters.input": sorted(attempt["input_parameters"]),
                 "runlog.parameters.output": sorted(attempt["output_parameters"]),
-                "error.type": "_OTHER" if failed else "",
+                "error.type": cause.kind if failed else "",
+                "process.exit.code": cause.status if failed else "",
                 **_code(attempt.get("code_identities") or step.get("code_identities") or ()),
                 **{f"runlog.metric.{name}": value for name, value in _metrics(attempt["user_defined_metrics"])},
             },
         )
-        exception = {"event": "exception", "exception.type": "_OTHER", "exception.message": message}
+        exception = {"event": "exception", "exception.type": cause.kind, "exception.message": cause.message}
+        exception |= {"exception.stacktrace": cause.stack} if cause.stack else {}
         own = self._id("attempt", path, number)
         return own, Shown(
             name=f"{step['name']} attempt",
@@ -278,6 +315,28 @@ class Oracle:
 
     def _id(self, kind: str, path: str = "", attempt: int = 0) -> str:
         return span_id(self.log["run_id"], self.execution, kind, path, attempt)
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """Why an attempt failed, as its message says it."""
+
+    kind: str
+    said: str
+    message: str
+    stack: str = ""
+    status: int | str = ""
+
+
+def _cause(text: str) -> _Cause:
+    text = text.strip()
+    if found := re.match(r"exit status (\d+)(\n|$)", text):
+        return _Cause(f"exit_{found[1]}", text, text, status=int(found[1]))
+    said, empty, stack = text.partition("\n\n")
+    if empty and stack.startswith("Traceback (most recent call last):\n"):
+        kind, _, message = said.partition(": ")
+        return _Cause(kind, said, message, stack)
+    return _Cause("_OTHER", text, text)
 
 
 def _steps(part: Document) -> Iterator[Document]:

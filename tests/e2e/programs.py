@@ -5,7 +5,7 @@ import os
 import random
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from runnable.datastore import BranchLog, StepAttempt, StepLog
@@ -17,6 +17,9 @@ CHILDREN = 4
 ATTEMPTS = 50
 MANY = 5000
 RUN = "r"
+SAMPLED_RUNS = 2000
+FAILED_EACH = 13
+SLOW_EACH = 31
 
 
 def wrapper(inner: str, endpoint: str, **telemetry: Any) -> Any:
@@ -120,6 +123,37 @@ def many(endpoint: str, budget_seconds: str) -> None:
     end(store)
 
 
+def sampled(endpoint: str) -> None:
+    """Very many runs of which a tenth is sampled; some fail, some take long."""
+    config = {"max_runs": SAMPLED_RUNS}
+    telemetry = {"endpoint": endpoint, "pipeline": "program", "exit_budget_seconds": 60.0}
+    store: Any = OtelRunLogStore(
+        inner={"type": "memory", "config": config},
+        telemetry={**telemetry, "sample": 0.1, "sample_slower_than_seconds": 60},
+    )
+    for number in range(SAMPLED_RUNS):
+        run_id = f"run-{number}"
+        store.create_run_log(run_id, status="PROCESSING")
+        store.set_run_config(run_id, {"pipeline_executor": {"service_name": "local"}})
+        end = datetime.now()  # noqa: DTZ005 naive and local, as the host writes it
+        start = end - timedelta(seconds=61 if number % SLOW_EACH == 0 else 0)
+        verdict = "fail" if number % FAILED_EACH == 0 else "success"
+        for name in ("first", "second", verdict):
+            status = "FAIL" if (name, verdict) == ("second", "fail") else "SUCCESS"
+            kind = verdict if name == verdict else "task"
+            step = StepLog(name=name, internal_name=name, step_type=kind, status="PROCESSING")
+            store.add_step_log(step, run_id)
+            step = store.get_step_log(name, run_id)
+            step.attempts.append(StepAttempt(status=status, start_time=str(start), end_time=str(end)))
+            store.add_step_log(step.model_copy(update={"status": status}), run_id)
+
+
 if __name__ == "__main__":
-    programs: dict[str, Callable[..., None]] = {"pool": pool, "processes": processes, "forks": forks, "many": many}
+    programs: dict[str, Callable[..., None]] = {
+        "pool": pool,
+        "processes": processes,
+        "forks": forks,
+        "many": many,
+        "sampled": sampled,
+    }
     programs[sys.argv[1]](*sys.argv[2:])

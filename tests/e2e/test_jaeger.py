@@ -178,21 +178,21 @@ def test_sending_again_changes_nothing(history: History, jaeger: Jaeger, collect
             before[execution.oracle.trace_id] = (told, len(trace["spans"]))
     history.project.export("--all", "--abandoned").succeeded()
     history.project.export(history.run_id("mended"), history.run_id("job")).succeeded()
-    wait_for_collector(jaeger, collector)
+    wait_for_all(jaeger, collector.otlp_http)
     for trace_id, (told, count) in before.items():
         again = jaeger.trace(trace_id)
         assert again is not None
         assert (told_by_jaeger(again), len(again["spans"])) == (told, count)
 
 
-def wait_for_collector(jaeger: Jaeger, collector: Collector) -> None:
-    """Wait until what went to the Collector before is in Jaeger: until what goes there now is."""
+def wait_for_all(jaeger: Jaeger, otlp_http: str) -> None:
+    """Wait until what was sent to an endpoint before is in Jaeger: until what goes there now is."""
     trace_id = secrets.token_hex(16)
     now = str(time.time_ns())
     span = {"traceId": trace_id, "spanId": secrets.token_hex(8), "name": "last", "startTimeUnixNano": now}
     spans = [{"spans": [span | {"endTimeUnixNano": now}]}]
     document = {"resourceSpans": [{"resource": {}, "scopeSpans": spans}]}
-    request(f"{collector.otlp_http}/v1/traces", json.dumps(document).encode())
+    request(f"{otlp_http}/v1/traces", json.dumps(document).encode())
     jaeger.wait_for_trace(trace_id, spans=1)
 
 

@@ -134,3 +134,28 @@ def test_a_failed_branch_ends_the_run_when_the_branch_beside_it_has_ended(projec
     told = told_by_otlp(server.acknowledged)
     assert len({span.content for span in server.acknowledged}) == len(told.spans)
     assert outside(told) == []
+
+
+@pytest.mark.parametrize("indicator", ["", "again"], ids=["without indicator", "with indicator"])
+def test_each_attempt_of_a_pod_is_the_parent_of_what_runs_in_it(
+    project: Project, server: Backend, indicator: str
+) -> None:
+    """Its id is known before it is recorded, in retries of retries too, and the log says why it failed."""
+    pods = Pods(project, "parented")
+    executions: list[dict[str, str]] = [{}] + [
+        {"RUNNABLE_RETRY_INDICATOR": f"{indicator}{at}" if indicator else ""} for at in (1, 2)
+    ]
+    for number, variables in enumerate(executions, 1):
+        pods.variables = {**variables, "RUNNABLE_RETRY_RUN_ID": pods.run_id} if number > 1 else {}
+        if number == len(executions):
+            (project.folder / "mended").touch()
+        assert pods.node("work on it").returncode == (0 if number == len(executions) else 1)
+    told = (project.folder / "parents").read_text(encoding="utf-8").splitlines()
+    sent = {
+        f"00-{span.trace_id}-{span.span_id}-01" for span in server.acknowledged if span.name == "work on it attempt"
+    }
+    assert (len(told), set(told)) == (3, sent)
+    attempts = project.log(pods.run_id)["steps"]["work on it"]["attempts"]
+    assert [attempt["attempt_number"] for attempt in attempts] == [1, 2, 3]
+    messages = [attempt["message"].partition("\n")[0] for attempt in attempts]
+    assert messages == ["RuntimeError: it is broken", "RuntimeError: it is broken", ""]

@@ -125,7 +125,7 @@ def test_a_failure_is_said_once(server: Backend, outbox: Outbox, caplog: pytest.
     sending.close()
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"{server.url} did not take the spans: HTTP 503; "
+        f"{server.url} did not take what was sent: HTTP 503; "
         "the run log has it all: `runlog-otel export --unsent` sends it later"
     )
 

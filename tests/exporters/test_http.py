@@ -131,7 +131,7 @@ def test_a_closed_port_is_no_delivery() -> None:
         port = free.getsockname()[1]
     with pytest.raises(DeliveryError) as caught:
         send(f"http://me:canary@127.0.0.1:{port}")
-    assert str(caught.value) == f"http://127.0.0.1:{port} did not take the spans: [Errno 111] Connection refused"
+    assert str(caught.value) == f"http://127.0.0.1:{port} did not take what was sent: [Errno 111] Connection refused"
 
 
 @pytest.mark.parametrize("dripped", ["header", "body", "nothing"])

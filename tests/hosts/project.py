@@ -17,6 +17,9 @@ CONFIG = "runnable-config.yaml"
 LOGS = ".run_log_store"
 TIMEOUT_SECONDS = 120
 
+LOGFIRE = Path(sys.prefix) / "logfire"
+"""Where `make test` puts it: the host takes it up wherever it can be imported, and its import is slow."""
+
 LOCAL: Mapping[str, Any] = {"type": "local"}
 PARALLEL: Mapping[str, Any] = {"type": "local", "config": {"enable_parallel": True}}
 EMULATOR: Mapping[str, Any] = {"type": "emulator"}
@@ -163,7 +166,9 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of a program: without a terminal's width, warnings as errors where they concern us."""
+    """The environment of a program: without a terminal's width, with logfire where LOGFIRE asks for it."""
+    if variables.get("LOGFIRE"):
+        variables["PYTHONPATH"] = str(LOGFIRE)
     return os.environ | {"COLUMNS": "200", "NO_PROXY": "*", "GIT_CEILING_DIRECTORIES": "/"} | variables
 
 

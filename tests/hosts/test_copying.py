@@ -5,9 +5,10 @@ from pathlib import Path
 from extensions.run_log_store.chunked_fs import ChunkedFileSystemRunLogStore
 from runnable.datastore import BranchLog, StepLog
 
-from runlog_otel.hosts.runnable.copying import COPIED, Copy, copy_runs
-from runlog_otel.hosts.runnable.runs import whole_run_log
+from runlog_otel.hosts.runnable.runs import HostRuns, whole_run_log
 from runlog_otel.hosts.runnable.stores import SqlRunLogStore
+from runlog_otel.plugins.copying import COPIED, Copy, copy_runs
+from runlog_otel.settings import Settings
 
 
 def test_a_branch_that_a_chunked_store_does_not_find_is_copied_too(tmp_path: Path) -> None:
@@ -18,5 +19,6 @@ def test_a_branch_that_a_chunked_store_does_not_find_is_copied_too(tmp_path: Pat
     source.add_branch_log(BranchLog(internal_name="mp.1.5", status="SUCCESS"), "r")
     source.add_step_log(StepLog(name="work", internal_name="mp.1.5.work", status="SUCCESS"), "r")
     target = SqlRunLogStore(connection_string=f"sqlite:///{tmp_path / 'runs.db'}")
-    assert list(copy_runs(source, target, ["r"])) == [Copy("r", COPIED)]
+    settings = Settings.load({}, {})
+    assert list(copy_runs(HostRuns(source, settings), HostRuns(target, settings), ["r"])) == [Copy("r", COPIED)]
     assert list(whole_run_log(target, "r").steps["mp"].branches["mp.1.5"].steps) == ["mp.1.5.work"]

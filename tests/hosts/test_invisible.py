@@ -82,7 +82,7 @@ def test_outcome_and_run_log_are_those_without_the_wrapper(tmp_path: Path, confi
     for name in ("plain", "wrapped"):
         (tmp_path / name).mkdir()
     plain, _ = outcome(Project(tmp_path / "plain", store, executor), pipeline)
-    telemetry = {"endpoint": f"file://{tmp_path}/spans.jsonl"}
+    telemetry = {"endpoint": f"file://{tmp_path}/spans.jsonl", "failure_evidence": False}  # test_evidence has the rest
     wrapped, output = outcome(Project(tmp_path / "wrapped", store, executor, telemetry), pipeline)
     headers = [log["run_config"].pop(HEADER, None) for log in wrapped.logs.values() if "run_config" in log]
     assert wrapped == plain

@@ -39,7 +39,7 @@ def sql_url(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
 
 def configure(project: Project, url: str, executor: Mapping[str, Any], *, is_wrapped: bool) -> None:
     inner: dict[str, Any] = {"type": "sql", "config": {"connection_string": url}}
-    telemetry = {"endpoint": f"file://{project.folder}/spans"}
+    telemetry = {"endpoint": f"file://{project.folder}/spans", "failure_evidence": False}  # it is written into the log
     store = {"type": "otel", "config": {"inner": inner, "telemetry": telemetry}} if is_wrapped else inner
     project.write_config({"run-log-store": store, "pipeline-executor": executor, "job-executor": {"type": "local"}})
 

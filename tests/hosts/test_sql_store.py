@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from extensions.secrets.dotenv import DotEnvSecrets
 from runnable import context
 from runnable.datastore import RunLog
 from runnable.secrets import DoNothingSecretManager, EnvSecretsManager
@@ -86,7 +87,7 @@ def test_a_wrong_config_is_told_without_its_secret(wrong: dict[str, Any], told: 
 def test_a_missing_connection_string_is_told() -> None:
     """There is no default: where run logs go is the user's decision."""
     with pytest.raises(ValueError, match="connection_string"):
-        SqlRunLogStore()
+        SqlRunLogStore()  # type: ignore[call-arg]
 
 
 def test_the_secret_is_nowhere_that_is_printed() -> None:
@@ -116,6 +117,18 @@ def test_placeholders_take_secrets_of_the_host_or_the_environment(
     context.set_run_context(None)
     assert (tmp_path / "runs.db").exists()
     assert store.model_dump()["connection_string"] == "sqlite:///${RUNS_FOLDER}/runs.db"
+
+
+def test_a_secret_stays_out_of_the_context_that_the_host_dumps(tmp_path: Path) -> None:
+    """The host's manager of `.env` files would keep what it read in a field, which goes into the run log."""
+    (tmp_path / ".env").write_text(f"RUNS_FOLDER={tmp_path}\n")
+    manager = DotEnvSecrets(location=str(tmp_path / ".env"))
+    context.set_run_context(SimpleNamespace(secrets=manager))
+    store = loaded({"connection_string": "sqlite:///${RUNS_FOLDER}/runs.db"})
+    store.create_run_log("r")
+    store.close()
+    context.set_run_context(None)
+    assert (manager.secrets, (tmp_path / "runs.db").exists()) == ({}, True)
 
 
 def test_a_placeholder_without_a_secret_is_told() -> None:

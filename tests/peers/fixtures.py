@@ -3,18 +3,24 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.peers import install
+from tests.peers.alertmanager import Alertmanager, Webhook, running_alertmanager, running_webhook
 from tests.peers.collector import Collector, running_collector
 from tests.peers.jaeger import Jaeger, running_jaeger
 from tests.peers.minio import Minio, running_minio
 from tests.peers.postgres import Postgres, running_postgres
+from tests.peers.prometheus import Prometheus, running_prometheus
 
 REQUIRE = "RUNLOG_OTEL_REQUIRE_PEERS"
+StartPrometheus = Callable[[Mapping[str, Any] | Path], Prometheus]
+StartAlertmanager = Callable[[Mapping[str, Any] | Path], Alertmanager]
 MISSING = re.compile(r"peer (\S+) is not installed")
 
 
@@ -45,6 +51,63 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     """A MinIO; a test makes buckets of its own in it."""
     with running_minio(_installed("minio"), tmp_path_factory.mktemp("minio")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def otelcol() -> Path:
+    """The folder of the Collector's program, for tests that bring configurations of their own."""
+    return _installed("collector")
+
+
+@pytest.fixture(scope="session")
+def jaeger_program() -> Path:
+    """The folder of Jaeger's program."""
+    return _installed("jaeger")
+
+
+@pytest.fixture(scope="session")
+def compose_program() -> Path:
+    """The folder of the program that loads compose files as `docker compose config` does."""
+    return _installed("compose")
+
+
+@pytest.fixture
+def start_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPrometheus]:
+    """Starts a Prometheus with a config, which ends with the test: what is scraped differs from test to test."""
+    binaries = _installed("prometheus")
+    with ExitStack() as running:
+        yield lambda config: running.enter_context(
+            running_prometheus(binaries, tmp_path_factory.mktemp("prometheus"), config)
+        )
+
+
+@pytest.fixture
+def start_alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAlertmanager]:
+    """Starts an Alertmanager with a config, which ends with the test."""
+    binaries = _installed("alertmanager")
+    with ExitStack() as running:
+        yield lambda config: running.enter_context(
+            running_alertmanager(binaries, tmp_path_factory.mktemp("alertmanager"), config)
+        )
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    """A server that keeps what an Alertmanager tells it."""
+    with running_webhook() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Prometheus's own checker of configs and rules."""
+    return _installed("prometheus") / "promtool"
+
+
+@pytest.fixture(scope="session")
+def amtool() -> Path:
+    """Alertmanager's own checker of configs."""
+    return _installed("alertmanager") / "amtool"
 
 
 # The annotation is quoted because pytest 8.3 does not export the class.

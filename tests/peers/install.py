@@ -24,6 +24,8 @@ PEERS: tuple[Recipe, ...] = (
         # It embeds a web page that is built by npm and not part of the module.
         placeholders=("ui/app/dist/index.html",),
     ),
+    # The loader and schema of `docker compose config`; Docker's own program takes minutes to build.
+    GoModule("compose", "v2.16.2", module="github.com/compose-spec/compose-go/v2", packages=("./cmd",)),
     GoModule("minio", "v0.0.0-20260212201848-7aac2a2c5b7c", module="github.com/minio/minio", packages=(".",)),
     SystemPostgres("postgres", "of the system", package="postgresql"),
 )

@@ -1,6 +1,7 @@
 """A Jaeger with its traces in memory: where to send spans, and what its query API has of them."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +88,38 @@ def running_jaeger(binaries: Path, folder: Path) -> Iterator[Jaeger]:
     server = Server([f"{binaries}/jaeger", f"--config={config}"], folder, lambda: answers(f"http://{health}/status"))
     with running(server):
         yield Jaeger(otlp_http=f"http://{http}", otlp_grpc=f"http://{grpc}", ui=f"http://{ui}")
+
+
+@contextmanager
+def running_shipped_jaeger(
+    binaries: Path, folder: Path, config: Path, prometheus: str
+) -> Iterator[tuple[Jaeger, Server]]:
+    """Run a Jaeger of a file that users have, with addresses on loopback and its traces in a folder.
+
+    Args:
+        binaries: where `jaeger` is.
+        folder: an empty folder.
+        config: the file; that of its pages is beside it.
+        prometheus: URL of the Prometheus that its monitor page asks.
+    """
+    http, grpc, ui, ui_grpc, health = (f"{HOST}:{port}" for port in free_ports(5))
+    (telemetry,) = free_ports(1)
+    environment = os.environ | {
+        "JAEGER_OTLP_HTTP": http,
+        "JAEGER_OTLP_GRPC": grpc,
+        "JAEGER_UI": ui,
+        "JAEGER_QUERY_GRPC": ui_grpc,
+        "JAEGER_HEALTH": health,
+        "JAEGER_TELEMETRY_HOST": HOST,
+        "JAEGER_TELEMETRY_PORT": str(telemetry),
+        "JAEGER_STORAGE": f"{folder}/storage",
+        "JAEGER_PROMETHEUS": prometheus,
+        "JAEGER_UI_CONFIG": str(config.with_name("ui.json")),
+    }
+    command = [f"{binaries}/jaeger", f"--config={config}"]
+    server = Server(command, folder, lambda: answers(f"http://{health}/status"), environment=environment)
+    with running(server):
+        yield Jaeger(otlp_http=f"http://{http}", otlp_grpc=f"http://{grpc}", ui=f"http://{ui}"), server
 
 
 def _config(http: str, grpc: str, ui: str, ui_grpc: str, health: str) -> dict[str, Any]:

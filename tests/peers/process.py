@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
@@ -39,6 +39,7 @@ class Server:
         *,
         identity: Identity | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Describe it without starting it.
 
@@ -48,6 +49,7 @@ class Server:
             is_ready: asked until it is true, then the server counts as started.
             identity: who it runs as.
             stop_signal: what asks it to end.
+            environment: its variables, instead of those of the tests.
         """
         self.log = folder / "output.log"
         self._command = command
@@ -55,6 +57,7 @@ class Server:
         self._is_ready = is_ready
         self._identity = identity or Identity()
         self._stop_signal = stop_signal
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout_seconds: float = 30.0) -> None:
@@ -65,6 +68,7 @@ class Server:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self._folder,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -77,6 +81,13 @@ class Server:
         if not is_over:
             self.stop()
             raise ServerError(self._command, f"was not ready after {timeout_seconds:g} s", self.log)
+
+    def kill(self) -> None:
+        """End it at once, without asking."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def stop(self, timeout_seconds: float = 10.0) -> None:
         """Ask it to end and wait; kill it when it takes too long."""

@@ -13,10 +13,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from runlog_otel import names
+from runlog_otel.exporters.prometheus import MetricsServer
+from runlog_otel.exporters.series import SeriesTable
+from runlog_otel.metrics import Point
+from tests.peers.alertmanager import Webhook
 from tests.peers.collector import Collector
-from tests.peers.fixtures import REQUIRE
+from tests.peers.fixtures import REQUIRE, StartAlertmanager, StartPrometheus
 from tests.peers.jaeger import Jaeger
-from tests.peers.loopback import request
+from tests.peers.loopback import HOST, request
 from tests.peers.postgres import Postgres
 
 SERVICE = "peers-test"
@@ -86,6 +91,52 @@ def test_postgres_stops_and_starts_on_its_port(postgres: Postgres) -> None:
     postgres.start()
     assert accepts_connections(postgres.url)
     assert postgres.create_database() != postgres.create_database()
+
+
+def test_prometheus_has_what_it_scrapes(start_prometheus: StartPrometheus) -> None:
+    """Series and exemplars of a target are in the answers of Prometheus, and so is whether the target is up."""
+    table = SeriesTable()
+    trace_id, now = secrets.token_bytes(16), time.time()
+    labels = ((names.PIPELINE_NAME, "train"), (names.ERROR_TYPE, "ValueError"))
+    table.add([Point(names.RUN_ERRORS, labels, 2, int(now * 1e9), trace_id=trace_id, span_id=bytes(7) + b"1")])
+    server = MetricsServer(table, f"{HOST}:0")
+    scrape = {
+        "job_name": "peers",
+        "scrape_interval": "1s",
+        "static_configs": [{"targets": [server.url.partition("//")[2]]}],
+    }
+    try:
+        prometheus = start_prometheus({"scrape_configs": [scrape]})
+        found = prometheus.wait_for("cicd_pipeline_run_errors_total")
+        assert [row["value"][1] for row in found] == ["2"]
+        by_error = "sum by (error_type) (cicd_pipeline_run_errors_total)"
+        assert prometheus.values(by_error) == {(("error_type", "ValueError"),): 2.0}
+        exemplars = prometheus.query_exemplars("cicd_pipeline_run_errors_total", now - 60, now + 60)
+        assert [e["labels"]["trace_id"] for row in exemplars for e in row["exemplars"]] == [trace_id.hex()]
+        assert [target["health"] for target in prometheus.targets()] == ["up"]
+        assert prometheus.query_range("up", time.time() - 5, time.time(), 1)
+        assert (prometheus.alerts(), prometheus.rules()) == ([], [])
+        with pytest.raises(TimeoutError, match="absent_metric is empty"):
+            prometheus.wait_for("absent_metric", timeout=0.2)
+    finally:
+        server.close()
+
+
+def test_alertmanager_tells_a_webhook(start_alertmanager: StartAlertmanager, webhook: Webhook) -> None:
+    """An alert that is posted to Alertmanager arrives at the webhook of its config, whole."""
+    receiver = {"name": "hook", "webhook_configs": [{"url": webhook.url}]}
+    alertmanager = start_alertmanager({"route": {"receiver": "hook", "group_wait": "0s"}, "receivers": [receiver]})
+    alert = {"labels": {"alertname": "Hello", "step": "load"}, "annotations": {"summary": "hello"}}
+    request(f"http://{alertmanager.address}/api/v2/alerts", json.dumps([alert]).encode())
+    told = webhook.wait_for("Hello")
+    assert {key: told[key] for key in alert} == alert
+    assert [known["labels"] for known in alertmanager.alerts()] == [alert["labels"]]
+
+
+def test_the_checkers_are_there(promtool: Path, amtool: Path) -> None:
+    """Both tools that check configs run."""
+    for tool in (promtool, amtool):
+        subprocess.run([tool, "--version"], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_stats_count_by_status(history: RunHistory) -> None:
         failed=1,
         oldest_ns=0,
         newest_ns=2,
-        schema="0001",
+        schema="0002",
         deleted=0,
         capacity=None,
     )
@@ -174,3 +174,24 @@ def test_an_unknown_run_is_not_updated(history: RunHistory) -> None:
     """There is nothing to change."""
     with pytest.raises(RunNotFoundError):
         history.update("absent", dict)
+
+
+def test_changes_are_told_in_their_order(history: RunHistory) -> None:
+    """From a moment on, and whether the run has ended, in whatever case its status stands."""
+    store = history.store
+    store.set_status("run-4", "success")
+    store.put_step(step("c"), "run-0")
+    told = [(stored.run_id, stored.is_final) for stored in history.changed(8)]
+    assert told == [("run-4", True), ("run-0", False)]
+    assert sum(1 for _ in history.changed(7)) == 6
+
+
+def test_changes_are_told_over_many_pages(store: SqlStore) -> None:
+    """None is lost where a page ends, not even among equal times."""
+    for number in range(7):
+        store.create(run(f"run-{number}"))
+    runs = store.database.tables.runs
+    store.database.write(lambda connection: connection.execute(update(runs).values(updated_ns=5)))
+    assert sorted(stored.run_id for stored in RunHistory(store).changed(0, at_once=2)) == [
+        f"run-{number}" for number in range(7)
+    ]

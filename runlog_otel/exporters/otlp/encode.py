@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from runlog_otel.names import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.trace import Part, Span, Value
+from runlog_otel.redaction import bounded, redacted
+from runlog_otel.trace import Attributes, Part, Span, Value
 
 _LOCAL = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE = _LOCAL | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 _IDS = ("traceId", "spanId", "parentSpanId")
+_REASON_LIMIT = 200
 
 
 def request_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> ExportTraceServiceRequest:
@@ -29,27 +32,39 @@ def request_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> Ex
     return ExportTraceServiceRequest(
         resource_spans=[
             trace_pb2.ResourceSpans(
-                resource=Resource(attributes=_attributes(resource)), scope_spans=[scope], schema_url=SCHEMA_URL
+                resource=Resource(attributes=attributes_of(resource)), scope_spans=[scope], schema_url=SCHEMA_URL
             )
         ]
     )
 
 
-def json_from_request(request: ExportTraceServiceRequest) -> str:
+def json_from_request(request: Message) -> str:
     """The request as OTLP/JSON in one line: ids in hexadecimal, enumerations as numbers (OTLP specification)."""
     document = MessageToDict(request, use_integers_for_enums=True)
-    for resource_spans in document["resourceSpans"]:
-        for scope_spans in resource_spans["scopeSpans"]:
-            for span in scope_spans.get("spans", ()):
-                for holder in (span, *span.get("links", ())):
-                    _hex_ids(holder)
+    _hex_ids(document)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def _hex_ids(holder: dict[str, Any]) -> None:
-    for key in _IDS:
-        if key in holder:
-            holder[key] = base64.b64decode(holder[key]).hex()
+def rejection(response: Any) -> str:
+    """What a backend says that it did not take, of any signal; empty when it took all (`…PartialSuccess`)."""
+    partial = response.partial_success
+    for field in partial.DESCRIPTOR.fields:
+        if field.name.startswith("rejected_") and (count := getattr(partial, field.name)):
+            what = field.name.removeprefix("rejected_").replace("_", " ")
+            return f"{count} {what} were rejected: {bounded(redacted(partial.error_message), _REASON_LIMIT)}"
+    return ""
+
+
+def _hex_ids(value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _hex_ids(item)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            if key in _IDS:
+                value[key] = base64.b64decode(part).hex()
+            else:
+                _hex_ids(part)
 
 
 def _span(span: Span) -> trace_pb2.Span:
@@ -62,16 +77,16 @@ def _span(span: Span) -> trace_pb2.Span:
         kind=trace_pb2.Span.SPAN_KIND_SERVER if span.part is Part.RUN else trace_pb2.Span.SPAN_KIND_INTERNAL,
         start_time_unix_nano=span.start_ns,
         end_time_unix_nano=span.end_ns,
-        attributes=_attributes(span.attributes),
+        attributes=attributes_of(span.attributes),
         events=[
             trace_pb2.Span.Event(
-                name=event.name, time_unix_nano=event.time_ns, attributes=_attributes(event.attributes)
+                name=event.name, time_unix_nano=event.time_ns, attributes=attributes_of(event.attributes)
             )
             for event in span.events
         ],
         links=[
             trace_pb2.Span.Link(
-                trace_id=link.trace_id, span_id=link.span_id, attributes=_attributes(link.attributes), flags=_REMOTE
+                trace_id=link.trace_id, span_id=link.span_id, attributes=attributes_of(link.attributes), flags=_REMOTE
             )
             for link in span.links
         ],
@@ -83,7 +98,8 @@ def _span(span: Span) -> trace_pb2.Span:
     )
 
 
-def _attributes(attributes: Mapping[str, Value]) -> list[KeyValue]:
+def attributes_of(attributes: Attributes) -> list[KeyValue]:
+    """Attributes as OTLP has them."""
     return [KeyValue(key=key, value=_value(value)) for key, value in attributes.items()]
 
 

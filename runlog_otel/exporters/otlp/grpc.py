@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runlog_otel.errors import ConfigError, DeliveryError, MissingExtraError
-from runlog_otel.exporters.otlp.encode import request_from_spans
+from runlog_otel.exporters.otlp.encode import rejection, request_from_spans
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
@@ -36,19 +36,18 @@ class OtlpGrpcSink:
 
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
         """See `SpanSink.send`."""
+        self.call(TraceServiceStub, request_from_spans(resource, spans), timeout_seconds)
+
+    def call(self, service: Any, request: Any, timeout_seconds: float) -> None:
+        """Call Export of any signal's service stub; see `OtlpHttpSink.post`."""
         try:
             with self._channel() as channel:
-                stub: Any = TraceServiceStub(channel)  # type: ignore[no-untyped-call]
-                response = stub.Export(
-                    request_from_spans(resource, spans), timeout=timeout_seconds, metadata=self._metadata
-                )
+                response = service(channel).Export(request, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             reason = f"{error.code().name}: {redacted(error.details() or '')}"
             raise DeliveryError(self._target, reason, is_transient=error.code() in _TRANSIENT) from error
-        if rejected := response.partial_success.rejected_spans:
-            raise DeliveryError(
-                self._target, f"{rejected} spans were rejected: {redacted(response.partial_success.error_message)}"
-            )
+        if rejected := rejection(response):
+            raise DeliveryError(self._target, rejected)
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -1,68 +1,20 @@
-"""runnable's plugins of our stores: `type: sql` (also `db`) and `type: memory`.
+"""Our stores (`type: sql`, also `db`, and `type: memory`) as stores of runnable: its models are documents, and back."""
 
-Thin: a host model is dumped into a document and back; what a document means is known in `runlog_otel.stores`.
-"""
+from typing import Any
 
-import os
-import sys
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Protocol
-
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
-from runnable import context, defaults, exceptions
+from runnable import defaults, exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, JobLog, Parameter, RunLog, StepLog
 
-from runlog_otel.errors import RunNotFoundError
-from runlog_otel.redaction import mask_in_place
-from runlog_otel.stores.connection_string import filled, is_in_memory, masked
-from runlog_otel.stores.errors import BranchNotFoundError, JobNotFoundError, RunExistsError, StepNotFoundError
-
-Document = dict[str, Any]
-SOURCE = "runnable"
+from runlog_otel.documents import RUNNABLE, pipeline_from_config
+from runlog_otel.hosts.runnable.runs import HostRuns
+from runlog_otel.plugins.stores import DocumentPlugin, MemoryPlugin, SqlPlugin, host_errors
 
 
-class DocumentStore(Protocol):
-    """What the plugins ask of a store; `runlog_otel.stores.sql.store.SqlStore` says what each method does."""
-
-    def create(self, header: Mapping[str, Any]) -> None: ...  # noqa: D102
-    def header(self, run_id: str) -> Document: ...  # noqa: D102
-    def document(self, run_id: str) -> Document: ...  # noqa: D102
-    def put(self, document: Mapping[str, Any], pipeline: str = "") -> None: ...  # noqa: D102
-    def set_status(self, run_id: str, status: str) -> None: ...  # noqa: D102
-    def step(self, key: str, run_id: str) -> Document: ...  # noqa: D102
-    def put_step(self, step: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
-    def branch(self, key: str, run_id: str) -> Document: ...  # noqa: D102
-    def put_branch(self, branch: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
-    def parameters(self, run_id: str, branch: str = "") -> Document: ...  # noqa: D102
-    def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None: ...  # noqa: D102
-    def config(self, run_id: str) -> Document: ...  # noqa: D102
-    def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None: ...  # noqa: D102
-    def job(self, run_id: str) -> Document: ...  # noqa: D102
-    def put_job(self, job: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
-
-
-class DocumentRunLogStore(BaseRunLogStore):  # type: ignore[misc]
+class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc]
     """Every method of runnable's base class over a store of documents, none of them a rewrite of the run."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    def __init__(self, **config: Any) -> None:
-        try:
-            super().__init__(**config)
-        except ValueError:
-            _mask_what_the_host_prints()
-            raise
-
-    @property
-    @abstractmethod
-    def documents(self) -> DocumentStore:
-        """The store of documents."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close this process's connections; the next call opens new ones."""
+    _source = RUNNABLE
+    _printer = HostRuns.printer
 
     def create_run_log(  # noqa: PLR0917 - the host's own signature
         self,
@@ -75,62 +27,62 @@ class DocumentRunLogStore(BaseRunLogStore):  # type: ignore[misc]
     ) -> RunLog:
         """Add a run log; raises RunLogExistsError."""
         run_log = RunLog(run_id=run_id, dag_hash=dag_hash, tag=tag, status=status)
-        with _host_errors():
+        with host_errors(exceptions):
             self.documents.create(run_log.model_dump())
         return run_log
 
     def get_run_log_by_id(self, run_id: str, full: bool = False) -> RunLog:
         """The run log; without its steps unless `full`. Raises RunLogNotFoundError."""
-        with _host_errors():
+        with host_errors(exceptions):
             return RunLog(**(self.documents.document(run_id) if full else self.documents.header(run_id)))
 
     def put_run_log(self, run_log: RunLog) -> None:
         """Add or merge a run log; steps that it does not hold stay."""
-        with _host_errors():
-            self.documents.put(run_log.model_dump(), pipeline_of(run_log.run_config))
+        with host_errors(exceptions):
+            self.documents.put(run_log.model_dump(), pipeline_from_config(run_log.run_config))
 
     def update_run_log_status(self, run_id: str, status: str) -> None:
         """Set the status of the run."""
-        with _host_errors():
+        with host_errors(exceptions):
             self.documents.set_status(run_id, status)
 
     def get_parameters(self, run_id: str, internal_branch_name: str = "") -> dict[str, Parameter]:
         """The parameters of the run, or of a branch."""
-        with _host_errors():
+        with host_errors(exceptions):
             parameters = self.documents.parameters(run_id, internal_branch_name or "")
         return dict(BranchLog(internal_name=internal_branch_name or "", parameters=parameters).parameters)
 
     def set_parameters(self, run_id: str, parameters: dict[str, Parameter], internal_branch_name: str = "") -> None:
         """Merge parameters into those of the run, or of a branch."""
         dumped = {name: parameter.model_dump() for name, parameter in parameters.items()}
-        with _host_errors():
+        with host_errors(exceptions):
             self.documents.set_parameters(run_id, dumped, internal_branch_name or "")
 
     def get_run_config(self, run_id: str) -> dict[str, Any]:
         """The config that the run was started with."""
-        with _host_errors():
+        with host_errors(exceptions):
             return self.documents.config(run_id)
 
     def set_run_config(self, run_id: str, run_config: dict[str, Any]) -> None:
         """Merge into the run config, by its top-level keys."""
-        with _host_errors():
-            self.documents.set_config(run_id, run_config, pipeline_of(run_config))
+        with host_errors(exceptions):
+            self.documents.set_config(run_id, run_config, pipeline_from_config(run_config))
 
     def get_step_log(self, internal_name: str, run_id: str) -> StepLog:
         """The step, without its branches; raises StepLogNotFoundError."""
-        with _host_errors():
+        with host_errors(exceptions):
             return StepLog(**self.documents.step(internal_name, run_id))
 
     def add_step_log(self, step_log: StepLog, run_id: str) -> None:
         """Add or replace the step; branches that it does not hold stay. Raises BranchLogNotFoundError."""
-        with _host_errors():
+        with host_errors(exceptions):
             self.documents.put_step(step_log.model_dump(), run_id)
 
     def get_branch_log(self, internal_branch_name: str, run_id: str) -> BranchLog | RunLog:
         """The branch with its parameters and without its steps; the run log when the name is empty."""
         if not internal_branch_name:
             return self.get_run_log_by_id(run_id)
-        with _host_errors():
+        with host_errors(exceptions):
             return BranchLog(**self.documents.branch(internal_branch_name, run_id))
 
     def add_branch_log(self, branch_log: BranchLog | RunLog, run_id: str) -> None:
@@ -138,203 +90,25 @@ class DocumentRunLogStore(BaseRunLogStore):  # type: ignore[misc]
         if not isinstance(branch_log, BranchLog):
             self.put_run_log(branch_log)
             return
-        with _host_errors():
+        with host_errors(exceptions):
             self.documents.put_branch(branch_log.model_dump(), run_id)
 
     def get_job_log(self, run_id: str) -> JobLog:
         """The job; raises JobLogNotFoundError."""
-        with _host_errors():
+        with host_errors(exceptions):
             return JobLog(**self.documents.job(run_id))
 
     def add_job_log(self, run_id: str, job_log: JobLog) -> None:
         """Add or replace the job; the run takes its status."""
-        with _host_errors():
+        with host_errors(exceptions):
             self.documents.put_job(job_log.model_dump(), run_id)
 
 
-class SqlRunLogStore(DocumentRunLogStore):
-    """A row per run, step, branch and parameter, in SQLite or PostgreSQL. See docs/stores.md.
+class SqlRunLogStore(SqlPlugin, DocumentRunLogStore):
+    """`type: sql`, and `db`. See docs/stores.md."""
 
-    Arguments:
-        connection_string: SQLAlchemy URL with `${secret}` placeholders.
-        table_name: what the names of the tables begin with.
-        retention_days: finished runs older than this are deleted, a few with each new run; 0 keeps all.
-        enable_compression: of documents above 1,000,000 characters.
-        max_connections: of one process.
-        timeout_seconds: to connect, per statement, and for all tries of one call together.
-    """
-
-    service_name: str = "sql"
-    supports_parallel_writes: bool = True
-    connection_string: SecretStr
-    table_name: str = "runnable_logs"
-    retention_days: int = Field(default=90, ge=0)
-    enable_compression: bool = True
-    max_connections: int = Field(default=20, ge=1)
-    timeout_seconds: float = Field(default=30, gt=0)
-
-    _opened: tuple[tuple[Any, ...], Any] | None = PrivateAttr(default=None)
-
-    @field_validator("table_name")
-    @classmethod
-    def _is_identifier(cls, name: str) -> str:
-        from runlog_otel.stores.sql.schema import tables_named
-
-        return tables_named(name).name
-
-    @field_serializer("connection_string")
-    def _masked(self, connection_string: SecretStr) -> str:
-        return masked(connection_string.get_secret_value())
-
-    def model_post_init(self, _: Any, /) -> None:
-        """A database in the memory of this process has no parallel writers."""
-        if is_in_memory(self._connection_string()):
-            self.supports_parallel_writes = False
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Without connections: the host sends the store to other processes."""
-        return {**super().__getstate__(), "__pydantic_private__": {"_opened": None}}
-
-    def close(self) -> None:
-        """Close this process's connections; the next call opens new ones."""
-        if self._opened is not None:
-            self._opened[1].database.close()
-
-    @property
-    def documents(self) -> Any:
-        """The `RetainedSqlStore`; made again when the config was changed (integrations of the host do so)."""
-        config = (
-            self._connection_string(),
-            self.table_name,
-            self.retention_days,
-            self.enable_compression,
-            self.max_connections,
-            self.timeout_seconds,
-        )
-        if self._opened is None or self._opened[0] != config:
-            self.close()
-            self._opened = (config, self.opened())
-        return self._opened[1]
-
-    def get_summary(self) -> dict[str, Any]:
-        """What the host prints at the end of a run."""
-        return {
-            "Type": self.service_name,
-            "Location": self.location,
-            "Table": self.table_name,
-            "Retention (days)": self.retention_days,
-            "Compression": self.enable_compression,
-        }
-
-    def _connection_string(self) -> str:
-        value = self.connection_string
-        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-
-    @property
-    def location(self) -> str:
-        """Where the runs are, without credentials."""
-        return masked(self._connection_string())
-
-    def opened(self, *, is_to_exist: bool = False) -> Any:
-        """A `RetainedSqlStore` of this config; with `is_to_exist`, a SQLite file is not made."""
-        from runlog_otel.stores.sql.database import Database
-        from runlog_otel.stores.sql.retention import RetainedSqlStore
-
-        database = Database(
-            filled(self._connection_string(), secret_of_host),
-            table_name=self.table_name,
-            timeout_seconds=self.timeout_seconds,
-            max_connections=self.max_connections,
-            is_to_exist=is_to_exist,
-        )
-        return RetainedSqlStore(
-            database, retention_days=self.retention_days, is_compressing=self.enable_compression, source=SOURCE
-        )
+    _secret = staticmethod(HostRuns.secret)
 
 
-class MemoryRunLogStore(DocumentRunLogStore):
-    """Run logs in the memory of this process, the oldest dropped first: for tests. See docs/stores.md.
-
-    Arguments:
-        max_runs: how many are kept.
-        max_value_characters: parameter values whose compact JSON is longer are cut to `<truncated: N bytes>`.
-    """
-
-    service_name: str = "memory"
-    supports_parallel_writes: bool = False
-    max_runs: int = Field(default=1000, ge=1)
-    max_value_characters: int = Field(default=10_240, ge=1)
-
-    _opened: Any = PrivateAttr(default=None)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Without the runs: they are this process's."""
-        return {**super().__getstate__(), "__pydantic_private__": {"_opened": None}}
-
-    def close(self) -> None:
-        """Forget all runs."""
-        if self._opened is not None:
-            self._opened.database.close()
-
-    @property
-    def documents(self) -> Any:
-        """The `MemoryStore`."""
-        if self._opened is None:
-            from runlog_otel.stores.memory import MemoryStore
-
-            self._opened = MemoryStore(
-                max_runs=self.max_runs, max_value_characters=self.max_value_characters, source=SOURCE
-            )
-        return self._opened
-
-    def get_summary(self) -> dict[str, Any]:
-        """What the host prints at the end of a run."""
-        return {"Type": self.service_name, "Location": "in memory, not persisted", "Runs kept": self.max_runs}
-
-
-def secret_of_host(name: str) -> str | None:
-    """A secret from the host's secrets manager; from the environment when that has none of this name.
-
-    Outside of a run (the command line) the manager is the one of the config file.
-    """
-    secrets = getattr(context.get_run_context(), "secrets", None)
-    if secrets is None:
-        services = context.ServiceConfigurations().services
-        secrets = context.get_service_by_name("secrets", services["secrets"], None)
-    try:
-        value = secrets.get(name)
-    except exceptions.SecretNotFoundError:
-        value = None
-    return str(value) if value else os.environ.get(name)
-
-
-def pipeline_of(run_config: Mapping[str, Any]) -> str:
-    """The name that lists show: of the graph, else where it is defined."""
-    dag = run_config.get("dag")
-    name = dag.get("name") if isinstance(dag, Mapping) else None
-    return str(name or run_config.get("pipeline_definition_file") or run_config.get("job_definition_file") or "")
-
-
-@contextmanager
-def _host_errors() -> Iterator[None]:
-    try:
-        yield
-    except RunExistsError as error:
-        raise exceptions.RunLogExistsError(error.run_id) from error
-    except RunNotFoundError as error:
-        raise exceptions.RunLogNotFoundError(error.run_id) from error
-    except StepNotFoundError as error:
-        raise exceptions.StepLogNotFoundError(error.run_id, error.key) from error
-    except BranchNotFoundError as error:
-        raise exceptions.BranchLogNotFoundError(error.run_id, error.key) from error
-    except JobNotFoundError as error:
-        raise exceptions.JobLogNotFoundError(error.run_id) from error
-
-
-def _mask_what_the_host_prints() -> None:
-    # `runnable.context.get_service_by_name` puts the raw config into its own exception.
-    frame = sys._getframe()
-    while frame is not None and frame.f_code.co_name != "get_service_by_name":
-        frame = frame.f_back  # type: ignore[assignment]
-    if frame is not None:
-        mask_in_place(frame.f_locals.get("service_config"))
+class MemoryRunLogStore(MemoryPlugin, DocumentRunLogStore):
+    """`type: memory`. See docs/stores.md."""

@@ -1,240 +1,108 @@
-"""The store that users name in their config (`type: otel`): their own store, and a trace of every run.
+"""The wrapper (`type: otel`) as a store of runnable."""
 
-It is invisible: every method, property and attribute is the inner store's, its errors too.
-"""
-
-import os
 import sys
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, PrivateAttr, ValidationError
-from runnable import context, defaults
-from runnable.datastore import BaseRunLogStore, JobLog, RunLog, StepLog
-from stevedore import ExtensionManager
-from stevedore.driver import DriverManager
-from stevedore.exception import NoMatches
+from pydantic import PrivateAttr
+from runnable.datastore import BaseRunLogStore, CodeIdentity, DataCatalog, JobLog, RunLog, StepLog
 
-from runlog_otel.errors import ConfigError
-from runlog_otel.hosts.runnable import log
-from runlog_otel.hosts.runnable.runs import RunnableRuns, mapped
-from runlog_otel.model import Header, Step
-from runlog_otel.observer import Observer
-from runlog_otel.redaction import mask_in_place, redacted
-from runlog_otel.settings import Settings
+from runlog_otel import documents
+from runlog_otel.hosts.runnable.inside import Steps
+from runlog_otel.hosts.runnable.runs import HostRuns
+from runlog_otel.plugins import host
+from runlog_otel.plugins.wrapper import WITHOUT_CODE, StepOf, Wrapper, forward_the_rest
 
-WHERE = "run-log-store.config"
-_GROUP = "run_log_store"
-OWN_TYPE = "otel"
+_RUNS_CODE = ("execute", "execute_async")
+"""Where the host reads a step's log right before it runs the code (`TaskNode`); nothing else tells, least of all the
+status: on Argo a step that is retried still has that of the attempt before. It numbers attempts by those in the log."""
 
 
-def parts(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
-    """The two keys of the wrapper's config: `telemetry`, which may be left out, and `inner`.
+class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
+    """A store of runnable, and a trace of every run; retries and jobs are runnable's own, and how its steps run."""
 
-    Raises:
-        ConfigError: there is another key, or `telemetry` is no mapping.
-    """
-    if unknown := sorted(set(config) - {"inner", "telemetry"}):
-        raise ConfigError(WHERE, f"unknown key {unknown[0]!r}; known are inner, telemetry")
-    telemetry = config.get("telemetry") or {}
-    if not isinstance(telemetry, Mapping):
-        raise ConfigError(f"{WHERE}.telemetry", "must be a mapping")
-    return telemetry, config.get("inner")
-
-
-def inner_store(config: Any) -> BaseRunLogStore:
-    """Make the store that is wrapped.
-
-    Args:
-        config: the key `inner`: `{type, config}`, as the host writes a store.
-
-    Raises:
-        ConfigError: it is not such a mapping, no store of that type is installed, or the store's model refuses a value.
-        Exception: whatever else the store's own constructor raises.
-    """
-    if not isinstance(config, Mapping) or not isinstance(config.get("type"), str):
-        raise ConfigError(f"{WHERE}.inner", "must name the store to wrap, as {type: file-system, config: {...}}")
-    if unknown := sorted(set(config) - {"type", "config"}):
-        raise ConfigError(f"{WHERE}.inner", f"unknown key {unknown[0]!r}; known are type, config")
-    kind, kwargs = config["type"], config.get("config") or {}
-    if not isinstance(kwargs, Mapping):
-        raise ConfigError(f"{WHERE}.inner.config", "must be a mapping")
-    if kind == OWN_TYPE:
-        raise ConfigError(f"{WHERE}.inner.type", "a wrapper cannot wrap a wrapper")
-    try:
-        store: Any = DriverManager(_GROUP, kind, invoke_on_load=True, invoke_kwds=dict(kwargs)).driver
-    except NoMatches:
-        known = sorted(set(ExtensionManager(_GROUP).names()) - {OWN_TYPE})
-        raise ConfigError(f"{WHERE}.inner.type", f"unknown type {kind!r}; installed are {', '.join(known)}") from None
-    except ValidationError as error:  # its own text would show the values
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join([WHERE, "inner.config", *(str(part) for part in first["loc"])])
-        raise ConfigError(place, redacted(first["msg"])) from None
-    if not isinstance(store, BaseRunLogStore):
-        raise ConfigError(f"{WHERE}.inner.type", f"{kind!r} is not a run log store of runnable")
-    return store
-
-
-class OtelRunLogStore(BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
-    """Forwards everything to the inner store, and tells an observer what was recorded."""
-
-    _inner: BaseRunLogStore = PrivateAttr()
-    _observer: Observer = PrivateAttr()
-    _seen: dict[tuple[str, str], int] = PrivateAttr(default_factory=dict)
-    """(run id, step) → attempts that are in the log already: what `add_step_log` brings beyond them is new."""
+    _host: ClassVar[type[host.HostRuns]] = HostRuns
+    _steps: Steps = PrivateAttr()
 
     def __init__(self, **config: Any) -> None:
-        """Make the wrapper of a config with the keys `inner` and `telemetry`.
+        """See `Wrapper`."""
+        super().__init__(**config)
+        self._private["_steps"] = Steps(self._observer, self._observer.masked)
 
-        Raises:
-            ConfigError: a key is unknown, missing, or of a wrong type. The host prints the config with it: so masked.
-        """
-        try:
-            telemetry, wrapped = parts(config)
-            settings = Settings.load(telemetry, os.environ, f"{WHERE}.telemetry")
-            inner = inner_store(wrapped)
-        except Exception:
-            for value in config.values():
-                mask_in_place(value)
-            raise
-        super().__init__(**{field: getattr(inner, field) for field in BaseRunLogStore.model_fields})
-        own = {"_inner": inner, "_observer": Observer(settings, RunnableRuns(inner, settings)), "_seen": {}}
-        object.__setattr__(self, "__pydantic_private__", own)
-
-    def __getattr__(self, name: str) -> Any:
-        """What the wrapper does not have, the inner store may have (`log_folder`, methods of its own)."""
-        if name.startswith("_"):
-            return super().__getattr__(name)
-        return getattr(self._inner, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Executors set `log_folder`: the inner store's attributes are set there."""
-        setattr(self._inner, name, value)
-
-    def __repr_args__(self) -> Any:
-        """What the host prints: the inner store as it shows itself, settings masked."""
-        return [("inner", self._inner), ("telemetry", self._observer.settings)]
-
-    def set_run_config(self, run_id: str, run_config: dict[str, Any]) -> Any:
-        """Add the header to the config of a new run; see `BaseRunLogStore.set_run_config`."""
-        if not self._observer.settings.is_active:
-            return self._inner.set_run_config(run_id, run_config)
-        config = run_config | log.config_from_header(datetime.now().astimezone(), _caller())
-        answer = self._inner.set_run_config(run_id, config)
-        document = {"run_id": run_id, "status": defaults.PROCESSING, "steps": {}, "run_config": config}
-        run = log.run_from_log(document, self._observer.settings.pipeline)
-        self._observer.run_started(run, is_starter=_is_starter())
-        return answer
+    def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
+        """See `BaseRunLogStore.set_run_config`. A run begins with it."""
+        if self._observer.settings.is_active:
+            self._steps.run_begins()
+        return super().set_run_config(run_id, run_config, **kwargs)
 
     def get_run_log_by_id(self, run_id: str, full: bool = False) -> RunLog:
         """See `BaseRunLogStore.get_run_log_by_id`. A retry begins with the whole log."""
         run_log = self._inner.get_run_log_by_id(run_id, full)
         if full:
             self._observer.retry_started(
-                lambda: mapped(run_log, self._observer.settings), run_id, is_starter=_is_starter()
+                lambda: self._host(self._inner, self._observer.settings).mapped(run_log.model_dump()),
+                run_id,
+                is_starter=self._host.is_starter(),
             )
         return run_log
 
-    def put_run_log(self, run_log: RunLog) -> Any:
-        """See `BaseRunLogStore.put_run_log`. On Argo it is how a run fails."""
-        answer = self._inner.put_run_log(run_log)
-        if run_log.status in (defaults.SUCCESS, defaults.FAIL):
-            self._observer.execution_may_be_complete(run_log.run_id)
-        return answer
-
-    def get_step_log(self, internal_name: str, run_id: str) -> StepLog:
+    def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> StepLog:
         """See `BaseRunLogStore.get_step_log`."""
-        step_log = self._inner.get_step_log(internal_name, run_id)
-        self._seen[run_id, internal_name] = len(step_log.attempts)
+        step_log = super().get_step_log(internal_name, run_id, **kwargs)
+        if step_log.step_type not in WITHOUT_CODE and sys._getframe(1).f_code.co_name in _RUNS_CODE:
+            self._steps.enter(run_id, internal_name, len(step_log.attempts) + 1)
         return step_log
 
-    def add_step_log(self, step_log: StepLog, run_id: str) -> Any:
-        """See `BaseRunLogStore.add_step_log`. Attempts that were not there before are final now."""
-        answer = self._inner.add_step_log(step_log, run_id)
-        self._attempted(run_id, step_log.internal_name, step_log, log.step_from_log)
-        if step_log.step_type in ("success", "fail") and "." not in step_log.internal_name and step_log.attempts:
-            self._observer.execution_may_be_complete(run_id)
-        return answer
+    def set_parameters(self, *args: Any, **kwargs: Any) -> Any:
+        """See `BaseRunLogStore.set_parameters`."""
+        try:
+            return self._inner.set_parameters(*args, **kwargs)
+        finally:
+            self._steps.parameters_set()
+
+    def create_data_catalog(self, name: str) -> DataCatalog:
+        """See `BaseRunLogStore.create_data_catalog`. What a step printed passes by here."""
+        self._steps.log_saved(name)
+        return self._inner.create_data_catalog(name)
+
+    def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
+        """See `BaseRunLogStore.add_step_log`."""
+        self._steps.ended(run_id, step_log.internal_name, step_log)
+        self._mark(run_id, step_log.internal_name, step_log)
+        return super().add_step_log(step_log, run_id, **kwargs)
 
     def get_job_log(self, run_id: str) -> JobLog:
         """See `BaseRunLogStore.get_job_log`."""
         job_log = self._inner.get_job_log(run_id)
-        self._seen[run_id, log.JOB_STEP] = len(job_log.attempts)
+        self._observer.guard(self._exposed.learn_of_context)
+        self._seen[run_id, documents.JOB_STEP] = len(job_log.attempts)
+        self._steps.enter(run_id, documents.JOB_STEP, number=1)  # the host gives every attempt at a job this number
         return job_log
 
     def add_job_log(self, run_id: str, job_log: JobLog) -> Any:
         """See `BaseRunLogStore.add_job_log`: it sets the run's status too."""
+        self._steps.ended(run_id, documents.JOB_STEP, job_log)
+        self._mark(run_id, documents.JOB_STEP, job_log)
         answer = self._inner.add_job_log(run_id, job_log)
-        self._attempted(run_id, log.JOB_STEP, job_log, log.step_from_job)
-        if job_log.status in (defaults.SUCCESS, defaults.FAIL):
-            self._observer.execution_may_be_complete(run_id)
+        self._attempted(run_id, documents.JOB_STEP, job_log, documents.step_from_job)
+        self._may_be_complete(run_id, job_log.status)
         return answer
 
-    def _attempted(
-        self,
-        run_id: str,
-        path: str,
-        logged: StepLog | JobLog,
-        step_of: Callable[[Mapping[str, Any], log.Clock], Step],
-    ) -> None:
-        first = self._seen.get((run_id, path), 0)
-        self._seen[run_id, path] = len(logged.attempts)
-        if len(logged.attempts) > first:
-            zone = self._observer.settings.zone
+    def _mark(self, run_id: str, path: str, logged: StepLog | JobLog) -> None:
+        """Let new attempts say which secrets stand in their part of the log, so that every mapping of it masks them."""
 
-            def step(header: Header) -> Step:
-                return step_of(logged.model_dump(exclude={"branches"}), log.Clock(header, zone))
+        def mark() -> None:
+            new = logged.attempts[self._seen.get((run_id, path), 0) :]
+            marks = self._exposed.marks_in(logged.model_dump(exclude={"branches"}), run_id) if new else []
+            for attempt in new if marks else ():
+                attempt.code_identities.append(CodeIdentity(**documents.code_from_marks(marks)))
 
-            self._observer.attempts_recorded(run_id, first, step)
+        self._observer.guard(mark)
 
-
-def _forwarding(name: str) -> Callable[..., Any]:
-    def forward(self: OtelRunLogStore, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._inner, name)(*args, **kwargs)
-
-    forward.__name__ = name
-    forward.__doc__ = f"See `BaseRunLogStore.{name}`."
-    return forward
+    def _attempted(self, run_id: str, path: str, logged: Any, step_of: StepOf) -> bool:
+        is_new = super()._attempted(run_id, path, logged, step_of)
+        if is_new:
+            self._steps.recorded()
+        return is_new
 
 
-def _inner_field(name: str) -> property:
-    def read(self: OtelRunLogStore) -> Any:
-        return getattr(self._inner, name)
-
-    return property(read)
-
-
-def _forward_the_rest() -> None:
-    """Every other public name of the base class is the inner store's, those too that a later host brings."""
-    own = vars(OtelRunLogStore)
-    for name in dir(BaseRunLogStore):
-        if name.startswith("_") or name in own or hasattr(BaseModel, name):
-            continue
-        if name in BaseRunLogStore.model_fields or isinstance(getattr(BaseRunLogStore, name), property):
-            continue
-        setattr(OtelRunLogStore, name, _forwarding(name))
-    for field in BaseRunLogStore.model_fields:
-        setattr(OtelRunLogStore, field, _inner_field(field))
-    for name in ("model_dump", "model_dump_json"):
-        setattr(OtelRunLogStore, name, _forwarding(name))
-    OtelRunLogStore.__abstractmethods__ = frozenset()
-
-
-_forward_the_rest()
-
-
-def _is_starter() -> bool:
-    """Whether this process takes the run from its start to its end (`BaseExecutor`), and no orchestrator elsewhere."""
-    current: Any = context.get_run_context()
-    executor = getattr(current, "pipeline_executor", None) or getattr(current, "job_executor", None)
-    return bool(getattr(executor, "_should_setup_run_log_at_traversal", False))
-
-
-def _caller() -> str:
-    """The caller's trace context: the span that is current in this process, else the variable TRACEPARENT."""
-    if "opentelemetry.trace" in sys.modules:
-        span = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
-        if span.is_valid:
-            return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-    return os.environ.get("TRACEPARENT", "")
+forward_the_rest(OtelRunLogStore)

@@ -53,6 +53,8 @@ class Database:
         max_connections: of this process.
         is_created: whether the tables are made at first use; by default on SQLite only.
         is_to_exist: whether a missing SQLite file is an error (for tools that only look).
+        where: how messages name it; else the URL without credentials.
+        is_foreign: whether the tables are another program's: nothing of the database is made or set then.
 
     Raises:
         ConfigError: the URL or the table name is wrong.
@@ -67,9 +69,11 @@ class Database:
         max_connections: int = 20,
         is_created: bool | None = None,
         is_to_exist: bool = False,
+        where: str = "",
+        is_foreign: bool = False,
     ) -> None:
         self._url = url
-        self.where = masked(url)
+        self.where = where or masked(url)
         self.table_name = table_name
         self.timeout_seconds = timeout_seconds
         self.max_connections = max_connections
@@ -77,6 +81,7 @@ class Database:
         self.is_sqlite = _parsed(url).get_backend_name() == "sqlite"
         self._is_created = self.is_sqlite if is_created is None else is_created
         self._is_to_exist = is_to_exist
+        self._is_foreign = is_foreign
         self.tables  # noqa: B018 - a wrong name is told before the first run
         self._live: _Live | None = None
 
@@ -89,6 +94,11 @@ class Database:
     def is_missing(self) -> bool:
         """Whether it is a SQLite file that is not there yet."""
         return self.is_sqlite and not self.is_in_memory and not _file(_parsed(self._url)).exists()
+
+    def refuse_missing(self) -> None:
+        """Raise StoreError if it is a SQLite file that is not there: nobody who only looks should make it."""
+        if self.is_missing:
+            raise StoreError(self.where, "the file does not exist", "check the path")
 
     def __repr__(self) -> str:
         return f"Database({self.where!r}, table_name={self.table_name!r})"
@@ -151,7 +161,10 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise fault_from_error(error, _parsed(self._url).password).as_error(self.where) from None
+            fault = fault_from_error(error, _parsed(self._url).password)
+            if fault.is_schema and self._is_foreign:
+                raise StoreError(self.where, "the table is not there", "name the right one: ?table=NAME") from None
+            raise fault.as_error(self.where) from None
         except PoolTimeoutError:
             reason = f"all {self.max_connections} connections were in use for {self.timeout_seconds:g} s"
             raise StoreUnavailableError(self.where, reason, "raise max_connections") from None
@@ -161,7 +174,7 @@ class Database:
         if live is None or live.pid != os.getpid():
             with _making:
                 live = self._made()
-        if is_checked and not live.is_checked:
+        if is_checked and not live.is_checked and not self._is_foreign:
             with live.lock:
                 if not live.is_checked:
                     self._check_schema(live)
@@ -212,7 +225,7 @@ class Database:
                 max_overflow=self.max_connections - min(5, self.max_connections),
                 pool_timeout=self.timeout_seconds,
             )
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", _prepare_foreign_sqlite if self._is_foreign else _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
 
@@ -285,8 +298,12 @@ def _begun(engine: Engine, is_write: bool) -> Iterator[Connection]:
         yield connection
 
 
-def _prepare_sqlite(connection: Any, _: Any) -> None:
+def _prepare_foreign_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # sqlite3 would begin transactions of its own, and too late
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    _prepare_foreign_sqlite(connection, _)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a loss of power

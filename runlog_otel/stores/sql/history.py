@@ -1,19 +1,20 @@
 """What was run: lists in pages, counts, changes without lost updates. Lists read the run rows only."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
 from runlog_otel.errors import ConfigError
-from runlog_otel.model import Status
+from runlog_otel.model import Status, StoredRun
 from runlog_otel.stores.entries import Document
 from runlog_otel.stores.sql.database import Database, schema_revision
 from runlog_otel.stores.sql.store import SqlStore, searched
 
 MAX_PAGE = 1000
+_FINAL = tuple(status.value for status in Status if status.is_final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,23 @@ class RunHistory:
         following = f"{shown[-1].created_ns}.{shown[-1].seq}" if len(rows) > limit else None
         return Page(tuple(map(_summary, shown)), following)
 
+    def changed(self, since_ns: int, *, at_once: int = MAX_PAGE) -> Iterator[StoredRun]:
+        """The runs that were written at or after a moment, in the order of their last write; read `at_once`."""
+        runs = self.database.tables.runs.c
+        at = (since_ns, -1)
+        while True:
+            is_later = or_(runs.updated_ns > at[0], and_(runs.updated_ns == at[0], runs.seq > at[1]))
+            statement = select(runs.run_id, runs.updated_ns, runs.status, runs.seq)
+            statement = (
+                statement.where(runs.updated_ns >= at[0], is_later).order_by(runs.updated_ns, runs.seq).limit(at_once)
+            )
+            rows = self.database.read(lambda connection: connection.execute(statement).all())  # noqa: B023 - read at once
+            for run_id, updated_ns, status, _ in rows:
+                yield StoredRun(run_id, updated_ns, status.upper() in _FINAL)  # older logs have it in lower case
+            if len(rows) < at_once:
+                return
+            at = (rows[-1].updated_ns, rows[-1].seq)
+
     def get(self, run_id: str) -> Document:
         """The whole document of a run; raises RunNotFoundError."""
         return self.store.document(run_id)
@@ -152,6 +170,10 @@ class RunHistory:
             capacity=self.capacity,
             by_status=by_status,
         )
+
+    def size_bytes(self) -> int:
+        """What the tables take on the disk."""
+        return self.database.read(self._size_bytes)
 
     def _size_bytes(self, connection: Connection) -> int:
         if self.database.is_sqlite:

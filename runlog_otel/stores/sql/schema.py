@@ -22,7 +22,7 @@ from sqlalchemy.types import TypeDecorator
 
 from runlog_otel.errors import ConfigError
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that this code was written for; a test compares it with the newest one."""
 
 DEFAULT_TABLE_NAME = "runnable_logs"
@@ -117,6 +117,7 @@ class Tables:
         for column in (runs.status, runs.tag, runs.pipeline):
             Index(f"{self.name}_by_{column.name}", column, *newest)
         Index(f"{self.name}_by_finished", runs.finished_ns)
+        Index(f"{self.name}_by_updated", runs.updated_ns, runs.seq)
         Index(f"{self.name}_entries_by_key", entries.run_seq, entries.identity, unique=True)
         failed = text("failure IS NOT NULL")
         Index(f"{self.name}_entries_by_failure", entries.run_seq, sqlite_where=failed, postgresql_where=failed)

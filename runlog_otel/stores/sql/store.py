@@ -157,10 +157,10 @@ class SqlStore:
         """Merge parameters into those of a branch, or of the run; raises BranchNotFoundError."""
         self._write(run_id, parts.entries_from_parameters(parameters, branch))
 
-    def config(self, run_id: str) -> Document:
-        """The run config."""
-
-        return {entry.key: json.loads(entry.text) for entry in self._found(run_id, parts.CONFIG_OF_RUN)}
+    def config(self, run_id: str, key: str = "") -> Document:
+        """The run config, or as much of it as stands under one key."""
+        wanted = parts.identity("config", key) if key else parts.CONFIG_OF_RUN
+        return {entry.key: json.loads(entry.text) for entry in self._found(run_id, wanted)}
 
     def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None:
         """Merge into the run config, by its top-level keys; `pipeline` is the name that lists show."""

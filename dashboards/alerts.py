@@ -1,0 +1,70 @@
+"""Grafana-managed alert rules: the conditions of Prometheus's, for teams that are alerted by Grafana."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from grafana_foundation_sdk.builders import alerting, expr, prometheus
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.alerting import RelativeTimeRange
+from grafana_foundation_sdk.models.common import DataSourceRef
+
+from dashboards.expressions import label
+from dashboards.panels import PROMETHEUS, trace_link
+from runlog_otel import names
+
+_EXPRESSIONS = DataSourceRef(type_val="__expr__", uid="__expr__")
+_LAST_FAILURES = {"RunlogStepFailed": "runlog:last_failure:step", "RunlogRunFailed": "runlog:last_failure:pipeline"}
+_DETAILS = {
+    "step": names.TASK_NAME,
+    "error": names.ERROR_TYPE,
+    "message": names.EXCEPTION_MESSAGE,
+    "trace": names.FAILURE_TRACE_ID,
+}
+
+
+def provisioning(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Grafana's provisioning file from Prometheus's rule file; what Prometheus records, Grafana reads there."""
+    alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+    group = {"orgId": 1, "name": "runlog-otel", "folder": "runlog-otel", "interval": "1m"}
+    return {"apiVersion": 1, "groups": [group | {"rules": [_rule(alert) for alert in alerts]}]}
+
+
+def _rule(alert: Mapping[str, Any]) -> dict[str, Any]:
+    """Query A is Prometheus's expression, which has a series while the alert fires; B what is told of a failure.
+
+    C is true of any number, 0 too, for that is what Grafana wants to know of A.
+    """
+    name = alert["alert"]
+    rule = alerting.Rule(name).uid(name.lower()).for_val(alert.get("for", "0s")).condition("C")
+    rule.no_data_state("OK").exec_err_state("Error").labels(dict(alert["labels"]))
+    rule.annotations(_annotations(alert))
+    queries = {"A": alert["expr"]} | ({"B": _LAST_FAILURES[name]} if name in _LAST_FAILURES else {})
+    for letter, expression in queries.items():
+        query = prometheus.Dataquery().expr(expression).ref_id(letter).instant().datasource(PROMETHEUS)
+        rule.with_query(_query(letter, str(PROMETHEUS.uid)).model(query))
+    fires = expr.TypeMath().expression("abs($A) >= 0").ref_id("C").datasource(_EXPRESSIONS)
+    rule.with_query(_query("C", str(_EXPRESSIONS.uid)).model(fires))
+    built: dict[str, Any] = json.loads(json.dumps(rule.build(), cls=JSONEncoder))
+    return {key: value for key, value in built.items() if key not in ("ruleGroup", "folderUID", "orgID")}
+
+
+def _query(letter: str, datasource: str) -> alerting.Query:
+    return alerting.Query(letter).datasource_uid(datasource).relative_time_range(RelativeTimeRange(600, 0))
+
+
+def _annotations(alert: Mapping[str, Any]) -> dict[str, str]:
+    """Prometheus's texts in the words of Grafana, which has no `query` in templates.
+
+    Written with dots: Grafana takes `$…` in provisioning files for variables of the environment.
+    """
+    texts = {}
+    for name, text in alert["annotations"].items():
+        if name in _DETAILS and "| query" in text:
+            value = f'{{{{ index .Values.B.Labels "{label(_DETAILS[name])}" }}}}'
+            if name == "trace":  # Grafana's own address ends with a slash
+                value = "{{ externalURL }}" + trace_link()[1].removeprefix("/").replace("${__value.raw}", value)
+            texts[name] = f"{{{{ if .Values.B }}}}{value}{{{{ end }}}}"
+        else:
+            texts[name] = text.replace("$labels", ".Labels").replace("$value", ".Values.A.Value")
+    return texts

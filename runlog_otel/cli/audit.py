@@ -1,0 +1,179 @@
+"""`runlog-otel audit`: what leaves of a run, to the last attribute, and what was held back: names and counts of it.
+
+Both come from the mapping that sends: once as the settings say, and once with nothing taken out, to compare.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runlog_otel import names
+from runlog_otel.model import Mark, Run
+from runlog_otel.redaction import Disclosure, Redaction, bounded
+from runlog_otel.settings import Settings
+from runlog_otel.sources import Source
+from runlog_otel.spans import spans_from_run
+from runlog_otel.trace import Attributes, Span, Trace, Value
+
+_PARAMETERS = ("runlog.parameter.input.", "runlog.parameter.output.")
+
+
+@dataclass(slots=True)
+class HeldBack:
+    """What does not leave of an execution, counted."""
+
+    parameters: Counter[str] = field(default_factory=Counter)
+    """Name → values that are not on the list."""
+    masked: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Rule, span, and where in it → texts of which something was masked."""
+    cut: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Span, and where in it → texts that were shortened, or attributes and items too many."""
+
+
+def audit_run(source: Source, run: Run, *, as_json: bool) -> None:
+    """Print what `runlog-otel export RUN_ID` would send, and what it would not."""
+    settings = source.settings
+    document = audited(run, settings)
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    for execution in document["executions"]:
+        print("\n".join(_lines(document, execution)))
+
+
+def audited(run: Run, settings: Settings) -> dict[str, Any]:
+    """The same as a document."""
+    leaving = spans_from_run(run, settings.namespace, settings.ui, settings.disclosure)
+    whole = spans_from_run(run, settings.namespace, settings.ui, Disclosure(is_unlimited=True))
+    marks = tuple(mark for step in run.all_steps() for attempt in step.attempts for mark in attempt.marks)
+    return {
+        "run_id": leaving[0].execution.redaction(marks)(run.run_id) if leaving else run.run_id,
+        "is_sampled": settings.samples(run.run_id),
+        "executions": [
+            _execution(trace, settings, held_back(trace, other, marks))
+            for trace, other in zip(leaving, whole, strict=True)
+        ],
+    }
+
+
+def held_back(leaving: Trace, whole: Trace, marks: tuple[Mark, ...]) -> HeldBack:
+    """Compare what leaves of an execution with all that there is."""
+    redaction = leaving.execution.redaction(marks)
+    found = HeldBack()
+    for span, other in zip(leaving.spans, whole.spans, strict=True):
+        _compare(span.name, "name", span.name, other.name, redaction, found)
+        _compare(span.name, "status", span.error or "", other.error or "", redaction, found)
+        _compare_attributes(span, span.attributes, other.attributes, redaction, found)
+        for event, other_event in zip(span.events, other.events, strict=False):
+            _compare_attributes(span, event.attributes, other_event.attributes, redaction, found)
+        if many := len(other.events) - len(span.events):
+            found.cut[span.name, "events"] += many
+    return found
+
+
+def _compare_attributes(
+    span: Span, leaving: Attributes, whole: Attributes, redaction: Redaction, found: HeldBack
+) -> None:
+    for name, value in whole.items():
+        clean = redaction(name)
+        key = bounded(clean, names.MAX_KEY_BYTES)
+        if key in leaving:
+            _compare(span.name, "name of an attribute", key, name, redaction, found)
+            _compare(span.name, key, leaving[key], value, redaction, found)
+        elif name.startswith(_PARAMETERS):
+            found.parameters[clean.split(".", 3)[-1]] += 1
+        else:
+            found.cut[span.name, "attributes"] += 1
+
+
+def _compare(span: str, where: str, leaving: Value, whole: Value, redaction: Redaction, found: HeldBack) -> None:
+    if leaving == whole:
+        return
+    texts = whole if isinstance(whole, tuple) else (str(whole),)
+    for text in texts:
+        for rule in redaction.explained(text)[1]:
+            found.masked[rule, span, where] += 1
+    clean = tuple(map(redaction, texts))
+    if (leaving if isinstance(leaving, tuple) else (leaving,)) != clean:
+        found.cut[span, where] += 1
+
+
+def _execution(trace: Trace, settings: Settings, held: HeldBack) -> dict[str, Any]:
+    return {
+        "execution": trace.execution.number,
+        "trace_id": trace.execution.trace_id.hex(),
+        "is_complete": trace.is_complete,
+        "is_sent": settings.is_active and settings.sends(trace),
+        "resource": settings.resource_attributes(trace.execution.resource_pipeline()),
+        "spans": [_span(span) for span in trace.spans],
+        "held_back": {
+            "parameters": dict(sorted(held.parameters.items())),
+            "masked": [
+                {"rule": rule, "span": span, "where": where, "count": count}
+                for (rule, span, where), count in sorted(held.masked.items())
+            ],
+            "cut": [
+                {"span": span, "where": where, "count": count} for (span, where), count in sorted(held.cut.items())
+            ],
+        },
+    }
+
+
+def _span(span: Span) -> dict[str, Any]:
+    return {
+        "name": span.name,
+        "span_id": span.span_id.hex(),
+        "parent_span_id": span.parent_span_id.hex(),
+        "start_ns": span.start_ns,
+        "end_ns": span.end_ns,
+        "error": span.error,
+        "attributes": dict(span.attributes),
+        "events": [
+            {"name": event.name, "time_ns": event.time_ns, "attributes": dict(event.attributes)}
+            for event in span.events
+        ],
+        "links": [
+            {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex(), "attributes": dict(link.attributes)}
+            for link in span.links
+        ],
+    }
+
+
+def _lines(document: Mapping[str, Any], execution: Mapping[str, Any]) -> Iterator[str]:
+    number, held = execution["execution"], execution["held_back"]
+    is_sent = "is sent" if execution["is_sent"] else "is not sent by itself: not sampled, or telemetry is off"
+    yield f"{document['run_id']}, execution {number}, trace {execution['trace_id']}: {is_sent}"
+    yield from _attributes("resource", execution["resource"])
+    for span in execution["spans"]:
+        yield f"span {_text(span['name'])}  {span['start_ns']} to {span['end_ns']} ns"
+        yield f"  span_id = {span['span_id']}, parent_span_id = {span['parent_span_id'] or 'none'}"
+        if span["error"] is not None:
+            yield f"  status = error: {_text(span['error'])}"
+        yield from _attributes("", span["attributes"])
+        for event in span["events"]:
+            yield from _attributes(f"event {event['name']} at {event['time_ns']} ns", event["attributes"], "  ")
+        for link in span["links"]:
+            yield from _attributes(f"link to {link['trace_id']}, span {link['span_id']}", link["attributes"], "  ")
+    yield "held back"
+    for name, count in held["parameters"].items():
+        yield f"  values of the parameter {_text(name)}: {count}"
+    for masked in held["masked"]:
+        yield f"  masked ({masked['rule']}) in {masked['where']} of {_text(masked['span'])}: {masked['count']}"
+    for cut in held["cut"]:
+        yield f"  cut: {cut['where']} of {_text(cut['span'])}: {cut['count']}"
+    if not any(held.values()):
+        yield "  nothing"
+
+
+def _attributes(title: str, attributes: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    if title:
+        yield f"{indent}{title}"
+    for key, value in attributes.items():
+        yield f"{indent}  {key} = {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    """A value on one line, whatever control characters are in it."""
+    return json.dumps(value, ensure_ascii=False)

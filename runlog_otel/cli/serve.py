@@ -1,0 +1,70 @@
+"""`runlog-otel serve`: runs the service in the foreground until it is told to stop."""
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runlog_otel.errors import ConfigError
+from runlog_otel.exporters.prometheus import MetricsServer
+from runlog_otel.service import Plan, Service
+from runlog_otel.service.state import State
+from runlog_otel.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the metrics are scraped, and by whom."""
+
+    address: str
+    certificate: Path | None = None
+    key: Path | None = None
+    credentials_file: Path | None = None
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """Certificate and key, or neither; raises ConfigError."""
+        if self.certificate and self.key:
+            return self.certificate, self.key
+        if self.certificate or self.key:
+            raise ConfigError("--tls-cert, --tls-key", "give both or neither")
+        return None
+
+    @property
+    def credentials(self) -> str:
+        """`user:password`, or nothing; raises ConfigError."""
+        if self.credentials_file is None:
+            return ""
+        try:
+            credentials = self.credentials_file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise ConfigError("--basic-auth-file", f"cannot be read: {error}") from error
+        user, _, password = credentials.partition(":")
+        if not user or not password:
+            raise ConfigError("--basic-auth-file", f"{self.credentials_file} must hold one line user:password")
+        return credentials
+
+
+def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, plan: Plan) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("runlog_otel").setLevel(logging.INFO)
+    tls, credentials = listening.tls, listening.credentials
+    service = Service(sources, State(state_file), plan)
+    server = MetricsServer(
+        service.table, listening.address, is_ready=lambda: service.is_ready, tls=tls, credentials=credentials
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    for source in sources:
+        print(f"reading {source.where} every {plan.interval_seconds:g} s; counted so far: {state_file}")
+    print(f"metrics: {server.url}/metrics", flush=True)
+    try:
+        service.run(stop)
+    finally:
+        server.close()
+        service.close()

@@ -1,0 +1,26 @@
+"""The execution log of a failed attempt as an OTLP log record."""
+
+from dataclasses import dataclass
+
+from runlog_otel import names
+from runlog_otel.context import Current
+from runlog_otel.redaction import redacted
+from runlog_otel.trace import Attributes, Execution
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A log record as OTLP knows it; its severity is ERROR."""
+
+    trace_id: bytes
+    span_id: bytes
+    time_ns: int
+    body: str
+    attributes: Attributes
+
+
+def record_from_log(execution: Execution, attempt: Current, text: str, time_ns: int) -> LogRecord:
+    """The end of an execution log, redacted, under the span of its attempt."""
+    body = redacted(text.strip()).encode("utf-8", "replace").decode()
+    attributes = execution.attributes({names.STEP_PATH: attempt.step})
+    return LogRecord(attempt.trace_id, attempt.span_id, time_ns, body, attributes)

@@ -1,0 +1,183 @@
+"""Series as Prometheus scrapes them: text and OpenMetrics with exemplars, over HTTP. Imports prometheus-client."""
+
+import base64
+import hmac
+import math
+import os
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as PrometheusExemplar
+
+from runlog_otel import names
+from runlog_otel.errors import ConfigError
+from runlog_otel.exporters.series import Exemplar, Series, SeriesTable
+from runlog_otel.metrics import SECOND_NS, Labels
+
+Answer = Callable[[str, list[tuple[str, str]]], Any]
+App = Callable[[dict[str, Any], Answer], Iterable[bytes]]
+_SLOWEST_CLIENT_SECONDS = 30
+
+
+class SeriesCollector(Collector):
+    """Shows a table's series under OpenTelemetry's translation of their names."""
+
+    def __init__(self, table: SeriesTable) -> None:
+        self._table = table
+
+    def collect(self) -> Iterator[Metric]:
+        """One family per metric."""
+        for metric, rows in self._table.snapshot():
+            known = (*metric.labels, *metric.details)
+            wanted = [name for name in (*known, names.OVERFLOW) if any(name in _all(labels, s) for labels, s in rows)]
+            labels = [name.replace(".", "_") for name in wanted]
+            family = _FAMILIES[metric.kind](metric.prometheus_name, metric.help, labels=labels)
+            for own, series in rows:
+                given = _all(own, series)
+                _ROWS[metric.kind](family, [given.get(name, "") for name in wanted], series)
+            yield family
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is known before the first run."""
+        return ()
+
+
+def _all(labels: Labels, series: Series) -> dict[str, str]:
+    return dict(labels) | dict(series.details)
+
+
+def _counter(family: CounterMetricFamily, labels: list[str], series: Series) -> None:
+    family.add_metric(labels, series.value, exemplar=_exemplar(series.exemplars.get(0), scale=1))
+
+
+def _gauge(family: GaugeMetricFamily, labels: list[str], series: Series) -> None:
+    family.add_metric(labels, series.value)
+
+
+def _histogram(family: HistogramMetricFamily, labels: list[str], series: Series) -> None:
+    count = 0
+    buckets: list[Any] = []  # an exemplar may be None, whatever the type says
+    for index, bound in enumerate([*map(float, names.DURATION_BUCKETS), math.inf]):
+        count += series.buckets[index]
+        buckets.append(("+Inf" if bound == math.inf else str(bound), count, _exemplar(series.exemplars.get(index))))
+    family.add_metric(labels, buckets, series.value / SECOND_NS)
+
+
+def _exemplar(found: Exemplar | None, scale: int = SECOND_NS) -> PrometheusExemplar | None:
+    if found is None:
+        return None
+    ids = {"trace_id": found.trace_id, "span_id": found.span_id}
+    return PrometheusExemplar(ids, found.value / scale, found.at_ns / SECOND_NS)
+
+
+_FAMILIES: dict[str, Any] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "updowncounter": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+_ROWS: dict[str, Any] = {"counter": _counter, "gauge": _gauge, "updowncounter": _gauge, "histogram": _histogram}
+
+
+class MetricsServer:
+    """Serves `/metrics`, `/-/healthy` and `/-/ready` from a thread of its own.
+
+    Args:
+        table: the series.
+        listen: `host:port`; port 0 takes a free one.
+        is_ready: whether `/metrics` may be answered: half a history would look like a reset.
+        tls: certificate and key in PEM files.
+        credentials: `user:password` that each request must bring; health is told without.
+
+    Raises:
+        ConfigError: the address or a file cannot be used.
+    """
+
+    def __init__(
+        self,
+        table: SeriesTable,
+        listen: str,
+        *,
+        is_ready: Callable[[], bool] = lambda: True,
+        tls: tuple[Path, Path] | None = None,
+        credentials: str = "",
+    ) -> None:
+        host, port = address_from_text(listen)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(SeriesCollector(table))
+        app = _app(make_wsgi_app(registry), is_ready, credentials)
+        try:
+            self._server = make_server(host, port, app, _Server, _Handler)
+            if tls:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*tls)
+                self._server.socket = context.wrap_socket(
+                    self._server.socket, server_side=True, do_handshake_on_connect=False
+                )
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigError(f"listen {listen}", f"cannot be used: {error}") from error
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._server.server_port}"
+        self._owner = os.getpid()
+        threading.Thread(target=self._server.serve_forever, name="runlog-otel metrics", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        if os.getpid() == self._owner:
+            self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingWSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _SLOWEST_CLIENT_SECONDS
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Scrapes are no news."""
+
+
+def address_from_text(listen: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[::1]:port`; raises ConfigError."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - TCP's
+        raise ConfigError("listen", f"must be host:port, such as 127.0.0.1:9464, not {listen!r}")
+    return host.strip("[]"), int(port)
+
+
+def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
+    wanted = "Basic " + base64.b64encode(credentials.encode()).decode()
+
+    def app(environ: dict[str, Any], answer: Answer) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/-/healthy":
+            return _plain(answer, "200 OK", "healthy\n")
+        if path == "/-/ready":
+            return _plain(answer, *(("200 OK", "ready\n") if is_ready() else _NOT_READY))
+        if credentials and not hmac.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode(), wanted.encode()):
+            return _plain(answer, "401 Unauthorized", "user and password, please\n", ("WWW-Authenticate", "Basic"))
+        if path == "/":
+            return _plain(answer, "200 OK", "runlog-otel: /metrics, /-/healthy, /-/ready\n")
+        if path != "/metrics":
+            return _plain(answer, "404 Not Found", "there is /metrics, /-/healthy and /-/ready\n")
+        return metrics(environ, answer) if is_ready() else _plain(answer, *_NOT_READY)
+
+    return app
+
+
+_NOT_READY = ("503 Service Unavailable", "the stores are being read for the first time\n")
+
+
+def _plain(answer: Answer, status: str, text: str, *headers: tuple[str, str]) -> Iterable[bytes]:
+    answer(status, [("Content-Type", "text/plain; charset=utf-8"), *headers])
+    return [text.encode()]

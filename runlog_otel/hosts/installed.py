@@ -1,0 +1,34 @@
+"""The stores of the host that is installed, runnable or magnus: what the entry points name. Imports it when asked."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+_MODULES = {
+    "runnable": {
+        "OtelRunLogStore": "runlog_otel.hosts.runnable.wrapper",
+        "SqlRunLogStore": "runlog_otel.hosts.runnable.stores",
+        "MemoryRunLogStore": "runlog_otel.hosts.runnable.stores",
+        "HostRuns": "runlog_otel.hosts.runnable.runs",
+    },
+    "magnus": dict.fromkeys(
+        ("OtelRunLogStore", "SqlRunLogStore", "MemoryRunLogStore", "HostRuns"), "runlog_otel.hosts.magnus"
+    ),
+}
+
+
+def installed() -> str | None:
+    """The host that is installed, None when there is none; one environment cannot have both."""
+    return next((host for host in _MODULES if find_spec(host) is not None), None)
+
+
+def __getattr__(name: str) -> Any:
+    """A class of the installed host.
+
+    Raises:
+        AttributeError: there is no such class, or no host.
+    """
+    module = _MODULES.get(installed() or "", {}).get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: is runnable or magnus installed?")
+    return getattr(import_module(module), name)

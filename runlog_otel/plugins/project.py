@@ -1,0 +1,187 @@
+"""A project of a host as the command line sees it: its config file, the store in it, and the runs in the store."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runlog_otel.errors import (
+    ConfigError,
+    MissingExtraError,
+    RunLogFormatError,
+    RunlogOtelError,
+    RunNotFoundError,
+    UnsupportedStoreError,
+)
+from runlog_otel.model import Run, StoredRun
+from runlog_otel.plugins.host import HostRuns
+from runlog_otel.plugins.stores import SqlPlugin
+from runlog_otel.plugins.wrapper import OWN_TYPE, inner_store, parts
+from runlog_otel.redaction import redacted
+from runlog_otel.settings import Settings
+from runlog_otel.stores.files import ordered, runs_in_chunks, runs_in_files
+
+
+@dataclass(frozen=True)
+class Project:
+    """The settings and the inner store of a config file; without a host, the environment's settings alone."""
+
+    config_file: str
+    settings: Settings
+    kind: str = ""
+    is_wrapped: bool = False
+    _host: HostRuns | None = None
+
+    @classmethod
+    def load(cls, host: type[HostRuns], config_file: str = "", options: Mapping[str, Any] | None = None) -> "Project":
+        """Read a config as the host does.
+
+        Args:
+            host: the host that is installed.
+            config_file: the file; else where the host finds it (`HostRuns.config_file`).
+            options: settings that win over those of the file.
+
+        Raises:
+            ConfigError: the file or something in it is wrong.
+        """
+        found, service = _service(host, config_file)
+        kind, config = service.get("type", ""), service.get("config") or {}
+        is_wrapped = kind == OWN_TYPE
+        own, inner = parts(config, host.where) if is_wrapped else ({}, {"type": kind, "config": config})
+        settings = Settings.load(own, os.environ, f"{host.where}.telemetry", options)
+        try:
+            store = inner_store(inner, host)
+        except RunlogOtelError:
+            raise
+        except Exception as error:
+            problem = redacted(str(error)).replace("\n", " ")
+            raise ConfigError(f"the run log store of {found}", f"cannot be made: {problem}") from error
+        return cls(found, settings, inner["type"], is_wrapped, host(store, settings))
+
+    @property
+    def host(self) -> HostRuns:
+        """The runs as the host has them.
+
+        Raises:
+            MissingExtraError: no host is installed.
+        """
+        if self._host is None:
+            raise MissingExtraError("reading a config of runnable or magnus", "runnable")
+        return self._host
+
+    @property
+    def key(self) -> str:
+        """The key of the config file that has the store."""
+        return self.host.where.partition(".")[0] if self._host else "run-log-store"
+
+    @property
+    def store(self) -> Any:
+        """The inner store; raises as `host`."""
+        return self.host.store
+
+    @property
+    def where(self) -> str:
+        """The store, for messages."""
+        if self._host is None:
+            return "no store"
+        names = ("bucket", "log_folder", "location")
+        place = next((found for name in names if (found := getattr(self.store, name, ""))), "")
+        return f"{self.kind} store {place}".strip()
+
+    def run(self, run_id: str) -> Run:
+        """A run of the store; raises as `document`, and RunLogFormatError where it is no run log."""
+        return self.host.mapped(self.document(run_id))
+
+    def document(self, run_id: str) -> dict[str, Any]:
+        """A run log of the store.
+
+        Raises:
+            RunNotFoundError: the store has none of that id.
+            RunLogFormatError: what the store has is damaged.
+        """
+        try:
+            with self.host.outside_a_run(run_id):
+                return self.host.document(run_id)
+        except (self.host.not_found, FileNotFoundError) as error:
+            raise RunNotFoundError(run_id, self.where) from error
+        except ValueError as error:
+            raise RunLogFormatError(f"the log of {run_id!r}", str(error).replace("\n", " ")) from error
+
+    def runs(self) -> list[StoredRun]:
+        """The runs of the store, the last written first; raises as `changes` does."""
+        return list(self.changes(0))[::-1]
+
+    def changes(self, since_ns: int) -> Iterable[StoredRun]:
+        """The runs that were written at or after a moment, in the order of their last write.
+
+        Raises:
+            UnsupportedStoreError: it is not known how to list a store of this type.
+            StoreError: the database fails.
+        """
+        host, lister = self.host, _LISTERS.get(self.kind)
+        if lister is None:
+            raise UnsupportedStoreError(self.kind, sorted(_LISTERS))
+        return lister(host, since_ns)
+
+    def close(self) -> None:
+        """Give the connections of a database back."""
+        if self._host is not None and isinstance(self.store, SqlPlugin):
+            self.store.close()
+
+    def size_bytes(self) -> int | None:
+        """What a database takes on the disk; None of other stores."""
+        if not isinstance(self.store, SqlPlugin) or self.store.documents.database.is_missing:
+            return None
+        from runlog_otel.stores.sql.history import RunHistory
+
+        return RunHistory(self.store.documents).size_bytes()
+
+
+def _service(host: type[HostRuns], chosen: str) -> tuple[str, Mapping[str, Any]]:
+    found = host.config_file(chosen)
+    is_there = Path(found).is_file()
+    if chosen and not is_there:
+        raise ConfigError(chosen, "there is no such file")
+    try:
+        service = host.service(found if is_there else "")
+    except ConfigError:
+        raise
+    except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(found, f"cannot be read: {redacted(str(error))}") from error
+    except Exception as error:  # the YAML library's errors have no common base with the rest
+        raise ConfigError(found, f"is no YAML: {redacted(str(error))}".replace("\n", " ")) from error
+    if not isinstance(service, Mapping):
+        raise ConfigError(f"{found}: {host.where.partition('.')[0]}", "must be a mapping of type and config")
+    return found if is_there else "the host's defaults", service
+
+
+def _in_folder(runs: Callable[[Path], Iterable[StoredRun]]) -> Callable[[HostRuns, int], Iterable[StoredRun]]:
+    return lambda host, since_ns: ordered(runs(Path(host.store.log_folder)), since_ns)
+
+
+def _in_bucket(name: Callable[[str], str]) -> Callable[[HostRuns, int], Iterable[StoredRun]]:
+    def runs(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
+        with host.outside_a_run("any"):
+            bucket = host.store.get_run_log_bucket().parent
+        paths = (path for folder in bucket.iterdir() if (path := folder / name(folder.name)).exists())
+        return ordered((StoredRun(path.parent.name, int(path.stat().st_mtime * 1e9)) for path in paths), since_ns)
+
+    return runs
+
+
+def _in_database(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
+    from runlog_otel.stores.sql.history import RunHistory
+
+    documents = host.store.documents
+    return () if documents.database.is_missing else RunHistory(documents).changed(since_ns)
+
+
+_LISTERS: dict[str, Callable[[HostRuns, int], Iterable[StoredRun]]] = {
+    "file-system": _in_folder(runs_in_files),
+    "chunked-fs": _in_folder(runs_in_chunks),
+    "sql": _in_database,
+    "db": _in_database,
+    "minio": _in_bucket(lambda run_id: f"{run_id}.json"),
+    "chunked-minio": _in_bucket(lambda _: "RunLog"),
+}

@@ -1,0 +1,162 @@
+"""What `serve` keeps between restarts: the series, which executions they count, and how far each source was read.
+
+One SQLite file, changed in one transaction per batch of runs: a kill leaves it before or after a batch.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runlog_otel.errors import ConfigError, RunlogOtelError
+from runlog_otel.exporters.series import Key, Series, SeriesTable
+
+_VERSION = 1
+_TABLES = """
+CREATE TABLE series (
+    metric TEXT NOT NULL, labels TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE counted (
+    source TEXT NOT NULL, run_id TEXT NOT NULL, execution INTEGER NOT NULL, PRIMARY KEY (source, run_id, execution)
+) WITHOUT ROWID;
+CREATE TABLE active (
+    source TEXT NOT NULL, run_id TEXT NOT NULL, pipeline TEXT NOT NULL, tag TEXT NOT NULL,
+    started_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL, PRIMARY KEY (source, run_id)
+) WITHOUT ROWID;
+CREATE TABLE sources (
+    source TEXT NOT NULL PRIMARY KEY, read_until_ns INTEGER NOT NULL, is_read INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE origin (created_ns INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRun:
+    """A run that has not ended: when it started, and when it last moved, in nanoseconds since the epoch."""
+
+    source: str
+    run_id: str
+    pipeline: str
+    tag: str
+    started_ns: int
+    changed_ns: int
+
+
+class StateInUseError(RunlogOtelError):
+    """Another process counts with the same state: there is one writer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path} is in use by another `runlog-otel serve`; stop it, or give this one its own --state")
+
+
+class State:
+    """The file, held by this process until it is closed.
+
+    Raises:
+        StateInUseError: another process holds it.
+        ConfigError: it cannot be opened, or is none of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._connection.execute("BEGIN EXCLUSIVE")
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._check_empty()
+                self._make()
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise StateInUseError(path) from error
+            raise ConfigError("--state", f"{path} cannot be used: {error}") from error
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise ConfigError("--state", f"{path} cannot be used: {error}") from error
+        if version > _VERSION:
+            raise ConfigError("--state", f"{path} was written by a newer runlog-otel; upgrade this one")
+        (self.created_ns,) = self._connection.execute("SELECT created_ns FROM origin").fetchone()
+
+    def _check_empty(self) -> None:
+        if self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise ConfigError("--state", f"{self.path} is another database; name a file of its own")
+
+    def _make(self) -> None:
+        for statement in _TABLES.split(";"):
+            self._connection.execute(statement)
+        self._connection.execute("INSERT INTO origin VALUES (?)", (time.time_ns(),))
+        self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what happens inside is kept, or nothing."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def restore(self, table: SeriesTable) -> None:
+        """Fill a table with the series that were kept."""
+        for metric, labels, document in self._connection.execute("SELECT metric, labels, document FROM series"):
+            pairs = tuple((name, value) for name, value in json.loads(labels))
+            table.restore(metric, pairs, Series.from_document(json.loads(document)))
+
+    def keep(self, changed: Iterable[tuple[Key, Series]]) -> None:
+        """Write series."""
+        rows = ((metric, json.dumps(labels), json.dumps(series.document())) for (metric, labels), series in changed)
+        self._connection.executemany("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", rows)
+
+    def count(self, source: str, run_id: str, execution: int) -> bool:
+        """Note an execution as counted; False when it was before."""
+        statement = "INSERT OR IGNORE INTO counted VALUES (?, ?, ?)"
+        return self._connection.execute(statement, (source, run_id, execution)).rowcount == 1
+
+    def set_active(self, run: ActiveRun) -> None:
+        """Note a run that has not ended."""
+        values = (run.source, run.run_id, run.pipeline, run.tag, run.started_ns, run.changed_ns)
+        self._connection.execute("INSERT OR REPLACE INTO active VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def moved(self, source: str, run_id: str, changed_ns: int) -> bool:
+        """Note that a run that has not ended was written again; False when it is not known."""
+        statement = "UPDATE active SET changed_ns = ? WHERE source = ? AND run_id = ?"
+        return self._connection.execute(statement, (changed_ns, source, run_id)).rowcount == 1
+
+    def set_ended(self, source: str, run_id: str) -> None:
+        """Forget a run that has not ended."""
+        self._connection.execute("DELETE FROM active WHERE source = ? AND run_id = ?", (source, run_id))
+
+    def active(self) -> list[ActiveRun]:
+        """The runs that have not ended."""
+        statement = "SELECT source, run_id, pipeline, tag, started_ns, changed_ns FROM active ORDER BY started_ns"
+        return [ActiveRun(*row) for row in self._connection.execute(statement)]
+
+    def read_until_ns(self, source: str) -> int:
+        """The newest change of a source that was seen."""
+        row = self._connection.execute("SELECT read_until_ns FROM sources WHERE source = ?", (source,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def is_read(self, source: str) -> bool:
+        """Whether a source was ever read to its end."""
+        row = self._connection.execute("SELECT is_read FROM sources WHERE source = ?", (source,)).fetchone()
+        return bool(row and row[0])
+
+    def set_read(self, source: str, until_ns: int, *, is_read: bool = False) -> None:
+        """Note how far a source was read; once it was to its end, that stays."""
+        statement = (
+            "INSERT INTO sources VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET read_until_ns = max(read_until_ns, excluded.read_until_ns), is_read = max(is_read, excluded.is_read)"
+        )
+        self._connection.execute(statement, (source, until_ns, is_read))

@@ -1,0 +1,163 @@
+"""`constellation+http://HOST:PORT`: the history that a Constellation server tells, which is only read.
+
+Source: the routes of Constellation's `io.constellation.http.DashboardRoutes`.
+"""
+
+import json
+import ssl
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+import httpcore
+
+from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
+from runlog_otel.exporters.exchange import FAULTS, BoundedBackend, Deadline, limited, proxy_of
+from runlog_otel.hosts.constellation import STATUSES, run_from_execution
+from runlog_otel.model import Run, StoredRun
+from runlog_otel.redaction import origin, redacted, url_without_credentials
+from runlog_otel.settings import Settings
+
+_PAGE = 100
+"""The server gives no more at once."""
+_OVERLAP = 10
+"""So many executions may be deleted between two pages, and none is passed over."""
+_OK, _NOT_FOUND = 200, 404
+_ANSWER_LIMIT = 256 * 1024 * 1024
+_MS = 1_000_000
+
+Summary = Mapping[str, Any]
+
+
+class History:
+    """The executions that a server knows."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], settings: Settings) -> None:
+        self.settings = settings
+        self._url = url
+        self._headers = tuple(headers.items())
+        self._clock = Deadline()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=ssl.create_default_context() if url.startswith("https:") else None,
+            network_backend=BoundedBackend(self._clock),
+            proxy=proxy_of(url),
+            max_connections=1,
+        )
+        self._read: tuple[int, int] = (0, 0)
+        """Since when the list was last read, and the start of the oldest that ran then, or had changed since."""
+
+    @property
+    def where(self) -> str:
+        """See `Source.where`."""
+        return f"constellation+{self._url}"
+
+    def changes(self, since_ns: int) -> list[StoredRun]:
+        """See `Source.changes`. Nothing is told before the list was read to its end: the server may die in between.
+
+        The server lists by start, newest first. What changed since may have started long before, but not before the
+        oldest of those that the last list had to tell, or that ran then.
+        """
+        since_ms = max(0, since_ns) // _MS
+        read_since_ms, oldest_ms = self._read
+        listed = self._listed(min(since_ms, oldest_ms) if since_ms >= read_since_ms else 0)
+        found = {summary["executionId"]: summary for summary in listed}
+        changed = {run_id: run for run_id, summary in found.items() if (run := _stored(summary)).changed_ns >= since_ns}
+        starts = (s["startTime"] for run_id, s in found.items() if run_id in changed or not _is_final(s))
+        self._read = since_ms, min(starts, default=sys.maxsize)
+        return sorted(changed.values(), key=lambda run: (run.changed_ns, run.run_id))
+
+    def run(self, run_id: str) -> Run:
+        """See `Source.run`."""
+        document = self._get(f"/api/v1/executions/{quote(run_id, safe='')}")
+        if document is None:
+            raise RunNotFoundError(run_id, self.where)
+        return run_from_execution(document, self.settings.pipeline)
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._pool.close()
+
+    def size_bytes(self) -> int | None:
+        """See `Source.size_bytes`."""
+        return None
+
+    def _listed(self, until_ms: int) -> Iterator[Summary]:
+        """The executions, newest first, to the first page that begins before a moment.
+
+        New ones arrive at the front meanwhile, so that some are told twice.
+        """
+        offset = 0
+        while True:
+            page = self._get(f"/api/v1/executions?{urlencode({'limit': _PAGE, 'offset': offset})}")
+            try:
+                summaries: list[Summary] = [_checked(summary) for summary in page["executions"]]
+                total = int(page["total"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise SourceError(self.where, "what it answers is no list of executions") from error
+            yield from summaries
+            offset += len(summaries)
+            if not summaries or offset >= total or summaries[-1]["startTime"] < until_ms:
+                return
+            offset -= min(_OVERLAP, len(summaries) - 1)
+
+    def _get(self, path: str) -> Any:
+        """The JSON at a path; None where there is nothing."""
+        self._clock.set(self.settings.timeout_seconds)
+        try:
+            with self._pool.stream("GET", self._url + path, headers=self._headers) as response:
+                body = b"".join(limited(response.iter_stream(), _ANSWER_LIMIT))
+        except FAULTS as error:
+            problem = redacted(str(error)) or type(error).__name__
+            raise SourceError(self.where, f"cannot be reached: {problem}") from error
+        if response.status == _NOT_FOUND:
+            return None
+        if response.status != _OK:
+            raise SourceError(self.where, f"answers HTTP {response.status} to GET {path.partition('?')[0]}")
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise RunLogFormatError(f"the answer of {self.where} to GET {path}", str(error)) from error
+
+
+def history_at(url: str, settings: Settings) -> History:
+    """The history of a server; `https://:KEY@…` gives an API key, `https://USER:PASSWORD@…` a login.
+
+    Raises:
+        ConfigError: it is no URL of a server.
+    """
+    try:
+        parts = urlsplit(url)
+        is_server = bool(parts.hostname) and (parts.port or True)
+    except ValueError:
+        is_server = False
+    if not is_server or parts.query:
+        raise ConfigError("--source", "write constellation+http://HOST:PORT")
+    user, secret = unquote(parts.username or ""), unquote(parts.password or "")
+    login = b64encode(f"{user}:{secret}".encode()).decode()
+    authorization = f"Basic {login}" if user else f"Bearer {secret}"
+    headers = {"accept": "application/json", "user-agent": "runlog-otel"}
+    headers |= {"authorization": authorization} if secret else {}
+    return History(url_without_credentials(origin(url) + parts.path).rstrip("/"), headers, settings)
+
+
+def _checked(summary: Any) -> Summary:
+    """A summary that has what is read of it; raises KeyError, TypeError, ValueError."""
+    end_ms = summary.get("endTime")
+    return {
+        "executionId": str(summary["executionId"]),
+        "status": str(summary["status"]),
+        "startTime": int(summary["startTime"]),
+        "endTime": None if end_ms is None else int(end_ms),
+    }
+
+
+def _is_final(summary: Summary) -> bool:
+    status = STATUSES.get(summary["status"])
+    return status is None or status.is_final
+
+
+def _stored(summary: Summary) -> StoredRun:
+    changed_ms = summary["startTime"] if summary["endTime"] is None else summary["endTime"]
+    return StoredRun(summary["executionId"], changed_ms * _MS, _is_final(summary))

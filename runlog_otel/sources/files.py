@@ -1,0 +1,85 @@
+"""`file:///FOLDER`: run logs as the hosts' file-system and chunked stores write them; `file:///FILE.json`: one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from runlog_otel.documents import run_from_log
+from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
+from runlog_otel.model import Run, StoredRun
+from runlog_otel.settings import Settings
+from runlog_otel.sources import RunLogs
+from runlog_otel.stores.entries import Document
+from runlog_otel.stores.files import document_in, document_in_file, ordered, runs_in_chunks, runs_in_files
+
+
+@dataclass(frozen=True, slots=True)
+class Files(RunLogs):
+    """The run logs in a folder, or the one in a file."""
+
+    path: Path
+    settings: Settings
+
+    @property
+    def where(self) -> str:
+        """See `Source.where`."""
+        return str(self.path)
+
+    def changes(self, since_ns: int) -> Iterable[StoredRun]:
+        """See `Source.changes`."""
+        try:
+            if self.path.is_file():
+                run_id = str(document_in_file(self.path).get("run_id"))
+                return ordered([StoredRun(run_id, self.path.stat().st_mtime_ns)], since_ns)
+            return ordered(chain(runs_in_files(self.path), runs_in_chunks(self.path)), since_ns)
+        except OSError as error:
+            raise SourceError(self.where, f"cannot be listed: {error.strerror}") from error
+
+    def run(self, run_id: str) -> Run:
+        """See `Source.run`."""
+        return run_from_log(self.document(run_id), self.settings.pipeline, self.settings.zone)
+
+    def document(self, run_id: str) -> Document:
+        """See `RunLogs.document`."""
+        if not self.path.is_file():
+            return document_in(self.path, run_id)
+        document = document_in_file(self.path)
+        if document.get("run_id") != run_id:
+            raise RunNotFoundError(run_id, self.where)
+        return document
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        return
+
+    def size_bytes(self) -> int | None:
+        """See `Source.size_bytes`."""
+        return None
+
+
+def run_from_file(path: Path, settings: Settings) -> Run:
+    """A run log in a JSON file, as the file-system store writes it.
+
+    Raises:
+        RunLogFormatError: the file cannot be read, or is no run log.
+    """
+    document = document_in_file(path)
+    try:
+        return run_from_log(document, settings.pipeline, settings.zone)
+    except RunLogFormatError as error:
+        raise RunLogFormatError(str(path), str(error.__cause__ or error)) from error
+
+
+def source_from_url(url: str, settings: Settings) -> Files:
+    """The folder or file of a `file:` URL, or of a path.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    parts = urlsplit(url)
+    path = Path(unquote(parts.path) if parts.scheme == "file" else url).absolute()
+    if not path.exists():
+        raise ConfigError("--source", f"there is no folder and no file {path}")
+    return Files(path, settings)

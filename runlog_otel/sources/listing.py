@@ -1,0 +1,92 @@
+"""Lists the runs of any source as the history of a SQL store does it, by reading each of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runlog_otel import names
+from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError
+from runlog_otel.model import Run, StoredRun
+from runlog_otel.sources import Source
+from runlog_otel.spans import spans_from_run
+from runlog_otel.stores.sql.history import Page, RunFilter, RunSummary
+from runlog_otel.trace import Part, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The runs of a source, the last written first. One that cannot be read is passed over."""
+
+    source: Source
+
+    def page(self, wanted: RunFilter, *, after: str | None = None, limit: int = 50) -> Page:
+        """The runs that match; `after` is where the page before ended.
+
+        Raises:
+            ConfigError: `after` is not the end of a page.
+            RunlogOtelError: the source cannot be listed or reached.
+        """
+        since_ns = wanted.since_ns or 0
+        stored = sorted(self.source.changes(since_ns), key=_position, reverse=True)
+        if after is not None:
+            end = _position_from_text(after)
+            stored = [run for run in stored if _position(run) < end]
+        shown: list[RunSummary] = []
+        last = None
+        for run in stored:
+            if wanted.run_ids and run.run_id not in wanted.run_ids:
+                continue
+            for summary in self._summaries(run, wanted):
+                if len(shown) == limit:
+                    return Page(tuple(shown), last)
+                shown.append(summary)
+                last = f"{run.changed_ns}.{run.run_id}"
+        return Page(tuple(shown), None)
+
+    def _summaries(self, stored: StoredRun, wanted: RunFilter) -> Iterator[RunSummary]:
+        try:
+            run = self.source.run(stored.run_id)
+        except (RunLogFormatError, RunNotFoundError):
+            return
+        summary = _summary(run, stored.changed_ns)
+        pairs = ((summary.status, wanted.status), (summary.tag, wanted.tag), (summary.pipeline, wanted.pipeline))
+        is_in_time = (wanted.since_ns or 0) <= summary.created_ns < (wanted.until_ns or summary.created_ns + 1)
+        if all(not value or found == value for found, value in pairs) and is_in_time and _says(run, wanted.failure):
+            yield summary
+
+
+def _summary(run: Run, changed_ns: int) -> RunSummary:
+    traces = spans_from_run(run, is_abandoned=True)
+    attempts = [attempt for step in run.all_steps() for attempt in step.attempts]
+    starts = [attempt.start_ns for attempt in attempts if attempt.start_ns is not None]
+    ends = [attempt.end_ns for attempt in attempts if attempt.end_ns is not None]
+    steps = [span for span in traces[-1].spans if span.part is Part.STEP] if traces else []
+    return RunSummary(
+        run_id=run.run_id,
+        source=run.host,
+        pipeline=run.pipeline,
+        tag=run.tag,
+        status=run.status.value,
+        original_run_id=run.original_run_id,
+        created_ns=traces[0].spans[0].start_ns if traces else changed_ns,
+        updated_ns=changed_ns,
+        started_ns=min(starts, default=None),
+        ended_ns=max(ends, default=None),
+        steps=sum(not step.is_terminal for step in run.all_steps()),
+        failed_steps=sum(step.attributes[names.TASK_RESULT] == Result.FAILURE.value for step in steps),
+    )
+
+
+def _says(run: Run, failure: str) -> bool:
+    messages = (attempt.message for step in run.all_steps() for attempt in step.attempts)
+    return not failure or any(failure.lower() in message.lower() for message in messages)
+
+
+def _position(run: StoredRun) -> tuple[int, str]:
+    return run.changed_ns, run.run_id
+
+
+def _position_from_text(after: str) -> tuple[int, str]:
+    changed_ns, _, run_id = after.partition(".")
+    if not changed_ns.isdecimal() or not run_id:
+        raise ConfigError("after", f"{after!r} is not the end of a page")
+    return int(changed_ns), run_id

@@ -1,0 +1,72 @@
+"""Run logs in a folder, as the hosts' own file-system and chunked stores write them: a file or a folder per run."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.model import StoredRun
+from runlog_otel.stores.entries import Document, document_from_parts
+
+_HEADER = "RunLog.json"
+_WRITTEN = re.compile(r"-(\d{18,})$")
+"""The moment at the end of the names of magnus's chunks, in nanoseconds since the epoch."""
+
+
+def runs_in_files(folder: Path) -> Iterator[StoredRun]:
+    """The runs that a file-system store has in a folder; raises OSError."""
+    for path in folder.glob("*.json"):
+        yield StoredRun(path.stem, path.stat().st_mtime_ns)
+
+
+def runs_in_chunks(folder: Path) -> Iterator[StoredRun]:
+    """The runs that a chunked store has in a folder; raises OSError."""
+    for path in folder.glob(f"*/{_HEADER}"):
+        yield StoredRun(path.parent.name, max(chunk.stat().st_mtime_ns for chunk in path.parent.glob("*.json")))
+
+
+def ordered(runs: Iterable[StoredRun], since_ns: int) -> list[StoredRun]:
+    """Those that were written at or after a moment, in the order of their last write."""
+    return sorted((run for run in runs if run.changed_ns >= since_ns), key=lambda run: (run.changed_ns, run.run_id))
+
+
+def document_in(folder: Path, run_id: str) -> Document:
+    """The run log of that id.
+
+    Raises:
+        RunNotFoundError: there is none.
+        RunLogFormatError: it cannot be read.
+    """
+    path = folder / f"{run_id}.json"
+    if path.is_file():
+        return document_in_file(path)
+    chunks = folder / run_id
+    if not (chunks / _HEADER).is_file():
+        raise RunNotFoundError(run_id, str(folder))
+    header = document_in_file(chunks / _HEADER)
+    files = sorted(chunks.glob("*Log-*.json"), key=_written)
+    document, lost = document_from_parts(header, map(document_in_file, files))
+    if lost:
+        raise RunLogFormatError(str(chunks), f"what {lost[0]!r} belongs to is not there")
+    for path in sorted(chunks.glob("Parameter-*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        document.setdefault("parameters", {}).update(document_in_file(path))
+    return document
+
+
+def document_in_file(path: Path) -> Document:
+    """The JSON object in a file; raises RunLogFormatError."""
+    try:
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunLogFormatError(str(path), str(error)) from error
+    if not isinstance(document, dict):
+        raise RunLogFormatError(str(path), "it is no JSON object")
+    return document
+
+
+def _written(path: Path) -> tuple[int, int, str]:
+    """The order of chunks: parents before children where no moment says it."""
+    found = _WRITTEN.search(path.stem)
+    return (int(found[1]) if found else 0, len(path.stem), path.name)

@@ -1,0 +1,168 @@
+"""The log of a failed attempt goes where the spans go, and whoever does not take it loses nothing else."""
+
+import json
+import logging
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as Message
+
+from runlog_otel.context import Current
+from runlog_otel.exporters.delivery import Also, Delivery
+from runlog_otel.exporters.log_record import LogRecord, record_from_log
+from runlog_otel.exporters.otlp.logs import send_log_records
+from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.redaction import MASK
+from runlog_otel.settings import Settings
+from runlog_otel.trace import Execution
+from tests.e2e import oracle
+from tests.exporters.spans import RESOURCE, Backend, backend, spans_of_every_kind
+from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project
+
+ATTEMPT = Current("calm-otter", "load", b"t" * 16, b"s" * 8)
+
+
+def record() -> LogRecord:
+    execution = Execution("calm-otter", "train")
+    return record_from_log(execution, ATTEMPT, "one\npassword=hunter2 \udcff\n", 1_700_000_000_000_000_000)
+
+
+def told(message: Message) -> dict[str, Any]:
+    """A log record as it came."""
+    return {
+        "trace": message.trace_id,
+        "span": message.span_id,
+        "flags": message.flags,
+        "time": message.time_unix_nano,
+        "severity": (message.severity_number, message.severity_text),
+        "body": message.body.string_value,
+        "attributes": {x.key: x.value.string_value or x.value.int_value for x in message.attributes},
+    }
+
+
+EXPECTED = {
+    "trace": b"t" * 16,
+    "span": b"s" * 8,
+    "flags": 1,
+    "time": 1_700_000_000_000_000_000,
+    "severity": (17, "ERROR"),
+    "body": f"one\npassword={MASK} ?",
+    "attributes": {
+        "cicd.pipeline.name": "train",
+        "cicd.pipeline.run.id": "calm-otter",
+        "runlog.execution": 1,
+        "runlog.step.path": "load",
+    },
+}
+
+
+def records_of(server: Backend) -> list[dict[str, Any]]:
+    """The log records that came to a backend by protobuf."""
+    requests = [
+        logs_service_pb2.ExportLogsServiceRequest.FromString(body)
+        for path, _, body in server.requests
+        if path == "/v1/logs"
+    ]
+    return [
+        told(r) for request in requests for rl in request.resource_logs for sl in rl.scope_logs for r in sl.log_records
+    ]
+
+
+def test_a_record_is_sent_by_http() -> None:
+    """To /v1/logs, as protobuf."""
+    with backend() as server:
+        send_log_records(Settings.load({"endpoint": server.url}, {}), RESOURCE, [record()], 5)
+        assert records_of(server) == [EXPECTED]
+
+
+def test_a_record_is_sent_as_json() -> None:
+    """With ids in hexadecimal."""
+    with backend() as server:
+        settings = Settings.load({"endpoint": server.url, "protocol": "http/json"}, {})
+        send_log_records(settings, RESOURCE, [record()], 5)
+        ((path, _, body),) = server.requests
+    (sent,) = json.loads(body)["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    assert (path, sent["traceId"], sent["spanId"]) == ("/v1/logs", (b"t" * 16).hex(), (b"s" * 8).hex())
+
+
+def test_a_record_is_sent_by_grpc() -> None:
+    """By LogsService."""
+    taken: list[Message] = []
+
+    class Service(logs_service_pb2_grpc.LogsServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 the name is the service's
+            taken.extend(r for rl in request.resource_logs for sl in rl.scope_logs for r in sl.log_records)
+            return logs_service_pb2.ExportLogsServiceResponse()
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    logs_service_pb2_grpc.add_LogsServiceServicer_to_server(Service(), server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    settings = Settings.load({"endpoint": f"http://127.0.0.1:{port}", "protocol": "grpc"}, {})
+    send_log_records(settings, RESOURCE, [record()], 5)
+    server.stop(None)
+    assert [told(message) for message in taken] == [EXPECTED]
+
+
+def test_a_backend_that_takes_no_logs_still_takes_the_spans(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One warning; nothing is remembered as unsent, and it is not asked again."""
+
+    asked: list[str] = []
+
+    def refuse_logs(handler: BaseHTTPRequestHandler) -> bool:
+        asked.append(handler.path)
+        if handler.path == "/v1/logs":
+            handler.rfile.read(int(handler.headers["content-length"]))
+            handler.send_error(404)
+            return True
+        return False
+
+    with backend() as server, caplog.at_level(logging.WARNING):
+        server.act = refuse_logs
+        also = Also("logs", lambda settings, seconds: send_log_records(settings, RESOURCE, [record()], seconds))
+        sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
+        for _ in range(2):
+            sending.offer("r", RESOURCE, spans_of_every_kind(), also)
+            sending.flush()
+        sending.close()
+    assert asked == ["/v1/traces", "/v1/logs", "/v1/traces"]
+    assert [r.message.partition(":")[0] for r in caplog.records] == ["logs are not sent"]
+    assert list(Outbox(tmp_path)) == []
+
+
+@pytest.mark.parametrize("executor", [LOCAL, PARALLEL, EMULATOR], ids=["local", "parallel", "emulator"])
+@pytest.mark.parametrize("pipeline", ["failing_python", "job"])
+def test_the_execution_log_of_a_failed_attempt_is_sent(tmp_path: Path, pipeline: str, executor: dict[str, Any]) -> None:
+    """Under its span, from whatever process; without the values of parameters; and of no attempt that succeeded."""
+    with backend() as server:
+        project = Project(tmp_path, "file-system", executor, {"endpoint": server.url, "logs": True})
+        project.run(pipeline, "r", JOB_FAILS="1", RUNNABLE_PRM_rows="4711")
+        (sent,) = records_of(server)
+    step = {"failing_python": "explode", "job": "job"}[pipeline]
+    own = (oracle.trace_id("r", 1), oracle.span_id("r", 1, "attempt", step, 1))
+    assert (sent["trace"].hex(), sent["span"].hex(), sent["attributes"]["runlog.step.path"]) == (*own, step)
+    assert "ValueError: " in sent["body"]
+    assert "4711" not in sent["body"]
+
+
+def test_logs_are_not_sent_unless_asked_for(tmp_path: Path) -> None:
+    """Spans only."""
+    with backend() as server:
+        Project(tmp_path, "file-system", LOCAL, {"endpoint": server.url}).run("failing_python", "r")
+        assert {path for path, _, _ in server.requests} == {"/v1/traces"}
+
+
+def test_the_first_import_of_the_context_costs_no_sdk() -> None:
+    """A step's process pays for OpenTelemetry's API only."""
+    code = (
+        "import runlog_otel.context, runlog_otel.logs, sys; print([m for m in sys.modules if 'opentelemetry.sdk' in m])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

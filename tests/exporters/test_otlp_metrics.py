@@ -1,0 +1,47 @@
+"""Series as OTLP metrics say what the series say."""
+
+from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
+
+from runlog_otel import names
+from runlog_otel.exporters.otlp.metrics import DELTA, request_from_series
+from runlog_otel.exporters.series import SeriesTable
+from runlog_otel.metrics import known_points, points_from_run
+from runlog_otel.model import Status
+from tests.core.logs import attempt, run, task, verdict
+
+LOG = run(task("a", attempt(1, 3, ok=False)), verdict("fail", 4), status=Status.FAIL)
+
+
+def metrics(temporality: "pb.AggregationTemporality.ValueType") -> dict[str, pb.Metric]:
+    table = SeriesTable()
+    table.add(known_points(LOG))
+    for execution in points_from_run(LOG):
+        table.add(execution.points)
+    request = request_from_series({"service.name": "x"}, table, 7, 9, temporality)
+    ((scope,),) = [list(resource.scope_metrics) for resource in request.resource_metrics]
+    return {metric.name: metric for metric in scope.metrics}
+
+
+def test_names_units_and_kinds_are_those_of_the_list() -> None:
+    """Histograms and counters have the temporality that was asked for; active runs are a sum that may fall."""
+    told = metrics(DELTA)
+    for name, metric in told.items():
+        known = names.METRICS[name]
+        kind = metric.WhichOneof("data")
+        assert kind == {"counter": "sum", "updowncounter": "sum"}.get(known.kind, known.kind)
+        assert (metric.unit, metric.description) == (known.unit, known.help)
+    assert told[names.RUN_DURATION].histogram.aggregation_temporality == DELTA
+    assert told[names.RUN_ERRORS].sum.is_monotonic
+    assert not told[names.RUNS_ACTIVE].sum.is_monotonic
+
+
+def test_a_histogram_tells_buckets_sum_and_trace() -> None:
+    """In seconds, as the convention says; an exemplar holds the ids as bytes."""
+    points = metrics(pb.AGGREGATION_TEMPORALITY_CUMULATIVE)[names.RUN_DURATION].histogram.data_points
+    (point,) = [point for point in points if point.count]
+    (execution,) = points_from_run(LOG)
+    assert (point.count, point.sum, list(point.explicit_bounds)) == (1, 4.000000001, list(names.DURATION_BUCKETS))
+    assert sum(point.bucket_counts) == 1
+    assert len(point.bucket_counts) == len(point.explicit_bounds) + 1
+    assert (point.start_time_unix_nano, point.time_unix_nano) == (7, 9)
+    assert [exemplar.trace_id for exemplar in point.exemplars] == [execution.execution.trace_id]

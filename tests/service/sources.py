@@ -1,0 +1,70 @@
+"""A source in memory, whose runs change, break and disappear as a test wants."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.model import Run, Status, StoredRun
+from runlog_otel.settings import Settings
+from runlog_otel.stores.errors import StoreError
+from tests.core.logs import attempt, run, task, verdict
+
+LONG_AGO_NS = time.time_ns() - 3600 * 10**9
+
+
+def ended(run_id: str, *, ok: bool = True) -> Run:
+    """A run that is over."""
+    log = run(task("a", attempt(1, 3, ok=ok)), verdict("success" if ok else "fail", 4))
+    return replace(log, run_id=run_id, status=Status.SUCCESS if ok else Status.FAIL)
+
+
+def going(run_id: str) -> Run:
+    """A run that is not."""
+    return replace(run(task("a", attempt(1, 3)), task("b"), status=Status.PROCESSING), run_id=run_id)
+
+
+@dataclass
+class MemorySource:
+    """Runs by their ids; `is_down` lets every call fail, `torn` holds ids of runs that cannot be read."""
+
+    folder: Path
+    runs: dict[str, tuple[StoredRun, Run]] = field(default_factory=dict)
+    torn: set[str] = field(default_factory=set)
+    fails_at: str = ""
+    read: list[str] = field(default_factory=list)
+    where: str = "memory"
+
+    @property
+    def settings(self) -> Settings:
+        """Nothing is sent."""
+        return Settings.load({"outbox": str(self.folder / "unsent"), "exporter": "none"}, {})
+
+    def put(self, log: Run, changed_ns: int | None = None) -> None:
+        """Write a run."""
+        at_ns = time.time_ns() if changed_ns is None else changed_ns
+        self.runs[log.run_id] = (StoredRun(log.run_id, at_ns, log.status.is_final), log)
+
+    def changes(self, since_ns: int) -> Iterable[StoredRun]:
+        """See `Source.changes`."""
+        found = (stored for stored, _ in self.runs.values() if stored.changed_ns >= since_ns)
+        return sorted(found, key=lambda stored: stored.changed_ns)
+
+    def run(self, run_id: str) -> Run:
+        """See `Source.run`."""
+        if run_id == self.fails_at:
+            raise StoreError(self.where, "it is gone")
+        if run_id not in self.runs:
+            raise RunNotFoundError(run_id, self.where)
+        if run_id in self.torn:
+            raise RunLogFormatError(run_id, "it ends in the middle")
+        self.read.append(run_id)
+        return self.runs[run_id][1]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def size_bytes(self) -> int | None:
+        """See `Source.size_bytes`."""
+        return None
