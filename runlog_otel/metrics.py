@@ -65,11 +65,12 @@ def points_from_run(
         is_abandoned: close a last execution that has not ended: its result is `error`.
     """
     traces = spans_from_run(run, namespace, disclosure=disclosure, is_abandoned=is_abandoned)
-    return [
-        ExecutionPoints(trace.execution, tuple(_Mapping(run, trace, by_tag=by_tag).points()))
-        for trace in traces
-        if trace.is_complete
-    ]
+    return [points_from_trace(run, trace, by_tag=by_tag) for trace in traces if trace.is_complete]
+
+
+def points_from_trace(run: Run, trace: Trace, *, by_tag: bool = False) -> ExecutionPoints:
+    """Map one complete execution, which `spans_from_run` made of the same log."""
+    return ExecutionPoints(trace.execution, tuple(_Mapping(run, trace, by_tag=by_tag).points()))
 
 
 def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool = False) -> Iterator[Point]:

@@ -22,7 +22,7 @@ from runlog_otel.executions import Timeline, timeline_of
 from runlog_otel.exporters.delivery import Also, Delivery, shared_delivery
 from runlog_otel.exporters.log_record import record_from_log
 from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.metrics import known_points, points_from_run
+from runlog_otel.metrics import ExecutionPoints, known_points, points_from_trace
 from runlog_otel.model import Header, Run, Step
 from runlog_otel.settings import Settings
 from runlog_otel.spans import is_execution_complete, spans_from_run
@@ -200,7 +200,7 @@ class Observer:
         if self.settings.logs and self.settings.samples(attempt.run_id):
             execution = self._watch(attempt.run_id).execution
             resource = self.settings.resource_attributes(execution.resource_pipeline())
-            record = record_from_log(execution, attempt, self.masked(text), time.time_ns())
+            record = record_from_log(execution, attempt, text, time.time_ns(), self.masked)
 
             def send(settings: Settings, timeout_seconds: float) -> None:
                 from runlog_otel.exporters.otlp.logs import send_log_records
@@ -235,7 +235,7 @@ class Observer:
         self._watched[run_id] = replace(watched, is_complete=True)
         self._send(execution, self._left_to_send(run, trace))
         if self.settings.metrics.listen or self.settings.metrics.push:
-            self._count(run, execution)
+            self._count(points_from_trace(run, trace, by_tag=self.settings.metrics.by_tag))
 
     def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
         """What of a complete execution was not sent before: of one that is not sampled all of it, or nothing."""
@@ -250,13 +250,9 @@ class Observer:
         }
         return [span for span in trace.spans if span.part in _CONTAINERS or span.span_id in late]
 
-    def _count(self, run: Run, execution: Execution) -> None:
+    def _count(self, points: ExecutionPoints) -> None:
         """Tell the points of an execution, to whom the settings say; a run that is sampled out counts, too."""
-        settings = self.settings
-        by_tag = settings.metrics.by_tag
-        all_points = points_from_run(run, settings.namespace, settings.disclosure, by_tag=by_tag)
-        points = next(points for points in all_points if points.execution.number == execution.number)
-        if settings.metrics.listen:
+        if self.settings.metrics.listen:
             self._served_table().add(points.points)
 
         def send(settings: Settings, timeout_seconds: float) -> None:
@@ -264,8 +260,8 @@ class Observer:
 
             push_delta(settings, points, timeout_seconds)
 
-        if settings.metrics.push:
-            self._send(execution, [], Also("metrics", send))
+        if self.settings.metrics.push:
+            self._send(points.execution, [], Also("metrics", send))
 
     def _served_table(self) -> "SeriesTable":
         from runlog_otel.exporters.in_process import table_served

@@ -10,7 +10,7 @@ import typer
 from runlog_otel import identity
 from runlog_otel.cli.db import db_app
 from runlog_otel.cli.loading import project, run_named, source, sources
-from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age
+from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl, age
 from runlog_otel.cli.runs import runs
 from runlog_otel.service import Heal, Plan
 
@@ -65,7 +65,7 @@ def demo(
 
 @app.command()
 def show(
-    run: Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")],
+    run: RunNamed,
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
@@ -79,7 +79,7 @@ def show(
 
 @app.command()
 def audit(
-    run: Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")],
+    run: RunNamed,
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,

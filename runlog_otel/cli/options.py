@@ -22,6 +22,7 @@ SourceUrl = Annotated[
         show_default=False,
     ),
 ]
+RunNamed = Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 _AGE = re.compile(r"(\d+)([smhdw])")

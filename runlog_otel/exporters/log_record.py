@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from runlog_otel import names
 from runlog_otel.context import Current
+from runlog_otel.failure import Redact
 from runlog_otel.redaction import redacted
 from runlog_otel.trace import Attributes, Execution
 
@@ -19,8 +20,10 @@ class LogRecord:
     attributes: Attributes
 
 
-def record_from_log(execution: Execution, attempt: Current, text: str, time_ns: int) -> LogRecord:
+def record_from_log(
+    execution: Execution, attempt: Current, text: str, time_ns: int, redact: Redact = redacted
+) -> LogRecord:
     """The end of an execution log, redacted, under the span of its attempt."""
-    body = redacted(text.strip()).encode("utf-8", "replace").decode()
+    body = redact(text.strip()).encode("utf-8", "replace").decode()
     attributes = execution.attributes({names.STEP_PATH: attempt.step})
     return LogRecord(attempt.trace_id, attempt.span_id, time_ns, body, attributes)

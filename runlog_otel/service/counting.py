@@ -7,12 +7,13 @@ from itertools import islice
 from runlog_otel import names
 from runlog_otel.errors import RunLogFormatError, RunlogOtelError, RunNotFoundError
 from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.metrics import Point, known_points, points_from_run
+from runlog_otel.metrics import Point, known_points, points_from_trace
 from runlog_otel.model import Node, Run, StoredRun
 from runlog_otel.redaction import Redaction
 from runlog_otel.service.state import ActiveRun, State
 from runlog_otel.sources import Source
 from runlog_otel.spans import spans_from_run
+from runlog_otel.trace import Trace
 
 logger = logging.getLogger("runlog_otel.serve")
 
@@ -88,7 +89,7 @@ class Counter:
                 with self._state.transaction():
                     run = self._read(StoredRun(active.run_id, active.changed_ns))
                     self._state.set_ended(active.source, active.run_id)
-                    if run is not None and self._count(run, is_abandoned=True):
+                    if run is not None and self._count(run, self._traces(run, is_abandoned=True)):
                         closed.append(run.run_id)
                     self._state.keep(self._table.take_changed())
         return closed
@@ -103,14 +104,13 @@ class Counter:
         if run is None:
             return False
         self._start_at_zero(run)
-        has_counted = self._count(run)
-        settings = self.source.settings
-        traces = spans_from_run(run, settings.namespace)
+        traces = self._traces(run)
+        has_counted = self._count(run, traces)
         if (traces and traces[-1].is_complete) or (not traces and run.status.is_final):
             self._state.set_ended(where, stored.run_id)
         else:
             started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
-            text = Redaction(settings.disclosure.patterns, run.run_id, run.header.marks)
+            text = Redaction(self.source.settings.disclosure.patterns, run.run_id, run.header.marks)
             labels = text(run.pipeline), text(run.tag) if self._by_tag else ""
             self._state.set_active(ActiveRun(where, stored.run_id, *labels, started_ns, stored.changed_ns))
         self._note(stored)
@@ -142,13 +142,14 @@ class Counter:
             self._known.add(known)
             self._table.add(known_points(run, self.source.settings.disclosure, by_tag=self._by_tag))
 
-    def _count(self, run: Run, *, is_abandoned: bool = False) -> bool:
-        has_counted = False
+    def _traces(self, run: Run, *, is_abandoned: bool = False) -> list[Trace]:
         settings = self.source.settings
-        for execution in points_from_run(
-            run, settings.namespace, settings.disclosure, by_tag=self._by_tag, is_abandoned=is_abandoned
-        ):
-            if self._state.count(self.source.where, run.run_id, execution.execution.number):
-                self._table.add(execution.points)
+        return spans_from_run(run, settings.namespace, disclosure=settings.disclosure, is_abandoned=is_abandoned)
+
+    def _count(self, run: Run, traces: list[Trace]) -> bool:
+        has_counted = False
+        for trace in traces:
+            if trace.is_complete and self._state.count(self.source.where, run.run_id, trace.execution.number):
+                self._table.add(points_from_trace(run, trace, by_tag=self._by_tag).points)
                 has_counted = True
         return has_counted
