@@ -25,12 +25,18 @@ class MissingExtraError(RunlogOtelError, ImportError):
 
 
 class DeliveryError(RunlogOtelError):
-    """A backend did not acknowledge what it was sent; `is_transient` says that it may take the same later."""
+    """A backend did not acknowledge what it was sent.
 
-    def __init__(self, endpoint: str, reason: str, *, is_transient: bool = False) -> None:
+    `is_transient` says that it may take the same later, `retry_after_seconds` how long it asked to be left alone.
+    """
+
+    def __init__(
+        self, endpoint: str, reason: str, *, is_transient: bool = False, retry_after_seconds: float = 0.0
+    ) -> None:
         self.endpoint = endpoint
         self.reason = reason
         self.is_transient = is_transient
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(f"{endpoint} did not take what was sent: {reason}")
 
 

@@ -10,6 +10,8 @@ from runlog_otel.trace import Trace
 
 _PAUSES_SECONDS = (1.0, 2.0)
 """Before a request is repeated that the backend could take later (OTLP specification, "Failures")."""
+_LONGEST_PAUSE_SECONDS = 10.0
+"""A backend that asks for more is down for now: the run is remembered as unsent."""
 
 
 def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> None:
@@ -26,8 +28,8 @@ def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> None:
                 sink.send(resource, batch, settings.timeout_seconds)
                 break
             except DeliveryError as error:
-                if not error.is_transient:
+                if not error.is_transient or error.retry_after_seconds > _LONGEST_PAUSE_SECONDS:
                     raise
-                time.sleep(pause)
+                time.sleep(max(pause, error.retry_after_seconds))
         else:
             sink.send(resource, batch, settings.timeout_seconds)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -87,6 +88,21 @@ def test_any_other_status_is_no_delivery(server: Backend, status: int, is_transi
         send(server.url)
     assert (caught.value.reason.split()[:2], caught.value.is_transient) == (["HTTP", str(status)], is_transient)
     assert "abc123def" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), ("Fri, 01 Jan 2100 00:00:09 GMT", 9), ("Fri, 01 Jan 1999 00:00:00 GMT", 0), ("soon", 0), ("-1", 0)],
+)
+def test_how_long_a_backend_asks_to_be_left_alone(
+    server: Backend, header: str, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In seconds, or until a date."""
+    monkeypatch.setattr("runlog_otel.exporters.otlp.http.time", SimpleNamespace(time=lambda: 4102444800.0))  # 2100
+    server.status, server.headers = 429, {"Retry-After": header}
+    with pytest.raises(DeliveryError) as caught:
+        send(server.url)
+    assert caught.value.retry_after_seconds == seconds
 
 
 def test_a_redirect_is_not_followed(server: Backend) -> None:

@@ -3,7 +3,9 @@
 import gzip
 import json
 import ssl
+import time
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpcore
@@ -72,17 +74,23 @@ class OtlpHttpSink:
                 answer = b"".join(limited(answered.iter_stream(), _ANSWER_LIMIT))
         except FAULTS as e:
             raise DeliveryError(origin(self._url), _reason(e), is_transient=True) from e
-        self._check(answered.status, answer, response)
+        self._check(answered, answer, response)
 
     def close(self) -> None:
         """Close the connection."""
         self._pool.close()
 
-    def _check(self, status: int, answer: bytes, response: Any) -> None:
+    def _check(self, answered: httpcore.Response, answer: bytes, response: Any) -> None:
+        status = answered.status
         if status != _OK:
             text = bounded(redacted(answer.decode("utf-8", "replace").strip()), _REASON_LIMIT)
             reason = f"HTTP {status} {text if text.isprintable() else ''}".strip()
-            raise DeliveryError(origin(self._url), reason, is_transient=status in _TRANSIENT)
+            raise DeliveryError(
+                origin(self._url),
+                reason,
+                is_transient=status in _TRANSIENT,
+                retry_after_seconds=_retry_after_seconds(answered),
+            )
         try:
             if self._is_json:
                 ParseDict(json.loads(answer or b"{}"), response, ignore_unknown_fields=True)
@@ -92,6 +100,18 @@ class OtlpHttpSink:
             raise DeliveryError(origin(self._url), "the answer is not OTLP") from error
         if rejected := rejection(response):
             raise DeliveryError(origin(self._url), rejected)
+
+
+def _retry_after_seconds(answered: httpcore.Response) -> float:
+    """What the header Retry-After asks for, in seconds or as a date (RFC 9110, section 10.2.3); 0 without one."""
+    headers = {name.lower(): value for name, value in answered.headers}
+    value = headers.get(b"retry-after", b"0").decode("ascii", "replace")
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _reason(error: Exception) -> str:
