@@ -38,10 +38,14 @@ class Serve:
 
     def restart(self) -> None:
         """As an operator does it."""
+        self.end_gently()
+        self.start()
+
+    def end_gently(self) -> None:
+        """Ask it to end, and wait until it has."""
         assert self.process is not None
         self.process.terminate()
         assert self.process.wait(20) == 0, self.output
-        self.start()
 
     def kill(self) -> None:
         """As the kernel does it when memory is short; then somebody starts it again."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.backend import Backend, backend, healthy
+from tests.e2e.backend import Backend, backend, healthy, silent
 from tests.e2e.oracle import Oracle
 from tests.e2e.serving import Serve
 from tests.e2e.test_history import Teller
@@ -66,3 +66,14 @@ def test_a_run_that_left_no_outbox_is_sent_when_asked_for(tmp_path: Path, server
     project.run("sequential", "after").succeeded()
     assert wait_until(lambda: bool(roots(server)), 30), serve.output
     assert roots(server) == ["after"]
+
+
+def test_it_ends_when_it_is_told_to(tmp_path: Path, serve: Serve) -> None:
+    """Also while it waits for a backend that does not answer, three times ten seconds; nothing is forgotten."""
+    with backend(silent) as server:
+        project = Project(tmp_path, "file-system", LOCAL, {"endpoint": CLOSED})
+        project.run("sequential", "r").succeeded()
+        serve.start("--endpoint", server.url)
+        serve.end_gently()
+    assert "Traceback" not in serve.output
+    assert len(project.unsent()) == 1
