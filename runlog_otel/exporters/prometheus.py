@@ -4,6 +4,7 @@ import base64
 import hmac
 import math
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -116,7 +117,7 @@ class MetricsServer:
         registry.register(SeriesCollector(table))
         app = _app(make_wsgi_app(registry), is_ready, credentials)
         try:
-            self._server = make_server(host, port, app, _Server, _Handler)
+            self._server = make_server(host, port, app, _Server6 if ":" in host else _Server, _Handler)
             if tls:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(*tls)
@@ -125,7 +126,7 @@ class MetricsServer:
                 )
         except OSError as error:  # ssl.SSLError is one
             raise ConfigError(f"listen {listen}", f"cannot be used: {error}") from error
-        self.url = f"{'https' if tls else 'http'}://{host}:{self._server.server_port}"
+        self.url = f"{'https' if tls else 'http'}://{listen.rpartition(':')[0]}:{self._server.server_port}"
         self._owner = os.getpid()
         threading.Thread(target=self._server.serve_forever, name="runlog-otel metrics", daemon=True).start()
 
@@ -138,6 +139,10 @@ class MetricsServer:
 
 class _Server(ThreadingWSGIServer):
     daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):

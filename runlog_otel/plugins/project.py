@@ -12,6 +12,7 @@ from runlog_otel.errors import (
     RunLogFormatError,
     RunlogOtelError,
     RunNotFoundError,
+    SourceError,
     UnsupportedStoreError,
 )
 from runlog_otel.model import Run, StoredRun
@@ -98,15 +99,20 @@ class Project:
 
         Raises:
             RunNotFoundError: the store has none of that id.
-            RunLogFormatError: what the store has is damaged.
+            RunLogFormatError: what the store has is damaged, or may not be read.
+            RunlogOtelError: the store cannot be reached.
         """
         try:
             with self.host.outside_a_run(run_id):
                 return self.host.document(run_id)
         except (self.host.not_found, FileNotFoundError) as error:
             raise RunNotFoundError(run_id, self.where) from error
-        except ValueError as error:
+        except (ValueError, PermissionError) as error:
             raise RunLogFormatError(f"the log of {run_id!r}", str(error).replace("\n", " ")) from error
+        except RunlogOtelError:
+            raise
+        except Exception as error:  # a bucket's client, say: errors without a common base
+            raise self._unreachable(error) from error
 
     def runs(self) -> list[StoredRun]:
         """The runs of the store, the last written first; raises as `changes` does."""
@@ -117,12 +123,21 @@ class Project:
 
         Raises:
             UnsupportedStoreError: it is not known how to list a store of this type.
-            StoreError: the database fails.
+            RunlogOtelError: the store cannot be reached.
         """
         host, lister = self.host, _LISTERS.get(self.kind)
         if lister is None:
             raise UnsupportedStoreError(self.kind, sorted(_LISTERS))
-        return lister(host, since_ns)
+        try:
+            return lister(host, since_ns)
+        except RunlogOtelError:
+            raise
+        except Exception as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> SourceError:
+        problem = redacted(str(error)).replace("\n", " ") or type(error).__name__
+        return SourceError(self.where, f"cannot be read: {problem}")
 
     def close(self) -> None:
         """Give the connections of a database back."""

@@ -13,7 +13,7 @@ from runlog_otel import names
 from runlog_otel.errors import RunlogOtelError
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.metrics import SECOND_NS, Labels, Point, labels_of
-from runlog_otel.service.counting import Counter
+from runlog_otel.service.counting import Counter, OnEnded
 from runlog_otel.service.healing import Healer
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
@@ -53,8 +53,11 @@ class Service:
         self._state = state
         self.table = SeriesTable(self._plan.max_series)
         state.restore(self.table)
-        self._counters = [Counter(source, state, self.table, by_tag=self._plan.by_tag) for source in sources]
         self._healers = [Healer(source, self.table) for source in sources]
+        self._counters = [
+            Counter(source, state, self.table, self._to_heal(healer), by_tag=self._plan.by_tag)
+            for source, healer in zip(sources, self._healers, strict=True)
+        ]
 
     @property
     def is_ready(self) -> bool:
@@ -103,14 +106,9 @@ class Service:
 
     def _poll_one(self, counter: Counter, healer: Healer) -> bool:
         try:
-            counted = counter.poll()
-            abandoned = counter.close_abandoned(time.time_ns() - int(self._plan.abandoned_after.total_seconds() * 1e9))
+            counter.poll()
+            counter.close_abandoned(time.time_ns() - int(self._plan.abandoned_after.total_seconds() * 1e9))
             if self._plan.heal is not Heal.NONE:
-                if self._plan.heal is Heal.ALL:
-                    for run_id in counted:
-                        healer.remember(run_id, "it ended")
-                for run_id in abandoned:
-                    healer.remember(run_id, "it stopped moving", is_abandoned=True)
                 healer.heal()
             self._show_size()
         except (RunlogOtelError, OSError) as error:
@@ -118,6 +116,15 @@ class Service:
             self.table.add([Point(names.EXPORTER_FAILURES, (), 1)])
             return False
         return True
+
+    def _to_heal(self, healer: Healer) -> OnEnded:
+        wanted = {Heal.NONE: (), Heal.UNSENT: (True,), Heal.ALL: (True, False)}[self._plan.heal]
+
+        def on_ended(run_id: str, is_abandoned: bool) -> None:
+            if is_abandoned in wanted:
+                healer.remember(run_id, "it stopped moving" if is_abandoned else "it ended", is_abandoned=is_abandoned)
+
+        return on_ended
 
     def _show_active(self, now_ns: int) -> None:
         counts: dict[Labels, float] = defaultdict(float)

@@ -2,10 +2,11 @@
 
 import logging
 import time
+from collections.abc import Callable
 from itertools import islice
 
 from runlog_otel import names
-from runlog_otel.errors import RunLogFormatError, RunlogOtelError, RunNotFoundError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.metrics import Point, known_points, points_from_trace
 from runlog_otel.model import Node, Run, StoredRun
@@ -26,73 +27,73 @@ _TORN_NS = 60 * 10**9
 _BATCH = 200
 
 
+OnEnded = Callable[[str, bool], None]
+"""Told of a run id before it is kept that the run was counted; and whether it is closed as abandoned."""
+
+
 class Counter:
     """Counts the runs of one source into a table, and keeps in the state what it counted."""
 
-    def __init__(self, source: Source, state: State, table: SeriesTable, *, by_tag: bool = False) -> None:
+    def __init__(
+        self, source: Source, state: State, table: SeriesTable, on_ended: OnEnded, *, by_tag: bool = False
+    ) -> None:
         self.source = source
         self._state = state
         self._table = table
+        self._on_ended = on_ended
         self._by_tag = by_tag
         self.is_caught_up = state.is_read(source.where)
         self._taken: dict[str, int] = {}
         """run id → the change of it that was taken, as far as it may be listed again."""
         self._known: set[tuple[str, str, tuple[Node, ...]]] = set()
 
-    def poll(self) -> list[str]:
-        """Count what changed; returns the ids of the runs of which an execution was counted, none of the first poll.
+    def poll(self) -> None:
+        """Count what changed; `on_ended` is told of it, but for what is found by the first poll of a source.
 
         Raises:
             RunlogOtelError: the source cannot be listed or reached. What was counted before stays counted.
         """
-        counted: list[str] = []
         started_ns = time.time_ns()
-        since_ns = self._state.read_until_ns(self.source.where) - _OVERLAP_NS
+        # This clock may have been put back since.
+        since_ns = min(self._state.read_until_ns(self.source.where), started_ns) - _OVERLAP_NS
         changes = iter(self.source.changes(since_ns))
         while batch := list(islice(changes, _BATCH)):
-            fresh = [stored for stored in batch if self._taken.get(stored.run_id) != stored.changed_ns]
-            taken = self._take_all(fresh)
-            counted += taken if self.is_caught_up else ()
+            self._take_all([stored for stored in batch if self._taken.get(stored.run_id) != stored.changed_ns])
         with self._state.transaction():
             self._state.set_read(self.source.where, started_ns, is_read=True)
         self.is_caught_up = True
         self._taken = {run_id: at for run_id, at in self._taken.items() if at >= started_ns - _OVERLAP_NS}
-        return counted
 
-    def _take_all(self, runs: list[StoredRun]) -> list[str]:
-        """Take runs in one transaction; where the source fails, those before are kept."""
-        counted: list[str] = []
-        failure: RunlogOtelError | None = None
+    def _take_all(self, runs: list[StoredRun]) -> None:
+        """Take runs in one transaction; where the source fails, those before are kept: the table has them already."""
+        failure: Exception | None = None
         with self._state.transaction():
             for stored in runs:
                 try:
-                    if self._take(stored):
-                        counted.append(stored.run_id)
-                except RunlogOtelError as error:
+                    if self._take(stored) and self.is_caught_up:
+                        self._on_ended(stored.run_id, False)
+                except Exception as error:  # noqa: BLE001 - raised below
                     failure = error
                     break
                 self._state.set_read(self.source.where, min(stored.changed_ns, time.time_ns()))
             self._state.keep(self._table.take_changed())
         if failure:
             raise failure
-        return counted
 
-    def close_abandoned(self, older_than_ns: int) -> list[str]:
-        """Count those runs as abandoned that have not ended and were last written before a moment; returns their ids.
+    def close_abandoned(self, older_than_ns: int) -> None:
+        """Count those runs as abandoned that have not ended and were last written before a moment.
 
         Raises:
             RunlogOtelError: the source cannot be reached.
         """
-        closed = []
         for active in self._state.active():
             if active.source == self.source.where and active.changed_ns < older_than_ns:
                 with self._state.transaction():
                     run = self._read(StoredRun(active.run_id, active.changed_ns))
                     self._state.set_ended(active.source, active.run_id)
                     if run is not None and self._count(run, self._traces(run, is_abandoned=True)):
-                        closed.append(run.run_id)
+                        self._on_ended(active.run_id, True)
                     self._state.keep(self._table.take_changed())
-        return closed
 
     def _take(self, stored: StoredRun) -> bool:
         """Whether an execution of the run was counted now."""

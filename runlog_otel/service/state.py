@@ -122,21 +122,21 @@ class State:
     def count(self, source: str, run_id: str, execution: int) -> bool:
         """Note an execution as counted; False when it was before."""
         statement = "INSERT OR IGNORE INTO counted VALUES (?, ?, ?)"
-        return self._connection.execute(statement, (source, run_id, execution)).rowcount == 1
+        return self._connection.execute(statement, (source, _kept(run_id), execution)).rowcount == 1
 
     def set_active(self, run: ActiveRun) -> None:
         """Note a run that has not ended."""
-        values = (run.source, run.run_id, run.pipeline, run.tag, run.started_ns, run.changed_ns)
+        values = (run.source, _kept(run.run_id), run.pipeline, run.tag, run.started_ns, run.changed_ns)
         self._connection.execute("INSERT OR REPLACE INTO active VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def moved(self, source: str, run_id: str, changed_ns: int) -> bool:
         """Note that a run that has not ended was written again; False when it is not known."""
         statement = "UPDATE active SET changed_ns = ? WHERE source = ? AND run_id = ?"
-        return self._connection.execute(statement, (changed_ns, source, run_id)).rowcount == 1
+        return self._connection.execute(statement, (changed_ns, source, _kept(run_id))).rowcount == 1
 
     def set_ended(self, source: str, run_id: str) -> None:
         """Forget a run that has not ended."""
-        self._connection.execute("DELETE FROM active WHERE source = ? AND run_id = ?", (source, run_id))
+        self._connection.execute("DELETE FROM active WHERE source = ? AND run_id = ?", (source, _kept(run_id)))
 
     def active(self) -> list[ActiveRun]:
         """The runs that have not ended."""
@@ -144,7 +144,7 @@ class State:
         return [ActiveRun(*row) for row in self._connection.execute(statement)]
 
     def read_until_ns(self, source: str) -> int:
-        """The newest change of a source that was seen."""
+        """Until when the changes of a source were read, in nanoseconds since the epoch."""
         row = self._connection.execute("SELECT read_until_ns FROM sources WHERE source = ?", (source,)).fetchone()
         return int(row[0]) if row else 0
 
@@ -154,9 +154,14 @@ class State:
         return bool(row and row[0])
 
     def set_read(self, source: str, until_ns: int, *, is_read: bool = False) -> None:
-        """Note how far a source was read; once it was to its end, that stays."""
+        """Note how far a source was read, which is less after a clock was put back; that it was to its end stays."""
         statement = (
             "INSERT INTO sources VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
-            "SET read_until_ns = max(read_until_ns, excluded.read_until_ns), is_read = max(is_read, excluded.is_read)"
+            "SET read_until_ns = excluded.read_until_ns, is_read = max(is_read, excluded.is_read)"
         )
         self._connection.execute(statement, (source, until_ns, is_read))
+
+
+def _kept(run_id: str) -> str:
+    """A run id as SQLite takes it: a file's name need not be UTF-8."""
+    return run_id.encode("utf-8", "backslashreplace").decode()

@@ -2,11 +2,13 @@
 
 import json
 import re
+import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.model import StoredRun
 from runlog_otel.stores.entries import Document, document_from_parts
 
@@ -18,13 +20,26 @@ _WRITTEN = re.compile(r"-(\d{18,})$")
 def runs_in_files(folder: Path) -> Iterator[StoredRun]:
     """The runs that a file-system store has in a folder; raises OSError."""
     for path in folder.glob("*.json"):
-        yield StoredRun(path.stem, path.stat().st_mtime_ns)
+        for written_ns in _writes([path]):
+            yield StoredRun(path.stem, written_ns)
 
 
 def runs_in_chunks(folder: Path) -> Iterator[StoredRun]:
     """The runs that a chunked store has in a folder; raises OSError."""
     for path in folder.glob(f"*/{_HEADER}"):
-        yield StoredRun(path.parent.name, max(chunk.stat().st_mtime_ns for chunk in path.parent.glob("*.json")))
+        newest_ns = max(_writes(path.parent.glob("*.json")), default=None)
+        if newest_ns is not None:
+            yield StoredRun(path.parent.name, newest_ns)
+
+
+def _writes(paths: Iterable[Path]) -> Iterator[int]:
+    """When files were last written; those that are deleted meanwhile, and what is no file, are passed over."""
+    with suppress(FileNotFoundError):  # the folder itself
+        for path in paths:
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                if stat.S_ISREG(found.st_mode):
+                    yield found.st_mtime_ns
 
 
 def ordered(runs: Iterable[StoredRun], since_ns: int) -> list[StoredRun]:
@@ -50,17 +65,24 @@ def document_in(folder: Path, run_id: str) -> Document:
     document, lost = document_from_parts(header, map(document_in_file, files))
     if lost:
         raise RunLogFormatError(str(chunks), f"what {lost[0]!r} belongs to is not there")
-    for path in sorted(chunks.glob("Parameter-*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
+    for path in sorted(chunks.glob("Parameter-*.json"), key=lambda path: (max(_writes([path]), default=0), path.name)):
         document.setdefault("parameters", {}).update(document_in_file(path))
     return document
 
 
 def document_in_file(path: Path) -> Document:
-    """The JSON object in a file; raises RunLogFormatError."""
+    """The JSON object in a file.
+
+    Raises:
+        RunLogFormatError: there is none in it, it went, or it may not be read.
+        SourceError: its file system fails.
+    """
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, PermissionError, IsADirectoryError, ValueError) as error:
         raise RunLogFormatError(str(path), str(error)) from error
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror}") from error
     if not isinstance(document, dict):
         raise RunLogFormatError(str(path), "it is no JSON object")
     return document

@@ -110,6 +110,17 @@ def test_a_wrong_source_is_one_line(command: Command) -> None:
     assert (done.err.count("\n"), "hunter2" in done.err) == (1, False)
 
 
+@pytest.mark.parametrize("arguments", [["runs"], ["show", "r"]], ids=" ".join)
+def test_a_bucket_out_of_reach_is_one_line(command: Command, project: Path, arguments: list[str]) -> None:
+    """Whatever the host's store raises: `serve` goes on, and asks again."""
+    inner = {"type": "minio", "config": {"endpoint_url": "http://127.0.0.1:9", "bucket": "runs"}}
+    config = {"run-log-store": {"type": "otel", "config": {"inner": inner, "telemetry": {"exporter": "none"}}}}
+    (project / "runnable-config.yaml").write_text(json.dumps(config))
+    done = command(*arguments)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith("error: minio store runs: cannot be read: ")
+
+
 def test_a_source_that_is_named_twice_is_refused(command: Command) -> None:
     """Its runs would be counted by two."""
     done = command("serve", "--source", ".run_log_store", "--source", "./.run_log_store/")

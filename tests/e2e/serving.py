@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.counts import Counts
 from tests.hosts.project import environment, kill
 from tests.peers.loopback import HOST, answers, free_ports, request
-from tests.peers.process import wait_until
+from tests.peers.process import PATIENCE_SECONDS, wait_until
 
 _ERRORS = ("runlog_attempt_duration_seconds_count", "cicd_pipeline_run_errors_total")
 
@@ -34,14 +34,18 @@ class Serve:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=environment(), stdout=output, stderr=output, start_new_session=True
             )
-        assert wait_until(lambda: answers(f"http://{self.address}/-/ready"), 60), self.output
+        assert wait_until(lambda: answers(f"http://{self.address}/-/ready")), self.output
 
     def restart(self) -> None:
         """As an operator does it."""
+        self.end_gently()
+        self.start()
+
+    def end_gently(self) -> None:
+        """Ask it to end, and wait until it has."""
         assert self.process is not None
         self.process.terminate()
-        assert self.process.wait(20) == 0, self.output
-        self.start()
+        assert self.process.wait(PATIENCE_SECONDS) == 0, self.output
 
     def kill(self) -> None:
         """As the kernel does it when memory is short; then somebody starts it again."""

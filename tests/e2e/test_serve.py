@@ -83,9 +83,9 @@ def test_every_counter_is_what_the_logs_say(
     logs = logs_in(url)
     expected = counts_of(logs, PIPELINE)
     assert sum(len(executions(log)) for log in logs) == RUNS + 2 * (RUNS // 10)
-    wait_until(lambda: serve.counts() == expected, 20)
+    wait_until(lambda: serve.counts() == expected)
     assert serve.counts() == expected, serve.output
-    wait_until(lambda: scraped(prometheus) == expected, 20)
+    wait_until(lambda: scraped(prometheus) == expected)
     assert scraped(prometheus) == expected
     ((_, seconds),) = prometheus.values("sum(runlog_attempt_duration_seconds_sum)").items()
     assert seconds == pytest.approx(seconds_of_attempts(logs), abs=1e-3)

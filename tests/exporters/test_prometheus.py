@@ -1,6 +1,7 @@
 """Series as Prometheus gets them: text, OpenMetrics, exemplars; TLS, credentials, readiness."""
 
 import gzip
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -119,6 +120,15 @@ def test_metrics_are_served_by_tls(table: SeriesTable, tmp_path: Path) -> None:
     server.close()
     assert server.url.startswith("https://")
     assert b"cicd_pipeline_run_duration_seconds_count" in body
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_metrics_are_served_by_ipv6(table: SeriesTable) -> None:
+    """With brackets around the address, in what is told, too."""
+    server = MetricsServer(table, "[::1]:0")
+    told = status(f"{server.url}/metrics")
+    server.close()
+    assert (told, server.url.startswith("http://[::1]:")) == (200, True)
 
 
 @pytest.mark.parametrize("listen", ["9464", "localhost", "127.0.0.1:", "127.0.0.1:99999", "256.0.0.1:1"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.peers.loopback import HOST, answers, free_ports, request
-from tests.peers.process import Server, running, wait_until
+from tests.peers.process import PATIENCE_SECONDS, Server, running, wait_until
 
 Document = dict[str, Any]
 
@@ -40,7 +40,7 @@ class Webhook:
         told = [alert for notification in self.notifications for alert in notification["alerts"]]
         return [alert for alert in told if alert["status"] == "firing" and alert["labels"]["alertname"] == name]
 
-    def wait_for(self, name: str, timeout: float = 60.0) -> Document:
+    def wait_for(self, name: str, timeout: float = PATIENCE_SECONDS) -> Document:
         """Return the first alert of that name, once it was told of it, or raise TimeoutError."""
         if not wait_until(lambda: bool(self.alerts(name)), timeout):
             raise TimeoutError(f"{name} did not arrive in {timeout:g} s; what did: {self.notifications}")

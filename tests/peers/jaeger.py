@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.peers.loopback import HOST, RefusedError, answers, free_ports, request
-from tests.peers.process import Server, running, wait_until
+from tests.peers.process import PATIENCE_SECONDS, Server, running, wait_until
 
 NOT_FOUND = 404
 
@@ -52,7 +52,7 @@ class Jaeger:
         """
         return self._data(f"traces?{urlencode({'service': service, **params})}")
 
-    def wait_for_trace(self, trace_id: str, spans: int, timeout: float = 20.0) -> Trace:
+    def wait_for_trace(self, trace_id: str, spans: int, timeout: float = PATIENCE_SECONDS) -> Trace:
         """Return the trace of that id once it has at least that many spans, or raise TimeoutError."""
         found: Trace = {"spans": []}
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TypedDict
 
 TAIL_LINES = 20
+PATIENCE_SECONDS = 120.0
+"""What a busy machine may need for anything; only what fails waits so long."""
 
 
 class ServerError(Exception):
@@ -60,7 +62,7 @@ class Server:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout_seconds: float = 30.0) -> None:
+    def start(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Start it unless it runs and wait until it is ready, or raise ServerError with the end of its output."""
         if self._process and self._process.poll() is None:
             return
@@ -112,7 +114,7 @@ def running(server: Server) -> Iterator[Server]:
         server.stop()
 
 
-def wait_until(is_done: Callable[[], bool], timeout_seconds: float) -> bool:
+def wait_until(is_done: Callable[[], bool], timeout_seconds: float = PATIENCE_SECONDS) -> bool:
     """Ask again and again until it is done, and return whether it is."""
     deadline = time.monotonic() + timeout_seconds
     while not is_done():

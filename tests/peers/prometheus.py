@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.peers.loopback import HOST, answers, free_ports, request
-from tests.peers.process import Server, running, wait_until
+from tests.peers.process import PATIENCE_SECONDS, Server, running, wait_until
 
 Result = list[dict[str, Any]]
 
@@ -51,7 +51,7 @@ class Prometheus:
         """Return the targets that are scraped."""
         return list(self._data("targets?state=active")["activeTargets"])
 
-    def wait_for(self, expression: str, timeout: float = 30.0) -> Result:
+    def wait_for(self, expression: str, timeout: float = PATIENCE_SECONDS) -> Result:
         """Return the vector that an expression is once it is not empty, or raise TimeoutError."""
         found: Result = []
 

@@ -27,19 +27,21 @@ def going(run_id: str) -> Run:
 
 @dataclass
 class MemorySource:
-    """Runs by their ids; `is_down` lets every call fail, `torn` holds ids of runs that cannot be read."""
+    """Runs by their ids; reading the one at `fails_at` raises `failure`, `torn` holds ids of runs that are damaged."""
 
     folder: Path
     runs: dict[str, tuple[StoredRun, Run]] = field(default_factory=dict)
     torn: set[str] = field(default_factory=set)
     fails_at: str = ""
+    failure: Exception = field(default_factory=lambda: StoreError("memory", "it is gone"))
+    telemetry: dict[str, str] = field(default_factory=lambda: {"exporter": "none"})
     read: list[str] = field(default_factory=list)
     where: str = "memory"
 
     @property
     def settings(self) -> Settings:
-        """Nothing is sent."""
-        return Settings.load({"outbox": str(self.folder / "unsent"), "exporter": "none"}, {})
+        """Nothing is sent, unless `telemetry` says where."""
+        return Settings.load({"outbox": str(self.folder / "unsent"), **self.telemetry}, {})
 
     def put(self, log: Run, changed_ns: int | None = None) -> None:
         """Write a run."""
@@ -54,7 +56,7 @@ class MemorySource:
     def run(self, run_id: str) -> Run:
         """See `Source.run`."""
         if run_id == self.fails_at:
-            raise StoreError(self.where, "it is gone")
+            raise self.failure
         if run_id not in self.runs:
             raise RunNotFoundError(run_id, self.where)
         if run_id in self.torn:

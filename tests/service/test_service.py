@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from runlog_otel import names
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.service import Heal, Plan, Service
 from runlog_otel.service.state import State
+from runlog_otel.stores.errors import StoreError
 from tests.core.logs import START
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
 
@@ -77,18 +79,44 @@ def test_totals_survive_a_restart(source: MemorySource, start: Start) -> None:
     assert runs_counted(service) == {"failure": 1, "success": 1}
 
 
-def test_a_store_that_fails_in_the_middle_loses_nothing(source: MemorySource, start: Start) -> None:
+@pytest.mark.parametrize("failure", [StoreError("memory", "it is gone"), OSError(5, "Input/output error")], ids=repr)
+def test_a_store_that_fails_in_the_middle_loses_nothing(source: MemorySource, start: Start, failure: Exception) -> None:
     """What was read before the failure stays counted, the rest is read next time, and the failure is told."""
     for number in range(5):
         source.put(ended(f"r{number}"), LONG_AGO_NS + number)
-    source.fails_at = "r3"
+    source.fails_at, source.failure = "r3", failure
     service = start()
     service.poll()
     assert (runs_counted(service), service.is_ready) == ({"success": 3}, False)
     assert gauge(service, names.EXPORTER_FAILURES) == 1
     source.fails_at = ""
+    service = start()
     service.poll()
     assert (runs_counted(service), service.is_ready) == ({"success": 5}, True)
+
+
+def test_a_clock_that_was_put_back_hides_no_run(tmp_path: Path, source: MemorySource, start: Start) -> None:
+    """Not what is written from then on, nor what is written while nobody looks."""
+    state = State(tmp_path / "serve.db")
+    state.set_read(source.where, time.time_ns() + 3600 * 10**9, is_read=True)
+    state.close()
+    source.put(ended("r"))
+    service = start()
+    service.poll()
+    assert runs_counted(service) == {"success": 1}
+    service.close()
+    state = State(tmp_path / "serve.db")
+    assert state.read_until_ns(source.where) <= time.time_ns()
+    state.close()
+
+
+def test_a_run_id_that_is_no_unicode_counts(source: MemorySource, start: Start) -> None:
+    """It is the name of a file, which may be anything."""
+    source.put(replace(ended("r"), run_id="caf\udce9"))
+    source.put(replace(going("r"), run_id="m\udcfc"))
+    service = start()
+    service.poll()
+    assert (runs_counted(service), gauge(service, names.RUNS_ACTIVE)) == ({"success": 1}, 1)
 
 
 def test_what_did_not_change_is_not_read(source: MemorySource, start: Start) -> None:
@@ -178,6 +206,19 @@ def test_every_run_that_ends_is_sent_when_asked_for(tmp_path: Path, source: Memo
     source.put(ended("after"))
     service.poll()
     assert [unsent.run_id for unsent in Outbox(tmp_path / "unsent")] == ["after"]
+
+
+def test_a_store_that_fails_in_the_middle_keeps_no_trace_from_being_sent(
+    tmp_path: Path, source: MemorySource, start: Start
+) -> None:
+    """What was counted before the failure is remembered."""
+    service = start(Plan(heal=Heal.ALL))
+    service.poll()
+    for number in range(3):
+        source.put(ended(f"r{number}"))
+    source.fails_at = "r2"
+    service.poll()
+    assert [unsent.run_id for unsent in Outbox(tmp_path / "unsent")] == ["r0", "r1"]
 
 
 def test_runs_of_several_sources_add_up(tmp_path: Path, source: MemorySource, start: Start) -> None:

@@ -53,6 +53,16 @@ def test_a_folder_is_a_source(folder: Path, url: Callable[[Path], str]) -> None:
     assert list(source.changes(max(found.values()) + 1)) == []
 
 
+def test_what_is_no_run_log_in_a_folder_is_passed_over(folder: Path) -> None:
+    """Folders, links to nothing, and chunks that are just being deleted."""
+    runs = [run.run_id for run in opened(str(folder)).changes(0)]
+    (folder / "folder.json").mkdir()
+    (folder / "link.json").symlink_to("nowhere")
+    (folder / "deleted").mkdir()
+    (folder / "deleted" / "RunLog.json").symlink_to("nowhere")
+    assert [run.run_id for run in opened(str(folder)).changes(0)] == runs
+
+
 def test_one_file_is_a_source(folder: Path) -> None:
     """Of one run."""
     (path,) = folder.glob(f"{log('demo')['run_id']}.json")

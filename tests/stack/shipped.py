@@ -12,13 +12,13 @@ from runlog_otel.spans import spans_from_run
 from runlog_otel.trace import Part, Span
 from tests.core.logs import attempt, run, task, verdict
 from tests.peers.jaeger import Jaeger
-from tests.peers.process import wait_until
+from tests.peers.process import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "collector-config"
 COLLECTORS = CONFIGS / "collector"
 RESOURCE = {"service.name": "stack"}
-SECONDS = 10.0
+SECONDS = PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def spans_in(jaeger: Jaeger, sent: SentRun) -> int:
     return len((jaeger.trace(sent.trace_id) or {"spans": ()})["spans"])
 
 
-def wait_for_whole(jaeger: Jaeger, runs: Sequence[SentRun], timeout_seconds: float = 60.0) -> None:
+def wait_for_whole(jaeger: Jaeger, runs: Sequence[SentRun], timeout_seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until Jaeger has every span of every run, or fail with what it has not."""
     waiting = list(runs)
 

@@ -51,7 +51,7 @@ def test_a_step_that_fails_for_the_first_time_reaches_the_webhook(
         "message": "no more rows",
         "trace": f"{JAEGER_UI}/trace/{trace_id}",
     }
-    assert wait_until(lambda: len(alertmanager.alerts()) > 1, timeout_seconds=10)
+    assert wait_until(lambda: len(alertmanager.alerts()) > 1)
     inhibited = {alert["labels"]["alertname"]: bool(alert["status"]["inhibitedBy"]) for alert in alertmanager.alerts()}
     assert inhibited == {"RunlogStepFailed": False, "RunlogRunFailed": True}
     assert webhook.alerts("RunlogRunFailed") == []

@@ -66,7 +66,7 @@ def test_limits_as_documented_are_rules(promtool: Path, tmp_path: Path) -> None:
 def test_prometheus_starts_with_the_shipped_config(start_prometheus: StartPrometheus) -> None:
     """As it stands: its jobs are scraped, its rules are loaded."""
     prometheus = start_prometheus(PROMETHEUS / "prometheus.yml")
-    assert wait_until(lambda: len(prometheus.targets()) > 1, timeout_seconds=30)
+    assert wait_until(lambda: len(prometheus.targets()) > 1)
     assert {target["labels"]["job"] for target in prometheus.targets()} == {"runlog-otel", "collector-spans"}
     assert set(alert_rules()) <= {rule["name"] for rule in prometheus.rules()}
 

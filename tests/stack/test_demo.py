@@ -8,12 +8,13 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from runlog_otel import identity
+from tests.e2e.serving import Serve
 from tests.hosts.project import environment, run
 from tests.peers.collector import ShippedCollector
 from tests.peers.jaeger import Jaeger
-from tests.peers.loopback import HOST, answers, free_ports, request
+from tests.peers.loopback import HOST, answers, free_ports
 from tests.peers.postgres import Postgres
-from tests.peers.process import Server, running, wait_until
+from tests.peers.process import Server, running
 from tests.stack.composed import SINGLE, Service, services
 from tests.stack.shipped import COLLECTORS, CONFIGS
 
@@ -66,7 +67,7 @@ def test_the_demo_is_stored_traced_and_counted(
         ready = f"http://{listen}/-/ready"
         server = Server(command(serve), tmp_path, lambda: answers(ready), environment=environment(**variables(serve)))
         with running(server):
-            counted = 'cicd_pipeline_run_duration_seconds_count{cicd_pipeline_name="pipeline.main",'
-            metrics = f"http://{listen}/metrics"
-            assert wait_until(lambda: counted in request(metrics).decode(), 20), request(metrics).decode()
+            labels = {"cicd_pipeline_name": "pipeline.main", "cicd_pipeline_result": "success"}
+            metrics = Serve(tmp_path, listen)
+            assert metrics.value("cicd_pipeline_run_duration_seconds_count", **labels) == 1
     assert ready.rpartition(listen)[2] in str(serve["healthcheck"]["test"])

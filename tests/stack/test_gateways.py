@@ -15,6 +15,7 @@ from tests.stack.pushed import exposed_of, overlapping_runs, push_each, served
 from tests.stack.shipped import COLLECTORS, CONFIGS, SentRun, finished_run, send, spans_in, wait_for_whole
 
 SAMPLING = ("gateway.yaml", "tail-sampling.yaml")
+WAITING = ("otelcol_exporter_queue_size", "otelcol_exporter_in_flight_requests")
 
 
 @dataclass
@@ -30,8 +31,11 @@ class Tier:
 
     def is_passed_on(self) -> bool:
         """Whether the agent waits for no answer of a gateway."""
-        waiting = ("otelcol_exporter_queue_size", "otelcol_exporter_in_flight_requests")
-        return not any(self.agent.told_of_itself(metric, "load_balancing") for metric in waiting)
+        return not any(self.agent.told_of_itself(metric, "load_balancing") for metric in WAITING)
+
+    def is_stored(self) -> bool:
+        """Whether, after that, no gateway waits for an answer of Jaeger."""
+        return self.is_passed_on() and not any(sum(self.told(metric, "otlp_grpc")) for metric in WAITING)
 
 
 @contextmanager
@@ -69,6 +73,7 @@ def test_failures_are_kept_whole_and_successes_at_the_set_rate(sampled: Tier, ja
     failures = [finished_run(f"sampled-failed-{number}", is_failed=True) for number in range(40)]
     send(sampled.agent.otlp_http, [*successes, *failures])
     wait_for_whole(jaeger, failures)
+    assert wait_until(sampled.is_stored)
     kept = [each for each in successes if spans_in(jaeger, each)]
     wait_for_whole(jaeger, kept)
     assert 75 < len(kept) < 165  # 120 expected; five standard deviations
@@ -83,7 +88,7 @@ def test_a_run_that_fails_later_is_kept_from_its_beginning(sampled: Tier, jaeger
     beginnings = [SentRun(each.trace_id, each.attempts[:1], ()) for each in failed]
     rests = [SentRun(each.trace_id, each.attempts[1:], each.containers) for each in failed]
     send(sampled.agent.otlp_http, beginnings)
-    assert wait_until(sampled.is_passed_on, 30)
+    assert wait_until(sampled.is_passed_on)
     waiting = [each for each in failed if not spans_in(jaeger, each)]
     assert waiting
     send(sampled.agent.otlp_http, rests)
@@ -99,7 +104,7 @@ def test_deltas_are_added_up_by_one_gateway_per_series(sampled: Tier) -> None:
     def exposed() -> list[Samples]:
         return [exposed_of(gateway, "delta") for gateway in sampled.gateways]
 
-    assert wait_until(lambda: exposed()[0] | exposed()[1] == pytest.approx(expected), 30), exposed()
+    assert wait_until(lambda: exposed()[0] | exposed()[1] == pytest.approx(expected)), exposed()
     first, second = exposed()
     assert not first.keys() & second.keys()
 
@@ -115,7 +120,7 @@ def test_a_trace_waits_for_its_own_gateway(otelcol: Path, tmp_path: Path, jaeger
             counts = [(spans_in(jaeger, each), each.count) for each in runs]
             return any(there for there, _ in counts) and all(there in (0, whole) for there, whole in counts)
 
-        assert wait_until(is_whole_or_absent, 30)
+        assert wait_until(is_whole_or_absent)
         assert not all(spans_in(jaeger, each) for each in runs)
         tier.gateways[0].server.start()
         wait_for_whole(jaeger, runs)
@@ -131,7 +136,7 @@ def test_kills_lose_nothing_that_was_acknowledged(otelcol: Path, jaeger_program:
             runs = [finished_run(f"killed-{number}") for number in range(120)]
             with ThreadPoolExecutor(1) as pool:
                 sending = pool.submit(send, tier.agent.otlp_http, runs)
-                assert wait_until(lambda: min(tier.told("otelcol_exporter_queue_size", "otlp_grpc")) > 10, 30)
+                assert wait_until(lambda: min(tier.told("otelcol_exporter_queue_size", "otlp_grpc")) > 10)
                 tier.gateways[0].server.kill()
                 sending.result()
             tier.agent.server.kill()
@@ -146,13 +151,13 @@ def test_what_a_sampler_forgot_is_sent_again_from_the_log(otelcol: Path, tmp_pat
     failed = [finished_run(f"forgotten-{number}", is_failed=True) for number in range(20)]
     with running_tier(otelcol, tmp_path, jaeger.otlp_grpc, SAMPLING, SAMPLED_SUCCESSES_PERCENT="0") as tier:
         send(tier.agent.otlp_http, [SentRun(each.trace_id, each.attempts[:1], ()) for each in failed])
-        assert wait_until(tier.is_passed_on, 30)
+        assert wait_until(tier.is_passed_on)
         for gateway in tier.gateways:
             gateway.server.kill()
             gateway.server.start()
         rests = [SentRun(each.trace_id, each.attempts[1:], each.containers) for each in failed]
         send(tier.agent.otlp_http, rests)
-        assert wait_until(lambda: all(spans_in(jaeger, each) == each.count - 1 for each in failed), 60)
+        assert wait_until(lambda: all(spans_in(jaeger, each) == each.count - 1 for each in failed))
         send(tier.agent.otlp_http, failed)
         wait_for_whole(jaeger, failed)
         assert [spans_in(jaeger, each) - each.count for each in failed] == [0] * len(failed)

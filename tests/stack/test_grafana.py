@@ -162,7 +162,7 @@ def test_every_expression_of_a_panel_has_data(prometheus: Prometheus, query: Que
         values[:] = samples(prometheus, query)
         return any(not math.isnan(value) for value in values)
 
-    assert wait_until(has_data, timeout_seconds=20), (filled(query.expression), values)
+    assert wait_until(has_data), (filled(query.expression), values)
 
 
 @pytest.mark.parametrize("query", [*rule_queries()], ids=lambda query: query.where)
@@ -171,7 +171,7 @@ def test_every_expression_of_a_rule_has_data(prometheus: Prometheus, query: Quer
     expression = query.expression
     if query.where.startswith("RunlogExporterDown"):
         expression = expression.replace("up{", "0 * up{")  # it is up, or the others would have no data
-    assert wait_until(lambda: bool(prometheus.query(expression)), timeout_seconds=20), expression
+    assert wait_until(lambda: bool(prometheus.query(expression))), expression
 
 
 def test_every_recorded_rule_is_well_and_has_data(prometheus: Prometheus) -> None:

@@ -1,0 +1,82 @@
+"""What waits to be sent: a run that is refused, gone or still going holds up no other, and is not sent in vain."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runlog_otel.exporters.series import SeriesTable
+from runlog_otel.service.healing import Healer
+from tests.e2e.backend import Backend, answer, answering, backend
+from tests.service.sources import MemorySource, ended, going
+
+
+def picky(server: Backend, connection: socket.socket) -> None:
+    """Refuse the run `bad`, as one that is too large; acknowledge all others."""
+    while (spans := server.read(connection)) is not None:
+        if any(span.run_id == "bad" for span in spans):
+            connection.sendall(answer(413))
+        else:
+            server.acknowledge(spans)
+            connection.sendall(answer(200))
+
+
+@pytest.fixture
+def server() -> Iterator[Backend]:
+    """A backend that refuses one run."""
+    with backend(picky) as server:
+        yield server
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> MemorySource:
+    """Without runs."""
+    return MemorySource(tmp_path)
+
+
+def healer_of(source: MemorySource, server: Backend, *run_ids: str) -> Healer:
+    """Sends to a server; it remembers these runs."""
+    source.telemetry = {"endpoint": server.url}
+    healer = Healer(source, SeriesTable())
+    for run_id in run_ids:
+        healer.remember(run_id, "a test wants it")
+    return healer
+
+
+def test_a_run_that_is_refused_or_gone_holds_up_no_other(source: MemorySource, server: Backend) -> None:
+    """Each is tried once, for the time being, and stays remembered."""
+    for run_id in ("bad", "good"):
+        source.put(ended(run_id))
+    healer = healer_of(source, server, "bad", "deleted", "good")
+    healer.heal()
+    healer.heal()
+    assert {span.run_id for span in server.acknowledged} == {"good"}
+    assert (len(server.requests), healer.unsent()) == (2, 2)
+    healer.close()
+
+
+def test_a_backend_that_refuses_all_is_left_alone(source: MemorySource) -> None:
+    """After a few runs, so that thousands that wait are not all tried."""
+    with backend(answering(401)) as server:
+        run_ids = [f"r{number}" for number in range(20)]
+        for run_id in run_ids:
+            source.put(ended(run_id))
+        healer = healer_of(source, server, *run_ids)
+        healer.heal()
+        healer.heal()
+        assert (len(server.requests), healer.unsent()) == (6, 20)
+        healer.close()
+
+
+def test_a_run_that_goes_on_is_sent_when_there_is_more_of_it(source: MemorySource, server: Backend) -> None:
+    """And not with every look; it is forgotten when all of it was sent."""
+    source.put(going("r"))
+    healer = healer_of(source, server, "r")
+    healer.heal()
+    healer.heal()
+    assert (len(server.requests), healer.unsent()) == (1, 1)
+    source.put(ended("r"))
+    healer.heal()
+    assert (len(server.requests), healer.unsent()) == (2, 0)
+    healer.close()
