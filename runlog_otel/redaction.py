@@ -53,9 +53,9 @@ _RULES = (
     ),
     _Rule(
         "authorization",
-        (" ", "\t"),
-        re.compile(r"\b(?P<kind>Bearer|Basic)[ \t]{1,9}[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
-        rf"\g<kind> {MASK}",
+        (" ", "\t", "\n"),
+        re.compile(r"\b(?P<kind>(?:Bearer|Basic)\s{1,9})[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
+        rf"\g<kind>{MASK}",
     ),
     _Rule("JSON Web Token", ("eyJ",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?")),
     _Rule(

@@ -46,6 +46,7 @@ def test_bounded_names_fit_together(names: list[str]) -> None:
         ("postgresql://me:s3cr3t@db/runs", f"postgresql://{MASK}@db/runs"),
         ("https://ghp_0123456789@git.example/x.git", f"https://{MASK}@git.example/x.git"),
         ("Authorization: Bearer abcdef0123456789", f"Authorization: Bearer {MASK}"),
+        ("Authorization: Bearer \nabcdef0123456789", f"Authorization: Bearer \n{MASK}"),
         ("password=hunter2 user=me", f"password={MASK} user=me"),
         ("{'api_key': 'sk-12345', 'rate': 3}", f"{{'api_key': '{MASK}', 'rate': 3}}"),
         ("AWS_SECRET_ACCESS_KEY=abc/def+1", f"AWS_SECRET_ACCESS_KEY={MASK}"),
