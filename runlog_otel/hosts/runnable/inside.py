@@ -53,9 +53,17 @@ class Inside(logging.Filter):
             set_stream_queue(self)
             _logger().addFilter(self)
 
+    def code_has_ended(self) -> None:
+        """Put back what can be: the host told of an exception before, and may raise one out of the run after this."""
+        self.entered.code_has_ended()
+        self._stop_looking()
+
     def leave(self) -> None:
         """Put everything back as it was."""
         self.entered.leave()
+        self._stop_looking()
+
+    def _stop_looking(self) -> None:
         if self._has_evidence:
             _logger().removeFilter(self)
             if get_stream_queue() is self:
@@ -123,7 +131,7 @@ class Steps:
     def parameters_set(self) -> None:
         """The host sets parameters when the code has ended, however it did (`BaseTaskType.execution_context`)."""
         if self._inside:
-            self._inside.entered.code_has_ended()
+            self._inside.code_has_ended()
 
     def log_saved(self, name: str) -> None:
         """A file goes into the catalog: what was printed in a step before it is recorded, in a job afterwards."""
