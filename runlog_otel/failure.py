@@ -22,11 +22,13 @@ MESSAGE_BYTES = names.MAX_ATTRIBUTE_BYTES
 STACKTRACE_BYTES = 8 * 1024
 """In the log; a span's is an attribute, and bounded like all of them. What is cut is the outermost part."""
 LOG_BYTES = 64 * 1024
-"""More of an execution log is not looked at."""
+"""More of an execution log is not told."""
 
 _WINDOW = 16 * 1024
 """More characters of a message, a traceback or an output are not looked at."""
 _LAST_LINE = 500
+_TRACEBACK_COLUMNS = 100
+"""Rich draws no wider traceback."""
 _CUT = "…"
 _HEADER = "Traceback (most recent call last):\n"
 _NAME = r"[^\W\d][\w.<>]*"
@@ -93,7 +95,7 @@ def message_from_exit(status: int, output: str, redact: Redact = redacted) -> st
     """
     head = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
     text = redact(output[-_WINDOW:].strip())
-    return f"{head}\n{_end(text, MESSAGE_BYTES - len(head) - 1)}".strip()
+    return f"{head}\n{end_of_text(text, MESSAGE_BYTES - len(head) - 1)}".strip()
 
 
 def message_from_log(text: str, redact: Redact = redacted) -> str:
@@ -107,11 +109,23 @@ def message_from_log(text: str, redact: Redact = redacted) -> str:
         text = parts[-2]
     boxes = list(_BOX_END.finditer(text))
     if not boxes:
-        return _end(redact(text.strip()), MESSAGE_BYTES)
+        return end_of_text(redact(text.strip()), MESSAGE_BYTES)
     last = boxes[-1]
     drawn = text[text.rfind("╭─", 0, last.start()) : last.start()]
     lines = "\n".join(line.rstrip() for line in _BOX_LINE.findall(drawn))
     return _message(last["type"], last["message"] or "", f"{lines}\n{last[0].partition(chr(10))[2]}", redact)
+
+
+def unfolded(text: str, width: int) -> str:
+    """An execution log with those lines in one that Rich folded at the console's width (10 at least), within a word.
+
+    A secret in two pieces is not recognised. A program's own line that is as long is joined to the next one, too.
+    """
+    for columns in {width, min(width, _TRACEBACK_COLUMNS)}:
+        plain = rf"(?<=^(?![│╭╰]|\[\d\d:| {{11}}).{{{columns - 1}}}\S)\n(?=[^\s│╭╰])"
+        boxed = rf"(?<=^│ [^│\n]{{{columns - 5}}}[^│╯\s]) │\n│ (?=[^\s│❱])"
+        text = re.sub(f"{plain}|{boxed}", "", text, flags=re.MULTILINE)
+    return text
 
 
 def without_parameters(text: str) -> str:
@@ -120,6 +134,14 @@ def without_parameters(text: str) -> str:
     They are indented as Rich does it; where the log was cut, it may begin in the midst of them.
     """
     return _PARAMETERS.sub("", text)
+
+
+def end_of_text(text: str, limit: int) -> str:
+    """The last `limit` bytes of a text as UTF-8."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    return _CUT + data[len(_CUT.encode()) - limit :].decode("utf-8", "ignore")
 
 
 def _message(name: str, message: str, stack: str, redact: Redact) -> str:
@@ -140,13 +162,5 @@ def _end_of_stack(stack: str, limit: int) -> str:
     """The innermost frames, in whole lines, under the header."""
     if stack.startswith(_HEADER) and len(stack.encode("utf-8", "replace")) <= limit:
         return bounded(stack, limit)
-    end = _end(stack.removeprefix(_HEADER), limit - len(_HEADER) - 8)
+    end = end_of_text(stack.removeprefix(_HEADER), limit - len(_HEADER) - 8)
     return f"{_HEADER}  {_CUT}\n{end.partition(chr(10))[2] or end}"
-
-
-def _end(text: str, limit: int) -> str:
-    """The last `limit` bytes of a text as UTF-8."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit:
-        return data.decode()
-    return _CUT + data[len(_CUT.encode()) - limit :].decode("utf-8", "ignore")

@@ -19,10 +19,13 @@ from runlog_otel.names import MAX_ATTRIBUTE_BYTES
 MASK = "********"
 _CUT = "…"
 _NAMES = (
-    r"passw(?:or)?d|passphrase|pwd|secret|token(?!s)|credential|api[_-]?key|access[_-]?key|account[_-]?key|"
+    r"passw(?:or)?d|passphrase|pwd|secret|token(?!s|i[sz])|credential|api[_-]?key|access[_-]?key|account[_-]?key|"
     r"private[_-]?key|shared[_-]?access[_-]?(?:key|signature)|connection[_-]?string|\bsig(?==)"
 )
-_VALUE = r"(?:(?P<double>\\{0,2}\")[^\"\n]+|(?P<single>\\{0,2}')[^'\n]+|[^\s'\",;&]+)"
+_VALUE = (
+    r"(?:(?P<open>(?P<escape>\\{1,2})?(?P<quote>[\"']))"
+    r"(?(escape)(?:(?!(?P=quote))[^\n])+|(?:(?!(?P=quote))[^\\\n]|\\.)+)|[^\s'\",;&]+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,33 @@ _RULES = (
     _Rule(
         "credentials of a URL",
         ("://",),
-        re.compile(r"(?P<scheme>(?<![a-zA-Z0-9])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)[^/\s'\"<>]*@"),
+        re.compile(
+            r"(?P<scheme>(?<![a-zA-Z0-9])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
+            r"(?:[^/\s'\"<>]*|[^/\s:@'\"<>]{0,100}:(?!\d{0,5}/)[^\s'\"<>]{0,100})@"  # the second with a slash in it
+        ),
         rf"\g<scheme>{MASK}@",
     ),
     _Rule(
         "authorization",
-        (" ", "\t"),
-        re.compile(r"\b(?P<kind>Bearer|Basic)[ \t]{1,9}[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
-        rf"\g<kind> {MASK}",
+        (" ", "\t", "\n"),
+        re.compile(r"\b(?P<kind>(?:Bearer|Basic)\s{1,9})[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
+        rf"\g<kind>{MASK}",
+    ),
+    _Rule(
+        "authorization header",
+        ("uthorization", "UTHORIZATION"),
+        re.compile(
+            r"(?P<key>authorization\\{0,2}['\"]?\s{0,9}[:=]\s{0,9}\\{0,2}['\"]?(?:[\w-]{1,30}[ \t]{1,9})?)"
+            r"[^\s'\",;&]{8,}",
+            re.IGNORECASE,
+        ),
+        rf"\g<key>{MASK}",
+    ),
+    _Rule(
+        "cookie",
+        ("ookie", "OOKIE"),
+        re.compile(r"(?P<key>cookie\\{0,2}['\"]?\s{0,9}:\s{0,9}\\{0,2}['\"]?)[^\s'\"][^\r\n'\"]*", re.IGNORECASE),
+        rf"\g<key>{MASK}",
     ),
     _Rule("JSON Web Token", ("eyJ",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?")),
     _Rule(
@@ -82,16 +104,20 @@ _RULES = (
         "assignment",
         ("=", ":"),
         re.compile(
-            rf"(?P<key>(?:{_NAMES})[\w-]{{0,40}}\\{{0,2}}['\"]?\s{{0,9}}(?:=>|:=|[=:])\s{{0,9}}){_VALUE}",
-            re.IGNORECASE,
+            rf"(?P<key>(?:{_NAMES})[\w-]{{0,40}}(?<!error)(?<!exception)\\{{0,2}}['\"]?\s{{0,9}}(?:=>|:=|[=:])\s{{0,9}})"
+            rf"{_VALUE}",
+            re.IGNORECASE,  # InvalidTokenError: Signature has expired
         ),
-        rf"\g<key>\g<double>\g<single>{MASK}",
+        rf"\g<key>\g<open>{MASK}",
     ),
     _Rule(
         "option",
         ("--",),
-        re.compile(rf"(?P<key>(?<![\w-])--[\w-]{{0,40}}?(?:{_NAMES})[\w-]{{0,40}}\s{{1,9}}){_VALUE}", re.IGNORECASE),
-        rf"\g<key>\g<double>\g<single>{MASK}",
+        re.compile(
+            rf"(?P<key>(?<![\w-])--[\w-]{{0,40}}?(?:{_NAMES})[\w-]{{0,40}}(?:\s{{1,9}}|['\"],\s{{0,9}})){_VALUE}",
+            re.IGNORECASE,  # the second as Python shows a list of arguments
+        ),
+        rf"\g<key>\g<open>{MASK}",
     ),
 )
 _URL_CREDENTIALS = _RULES[1].pattern

@@ -278,7 +278,7 @@ def parameter_attributes(
         for name, value in islice(listed, most):
             yield f"runlog.parameter.{kind}.{name}", _scalar(value)
         for name, value in islice(values.items(), most if disclosure.has_digests else 0):
-            text = "\0".join((execution.namespace, name, redaction(json.dumps(value, default=str))))
+            text = "\0".join((execution.namespace, name, redaction(json.dumps(value, default=str, ensure_ascii=False))))
             digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
             yield f"runlog.parameter_digest.{kind}.{name}", digest
 

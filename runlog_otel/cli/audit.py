@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runlog_otel import names
+from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.model import Mark, Run
 from runlog_otel.redaction import Disclosure, Redaction, bounded
 from runlog_otel.settings import Settings
@@ -44,18 +45,28 @@ def audit_run(source: Source, run: Run, *, as_json: bool) -> None:
 
 
 def audited(run: Run, settings: Settings) -> dict[str, Any]:
-    """The same as a document."""
-    leaving = spans_from_run(run, settings.namespace, settings.ui, settings.disclosure)
-    whole = spans_from_run(run, settings.namespace, settings.ui, Disclosure(is_unlimited=True))
+    """The same as a document; a run that is remembered as abandoned is closed, as an export closes it."""
+    is_abandoned = any(marker.is_abandoned for marker in Outbox(settings.outbox) if marker.run_id == run.run_id)
+    leaving, whole = (
+        spans_from_run(run, settings.namespace, settings.ui, disclosure, is_abandoned=is_abandoned)
+        for disclosure in (settings.disclosure, Disclosure(is_unlimited=True))
+    )
     marks = tuple(mark for step in run.all_steps() for attempt in step.attempts for mark in attempt.marks)
     return {
         "run_id": leaving[0].execution.redaction(marks)(run.run_id) if leaving else run.run_id,
         "is_sampled": settings.samples(run.run_id),
+        "beside_spans": [what for is_sent, what in _beside_spans(settings) if is_sent and settings.is_active],
         "executions": [
             _execution(trace, settings, held_back(trace, other, marks))
             for trace, other in zip(leaving, whole, strict=True)
         ],
     }
+
+
+def _beside_spans(settings: Settings) -> Iterator[tuple[bool, str]]:
+    """What leaves while a run runs and is not read from its log, and whether the settings say so."""
+    yield settings.logs, "telemetry.logs: the end of the execution log of a failed attempt, which is not in the run log"
+    yield settings.metrics.push, "telemetry.metrics.push: metrics of each execution, made of its spans"
 
 
 def held_back(leaving: Trace, whole: Trace, marks: tuple[Mark, ...]) -> HeldBack:
@@ -156,6 +167,9 @@ def _lines(document: Mapping[str, Any], execution: Mapping[str, Any]) -> Iterato
             yield from _attributes(f"event {event['name']} at {event['time_ns']} ns", event["attributes"], "  ")
         for link in span["links"]:
             yield from _attributes(f"link to {link['trace_id']}, span {link['span_id']}", link["attributes"], "  ")
+    if document["beside_spans"]:
+        yield "beside spans, while it runs"
+        yield from (f"  {what}" for what in document["beside_spans"])
     yield "held back"
     for name, count in held["parameters"].items():
         yield f"  values of the parameter {_text(name)}: {count}"

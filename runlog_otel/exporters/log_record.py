@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from runlog_otel import names
 from runlog_otel.context import Current
-from runlog_otel.failure import Redact
-from runlog_otel.redaction import redacted
+from runlog_otel.failure import LOG_BYTES, Redact, end_of_text
+from runlog_otel.redaction import bounded, redacted
 from runlog_otel.trace import Attributes, Execution
 
 
@@ -24,6 +24,10 @@ def record_from_log(
     execution: Execution, attempt: Current, text: str, time_ns: int, redact: Redact = redacted
 ) -> LogRecord:
     """The end of an execution log, redacted, under the span of its attempt."""
-    body = redact(text.strip()).encode("utf-8", "replace").decode()
-    attributes = execution.attributes({names.STEP_PATH: attempt.step})
+    redaction = execution.redaction()
+    attributes = {
+        key: bounded(redaction(redact(value))) if isinstance(value, str) else value
+        for key, value in execution.attributes({names.STEP_PATH: attempt.step}).items()
+    }
+    body = end_of_text(redact(text.strip()), LOG_BYTES)
     return LogRecord(attempt.trace_id, attempt.span_id, time_ns, body, attributes)

@@ -1,16 +1,20 @@
 """Secrets as the host knows them: looked up, found in what is recorded, kept out of what is printed."""
 
+import base64
+import html
 import json
+import re
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from runlog_otel.model import Mark
 from runlog_otel.redaction import MASK, mark_of, mask_in_place
 
 _SHORTEST = 6
 """A shorter value is not looked for: it would be found everywhere."""
+_BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
 
 
 class Vault(Protocol):
@@ -53,24 +57,40 @@ class ExposedSecrets:
         self.learn(names_in(self._vault.graph()))
 
     def marks_in(self, document: Any, run_id: str) -> list[Mark]:
-        """The marks of those that stand in a document, in whatever spelling."""
+        """The marks of those that stand in a document, in whatever spelling, and of what JSON makes of these.
+
+        What is no scalar leaves as JSON (`runlog_otel.trace.parameter_attributes`).
+        """
         spellings = set(self._spellings())
         found: set[str] = set()
         for text in _texts(document) if spellings else ():
             found |= {value for value in spellings - found if value in text}
+        found |= {json.dumps(value, ensure_ascii=False)[1:-1] for value in found}
         return sorted(mark_of(value, run_id) for value in found)
 
     def masked(self, text: str) -> str:
-        """The text without any of them."""
-        for value in sorted(self._spellings(), key=len, reverse=True):
+        """The text without any of them, wherever a line of it was wrapped."""
+        for value in sorted(set(self._spellings()), key=len, reverse=True):
+            words = value.split()
+            if len(words) > 1:
+                text = re.sub(r"\s+".join(map(re.escape, words)), MASK, text)
             text = text.replace(value, MASK)
         return text
 
     def _spellings(self) -> Iterator[str]:
         for value in self._values.values():
-            for spelling in {value, value.strip(), quote(value, safe=""), json.dumps(value)[1:-1], repr(value)[1:-1]}:
-                if len(spelling) >= _SHORTEST:
-                    yield spelling
+            yield from (spelling for spelling in _spellings_of(value) if len(spelling) >= _SHORTEST)
+
+
+def _spellings_of(value: str) -> Iterator[str]:
+    """How a value is written by programs that do not mean to hide it: in URLs, JSON, Python, HTML, base64."""
+    yield from (value, value.strip(), html.escape(value), repr(value)[1:-1])
+    yield from (json.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
+    data = value.encode("utf-8", "surrogatepass")
+    yield from (how(data, safe=safe) for how in (quote, quote_plus) for safe in ("", "/"))
+    for before in range(3):  # bytes of a group of three that belong to something else, as a user's name does
+        whole = slice((before * 8 + 5) // 6, (before + len(data)) * 8 // 6)
+        yield from (how(bytes(before) + data).decode()[whole] for how in _BASE64)
 
 
 def names_in(document: Any) -> Iterator[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from runlog_otel.exporters.outbox import Outbox
 from tests.cli.conftest import GOLDEN, RUNS, Command
 from tests.exporters.spans import backend
 
@@ -102,3 +103,27 @@ def test_a_run_that_is_not_sampled_says_so(command: Command, project: Path) -> N
     lines = command("audit", RUNS["demo"]).out.splitlines()
     assert lines[0].endswith(": is not sent by itself: not sampled, or telemetry is off")
     assert any(line.startswith('span "RUN pipeline.main"') for line in lines)
+
+
+def test_what_leaves_beside_spans_is_named(command: Command, project: Path) -> None:
+    """An execution log is not kept in the run log, so it cannot be shown."""
+    configure(project, endpoint="http://127.0.0.1:9", logs=True, metrics={"push": True})
+    found = command("audit", RUNS["demo"]).out.partition("beside spans, while it runs\n")[2].splitlines()[:3]
+    assert [line.partition(":")[0] for line in found] == ["  telemetry.logs", "  telemetry.metrics.push", "held back"]
+    configure(project, endpoint="http://127.0.0.1:9")
+    assert "beside spans" not in command("audit", RUNS["demo"]).out
+
+
+def test_a_run_that_is_remembered_as_abandoned_is_told_as_it_is_exported(command: Command, project: Path) -> None:
+    """With the spans that close it."""
+    log = json.loads((GOLDEN / "demo.log.json").read_text())
+    log["steps"] = {name: step for name, step in log["steps"].items() if name == "load orders"}
+    (project / ".run_log_store" / "it.json").write_text(json.dumps(log | {"run_id": "it", "status": "PROCESSING"}))
+    spans = {}
+    for is_abandoned in (False, True):
+        Outbox(project / ".runlog-otel" / "unsent").add("it", "killed", is_abandoned=is_abandoned)
+        (execution,) = json.loads(command("audit", "it", "--json").out)["executions"]
+        (exported,) = json.loads(command("export", "it", "--dry-run", "--json").out)["runs"]
+        spans[is_abandoned] = len(execution["spans"])
+        assert (execution["is_complete"], len(execution["spans"])) == (is_abandoned, exported["spans"])
+    assert spans[True] > spans[False]

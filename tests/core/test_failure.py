@@ -1,11 +1,14 @@
 """Why an attempt failed is written into its message for people, and read back from it."""
 
+import io
 import re
+import sys
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from runlog_otel import names
 from runlog_otel.failure import (
@@ -16,9 +19,10 @@ from runlog_otel.failure import (
     message_from_exception,
     message_from_exit,
     message_from_log,
+    unfolded,
     without_parameters,
 )
-from runlog_otel.redaction import MASK
+from runlog_otel.redaction import MASK, redacted
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=3000)
 LIMIT = names.MAX_ATTRIBUTE_BYTES
@@ -264,3 +268,35 @@ def test_a_long_execution_log_is_read_in_time() -> None:
     """The end of a flood of the worst lines."""
     text = ("╰──╯\nValueError: x\n╭─\n" * LOG_BYTES)[:LOG_BYTES]
     assert message_from_log(text).startswith("ValueError: x")
+
+
+def drawn(width: int, *parts: object) -> str:
+    """What the host's console makes of texts and exceptions."""
+    console = Console(file=io.StringIO(), width=width, record=True)
+    console.log("Parameters available for the execution:")
+    for part in parts:
+        if isinstance(part, Exception):
+            try:
+                raise part
+            except Exception:  # noqa: BLE001 whatever was given
+                console.print_exception(show_locals=False)
+        else:
+            console.print(part)
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_a_token_that_was_folded_is_masked_whole(width: int) -> None:
+    """Where Rich broke it into lines: in plain text, after a traceback, in the box of a part of a group."""
+    token = "eyJ" + ".".join(part * 40 for part in ("h3ad", "p4yl0ad", "s1gn4ture"))
+    opaque = "Bearer " + "0paque" * 40
+    parts: list[object] = [f"> Authorization: {opaque},", ValueError(f"401 for {token}")]
+    if sys.version_info >= (3, 11):
+        parts.append(ExceptionGroup("several", [ValueError(token), ValueError(f"it is {token}")]))  # noqa: F821
+    text = redacted(unfolded(drawn(width, *parts), width))
+    assert [piece for piece in ("h3ad", "p4yl0ad", "s1gn4ture", "0paque") if piece in text] == []
+
+
+def test_what_was_not_folded_stays_as_it_is() -> None:
+    """Boxes, source lines, and what the host logs in columns."""
+    assert unfolded(PARAMETERS + DRAWN, 80) == PARAMETERS + DRAWN

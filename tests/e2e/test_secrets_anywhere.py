@@ -1,15 +1,17 @@
 """Whatever the value of an exposed secret, and wherever it stands in a log: it leaves neither live nor at a replay."""
 
+import html
 import json
 import os
 import tempfile
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,17 +23,27 @@ from runlog_otel.exporters.delivery import shared_delivery
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.hosts.runnable.wrapper import OtelRunLogStore
+from runlog_otel.plugins.confidential import ExposedSecrets
+from runlog_otel.redaction import MASK, mark_of
 from runlog_otel.settings import Settings
 from runlog_otel.spans import spans_from_run
 
 NAME = "FUZZED_SECRET"
 RUN = "r"
-_VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=6, max_size=40).map(
-    "Zq{}".format
+_CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]) | st.sampled_from("\"\\'&<>%+/= \n")
+_VALUES = st.text(_CHARACTERS, min_size=6, max_size=40).map("Zq{}".format)
+_WAYS: tuple[Callable[[str], str], ...] = (
+    str,
+    quote,
+    quote_plus,
+    html.escape,
+    lambda text: quote(text, safe=""),
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: repr(text)[1:-1],
+    lambda text: b64encode(text.encode()).decode(),
 )
-_SPELLINGS: st.SearchStrategy[Callable[[str], str]] = st.sampled_from(
-    [str, lambda text: quote(text, safe=""), lambda text: json.dumps(text)[1:-1]]
-)
+_SPELLINGS = st.sampled_from(_WAYS)
 _AROUND = st.text(st.characters(codec="ascii", exclude_characters="."), max_size=5)
 PLACES = ("tag", "branch", "parameter", "value", "nested", "metric", "metric value", "file", "location", "url", "retry")
 
@@ -125,5 +137,21 @@ def test_an_exposed_secret_leaves_from_nowhere(case: tuple[str, dict[str, str]])
     (trace,) = spans_from_run(run_from_log(run_log.model_dump(), configured.pipeline), disclosure=configured.disclosure)
     again = spans_in(json_from_request(request_from_spans({}, trace.spans)))
     assert live == again
-    spellings = {value, quote(value, safe=""), json.dumps(value)[1:-1]}
+    spellings = {way(value) for way in _WAYS}
     assert [text for text in texts_in(live) if any(spelling in text for spelling in spellings)] == []
+
+
+def test_a_secret_that_is_no_text_is_told_as_little() -> None:
+    """One that an environment has in another encoding than UTF-8: it breaks nothing, and is masked."""
+    value = "s\udcffcret\ud800"
+    secrets = ExposedSecrets(cast("Any", SimpleNamespace(secret=lambda _: value)))
+    secrets.learn([NAME])
+    assert secrets.masked(f"it is {value}") == f"it is {MASK}"
+    assert mark_of(value, RUN) in secrets.marks_in([value], RUN)
+
+
+def test_a_secret_of_many_words_is_masked_wherever_its_lines_were_wrapped() -> None:
+    """Rich wraps between words, and some programs indent."""
+    secrets = ExposedSecrets(cast("Any", SimpleNamespace(secret=lambda _: "correct horse\nbattery")))
+    secrets.learn([NAME])
+    assert secrets.masked("it is correct \nhorse\n    battery.") == f"it is {MASK}."

@@ -19,7 +19,8 @@ from runlog_otel.exporters.delivery import Also, Delivery
 from runlog_otel.exporters.log_record import LogRecord, record_from_log
 from runlog_otel.exporters.otlp.logs import send_log_records
 from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.redaction import MASK
+from runlog_otel.failure import LOG_BYTES
+from runlog_otel.redaction import MASK, mark_of
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Execution
 from tests.e2e import oracle
@@ -32,6 +33,25 @@ ATTEMPT = Current("calm-otter", "load", b"t" * 16, b"s" * 8)
 def record() -> LogRecord:
     execution = Execution("calm-otter", "train")
     return record_from_log(execution, ATTEMPT, "one\npassword=hunter2 \udcff\n", 1_700_000_000_000_000_000)
+
+
+def test_what_a_record_says_of_its_attempt_is_redacted() -> None:
+    """The path of a step holds the value of its iteration, a run id what its user likes."""
+    current = Current("r-hunter2", "each.hunter2.load", b"t" * 16, b"s" * 8)
+    execution = Execution("r-hunter2", "train", marks=(mark_of("train", "r-hunter2"),))
+    made = record_from_log(execution, current, "it is hunter2", 1, lambda text: text.replace("hunter2", MASK))
+    assert (made.body, made.attributes["runlog.step.path"]) == (f"it is {MASK}", f"each.{MASK}.load")
+    assert (made.attributes["cicd.pipeline.run.id"], made.attributes["cicd.pipeline.name"]) == (f"r-{MASK}", MASK)
+
+
+def test_of_a_long_log_the_end_is_told() -> None:
+    """As much as is promised, cut after its secrets were masked."""
+    execution = Execution("r", "train")
+    key = "-----BEGIN PRIVATE KEY-----\n" + "MIIE\n" * 1000 + "-----END PRIVATE KEY-----\n"
+    made = record_from_log(execution, ATTEMPT, key + "x" * (LOG_BYTES - 2000), 1)
+    assert "MIIE" not in made.body
+    made = record_from_log(execution, ATTEMPT, "x" * LOG_BYTES * 2, 1)
+    assert len(made.body.encode()) == LOG_BYTES
 
 
 def told(message: Message) -> dict[str, Any]:

@@ -152,4 +152,5 @@ def test_a_run_that_the_host_breaks_off_leaves_nothing_current(tmp_path: Path, l
     attempt = f"00-{oracle.trace_id('r', 1)}-{oracle.span_id('r', 1, 'attempt', 'work', 1)}-01"
     assert callers["nested"] == attempt
     assert oracle.trace_id("r", 1) not in callers["r"] + callers["afterwards"]
+    assert "NO QUEUE FILTERS 0" in done.output.splitlines()
     assert "CHANGED" not in done.output or logfire  # its span around the code was open when the context was looked at

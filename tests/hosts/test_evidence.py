@@ -10,8 +10,8 @@ import pytest
 from runnable import get_stream_queue
 
 from runlog_otel.context import Current, Entered
-from runlog_otel.failure import LOG_BYTES, failure_from_message
-from runlog_otel.hosts.runnable.inside import Inside
+from runlog_otel.failure import failure_from_message
+from runlog_otel.hosts.runnable.inside import READ_BYTES, Inside
 from runlog_otel.redaction import redacted
 from tests.hosts.project import CONFIG, EMULATOR, LOCAL, PARALLEL, Project, RunLog
 
@@ -75,14 +75,14 @@ def test_evidence_can_be_turned_off(tmp_path: Path) -> None:
         (None, ""),
         (b"", ""),
         (b"broken \xff\xfe bytes", "broken \ufffd\ufffd bytes"),
-        (b"x\n" * 50_000_000, "x\n" * (LOG_BYTES // 2 - 1)),
+        (b"x\n" * 50_000_000, "x\n" * (READ_BYTES // 2 - 1)),
     ],
     ids=["deleted", "empty", "broken", "100 MB"],
 )
 def test_of_an_execution_log_the_end_is_read_if_it_is_there(
     tmp_path: Path, content: bytes | None, expected: str
 ) -> None:
-    """At most 64 KiB, whatever is in it."""
+    """A little more of it than is told, whatever is in it."""
     entered = Entered(Current("r", "step", b"t" * 16, b"s" * 8))
     inside = Inside(entered, 1, redacted, has_evidence=True)
     path = tmp_path / "stepXYZ.execution.log"

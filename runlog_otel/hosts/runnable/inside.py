@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runnable import defaults, exceptions, get_stream_queue, set_stream_queue
+from runnable import defaults, exceptions, get_stream_queue, set_stream_queue, task_console
 from runnable.datastore import JobLog, StepLog
 
 from runlog_otel import context, failure
@@ -22,6 +22,8 @@ from runlog_otel.observer import Observer
 from runlog_otel.redaction import redacted
 
 _LOG_SUFFIX = ".execution.log"
+READ_BYTES = failure.LOG_BYTES + 16 * 1024
+"""Of an execution log: more than is told, as a secret that is cut in its midst is not recognised."""
 _VARIABLE_PREFIX = "RUNNABLE_"
 """What a shell task is handed on of the environment (`ShellTaskType.execute_command`)."""
 
@@ -51,9 +53,17 @@ class Inside(logging.Filter):
             set_stream_queue(self)
             _logger().addFilter(self)
 
+    def code_has_ended(self) -> None:
+        """Put back what can be: the host told of an exception before, and may raise one out of the run after this."""
+        self.entered.code_has_ended()
+        self._stop_looking()
+
     def leave(self) -> None:
         """Put everything back as it was."""
         self.entered.leave()
+        self._stop_looking()
+
+    def _stop_looking(self) -> None:
         if self._has_evidence:
             _logger().removeFilter(self)
             if get_stream_queue() is self:
@@ -79,10 +89,10 @@ class Inside(logging.Filter):
     def log_saved(self, path: Path) -> None:
         """The execution log passes by: keep its end. The code may have left anything there, or nothing."""
         with suppress(OSError), path.open("rb") as file:
-            at = max(0, path.stat().st_size - failure.LOG_BYTES)
+            at = max(0, path.stat().st_size - READ_BYTES)
             file.seek(at)
-            text = file.read(failure.LOG_BYTES).decode("utf-8", "replace")
-            self.log = text.partition("\n")[2] if at else text
+            text = file.read(READ_BYTES).decode("utf-8", "replace")
+            self.log = failure.unfolded(text.partition("\n")[2] if at else text, max(task_console.width, 10))
 
     def evidence(self) -> str:
         """The message of the failed attempt; empty when nothing is known, or nothing is to be told."""
@@ -121,7 +131,7 @@ class Steps:
     def parameters_set(self) -> None:
         """The host sets parameters when the code has ended, however it did (`BaseTaskType.execution_context`)."""
         if self._inside:
-            self._inside.entered.code_has_ended()
+            self._inside.code_has_ended()
 
     def log_saved(self, name: str) -> None:
         """A file goes into the catalog: what was printed in a step before it is recorded, in a job afterwards."""
@@ -147,7 +157,8 @@ class Steps:
     def _send_log(self) -> None:
         if self._failed and self._failed.log:
             failed, self._failed = self._failed, None
-            self._observer.attempt_logged(failed.entered.current, failure.without_parameters(failed.log))
+            if text := failure.without_parameters(failed.log).strip():
+                self._observer.attempt_logged(failed.entered.current, text)
 
     def _leave(self) -> None:
         inside, self._inside = self._inside, None

@@ -1,5 +1,6 @@
 """A step succeeds, and the host raises as a file for the catalog is missing; the program goes on, and runs a step."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import tracing
 from opentelemetry import trace
-from runnable import Catalog, Pipeline, PythonTask
+from runnable import Catalog, Pipeline, PythonTask, get_stream_queue
 from runnable.context import set_run_context
+from runnable.defaults import LOGGER_NAME
 
 tracing.set_up()
 NESTED = "NESTED"
@@ -32,6 +34,7 @@ if __name__ == "__main__":
     before = tracing.state()
     with suppress(Exception):
         main()
+    print("QUEUE" if get_stream_queue() else "NO QUEUE", "FILTERS", len(logging.getLogger(LOGGER_NAME).filters))
     print("SAME" if tracing.state() == before else f"CHANGED {before} {tracing.state()}")
     os.environ["RUNNABLE_RUN_ID"] = "afterwards"
     set_run_context(None)  # else the host takes the call for a question after the definition
