@@ -95,8 +95,15 @@ def test_a_table_that_is_not_there_is_said(opened: Open, database: str, tmp_path
 def test_a_row_that_is_no_execution_is_refused(opened: Open, database: str) -> None:
     """In one line with its id."""
     fill_table(database, [execution(executionId="x", status="Paused")])
-    with pytest.raises(RunLogFormatError, match="execution 'x'"):
+    with pytest.raises(RunLogFormatError, match="execution 'x' is not a run log: 'Paused' is no status"):
         opened(database).run("x")
+
+
+def test_a_time_that_is_none_is_said(opened: Open, tmp_path: Path) -> None:
+    """SQLite keeps anything in any column."""
+    fill_table(f"sqlite:///{tmp_path}/c.db", [execution(endTime="2026-03-01 10:00")])
+    with pytest.raises(SourceError, match="'2026-03-01 10:00' is no time in milliseconds since the epoch"):
+        ids(opened(f"sqlite:///{tmp_path}/c.db"))
 
 
 def test_a_server_tells_what_the_executions_are(opened: Open, server: ConstellationServer) -> None:

@@ -252,6 +252,7 @@ class Database:
         @event.listens_for(engine, "connect")
         def _limit(connection: Any, _: Any) -> None:
             connection.execute(f"SET statement_timeout = {statement_timeout_ms:d}")
+            connection.execute("SET TIME ZONE 'UTC'")  # a foreign column with time zone is compared to times in UTC
             connection.commit()
 
         return engine
