@@ -172,6 +172,19 @@ def test_a_server_that_dies_between_two_pages_tells_nothing(
     assert len(ids(source)) == 250
 
 
+def test_a_server_that_limits_its_requests_is_waited_for(opened: Open, server: ConstellationServer) -> None:
+    """As long as it says, a few times; one that goes on with it is told."""
+    server.executions = [execution(executionId="r")]
+    busy = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    server.before = lambda _: busy if len(server.requests) % 3 else None
+    source = opened(server.url)
+    assert (ids(source), source.run("r").run_id, len(server.requests)) == (["r"], "r", 6)
+    server.before = lambda _: busy
+    with pytest.raises(SourceError, match="answers HTTP 429 to GET /api/v1/executions/r"):
+        source.run("r")
+    assert len(server.requests) == 11
+
+
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
