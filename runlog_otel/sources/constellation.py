@@ -17,7 +17,7 @@ from runlog_otel.model import Run, StoredRun
 from runlog_otel.settings import Settings
 from runlog_otel.sources import Source
 from runlog_otel.sources.constellation_http import history_at
-from runlog_otel.sources.databases import place, string_and_table
+from runlog_otel.sources.databases import database_at, place, string_and_table
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.schema import tables_named
 
@@ -126,4 +126,4 @@ def source_from_url(url: str, settings: Settings) -> Source:
     if inner.startswith(("http://", "https://")):
         return history_at(inner, settings)
     connection_string, name = string_and_table(inner, _DEFAULT_TABLE_NAME)
-    return ExecutionsTable(Database(connection_string, is_foreign=True), tables_named(name).name, settings)
+    return ExecutionsTable(database_at(connection_string, is_foreign=True), tables_named(name).name, settings)

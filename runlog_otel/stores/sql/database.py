@@ -49,7 +49,8 @@ class Database:
     Arguments:
         url: a SQLAlchemy URL without placeholders; the drivers are `sqlite` and `postgresql+psycopg`.
         table_name: what the names of the tables begin with.
-        timeout_seconds: for connecting, for one statement, and for all tries of one transaction together.
+        timeout_seconds: for one statement, and, unless `patience_seconds` is given, as that.
+        patience_seconds: for connecting, and for all tries of one transaction together.
         max_connections: of this process.
         is_created: whether the tables are made at first use; by default on SQLite only.
         is_to_exist: whether a missing SQLite file is an error (for tools that only look).
@@ -66,6 +67,7 @@ class Database:
         *,
         table_name: str = DEFAULT_TABLE_NAME,
         timeout_seconds: float = 30,
+        patience_seconds: float | None = None,
         max_connections: int = 20,
         is_created: bool | None = None,
         is_to_exist: bool = False,
@@ -76,6 +78,7 @@ class Database:
         self.where = where or masked(url)
         self.table_name = table_name
         self.timeout_seconds = timeout_seconds
+        self._patience_seconds = timeout_seconds if patience_seconds is None else patience_seconds
         self.max_connections = max_connections
         self.is_in_memory = is_in_memory(url)
         self.is_sqlite = _parsed(url).get_backend_name() == "sqlite"
@@ -140,7 +143,7 @@ class Database:
             live.engine.dispose()
 
     def _tried(self, work: Callable[[Connection], Result], *, is_write: bool, is_checked: bool = True) -> Result:
-        deadline = time.monotonic() + self.timeout_seconds
+        deadline = time.monotonic() + self._patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -243,7 +246,7 @@ class Database:
         engine = create_engine(
             url,
             hide_parameters=True,
-            connect_args={"connect_timeout": max(2, int(self.timeout_seconds))},  # libpq takes less than 2 for 2
+            connect_args={"connect_timeout": max(2, int(self._patience_seconds))},  # libpq takes less than 2 for 2
             pool_size=min(5, self.max_connections),
             max_overflow=self.max_connections - min(5, self.max_connections),
             pool_timeout=self.timeout_seconds,
@@ -321,6 +324,8 @@ def _parsed(url: str) -> URL:
         dialect = parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise ConfigError("connection_string", f"not a SQLAlchemy URL: {masked(url)}") from None
+    if "@" in (parsed.host or ""):  # a part of the password, which messages of the driver would show
+        raise ConfigError("connection_string", f"in {masked(url)} write the @ of the password as %40")
     if dialect.name not in ("sqlite", "postgresql") or parsed.get_driver_name() not in ("pysqlite", "psycopg"):
         raise ConfigError(
             "connection_string",
