@@ -132,6 +132,12 @@ def test_our_store_is_a_source(tmp_path: Path) -> None:
     source.close()
 
 
+def test_a_url_may_stand_whole_in_a_variable(tmp_path: Path) -> None:
+    """With its password, which a command line would show."""
+    source = opened("${RUNS}?table=team", RUNS=f"sqlite:///{tmp_path}/runs.db")
+    assert source.where == f"sqlite:///{tmp_path}/runs.db, table team"
+
+
 @pytest.mark.parametrize(
     ("url", "kind", "message"),
     [

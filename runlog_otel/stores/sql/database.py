@@ -127,15 +127,6 @@ class Database:
         """As `write`, on a database whose tables may be missing or of another version."""
         return self._tried(work, is_write=True, is_checked=False)
 
-    def at(self, url: str) -> "Database":
-        """The same store, reached by another URL (of a role with more rights)."""
-        return Database(
-            url,
-            table_name=self.table_name,
-            timeout_seconds=self.timeout_seconds,
-            max_connections=self.max_connections,
-        )
-
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
         live, self._live = self._live, None
