@@ -9,7 +9,7 @@ import typer
 
 from runlog_otel import identity
 from runlog_otel.cli.db import db_app
-from runlog_otel.cli.loading import project, run_named, source, sources
+from runlog_otel.cli.loading import own_outbox, project, run_named, source, sources
 from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl, age
 from runlog_otel.cli.runs import runs
 from runlog_otel.service import Heal, Plan
@@ -118,7 +118,8 @@ def export(
 
     selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent)
     loaded = source(url, config, endpoint=endpoint)
-    raise typer.Exit(export_runs(loaded, selection, close=abandoned, dry_run=dry_run, as_json=as_json))
+    outboxes = [loaded.settings.outbox, *([own_outbox(loaded.settings.outbox, url)] if url else [])]
+    raise typer.Exit(export_runs(loaded, selection, outboxes, close=abandoned, dry_run=dry_run, as_json=as_json))
 
 
 @app.command()

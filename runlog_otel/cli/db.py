@@ -1,14 +1,13 @@
 """`runlog-otel db`: the database of a SQL store is made, looked at, pruned, checked; runs are copied between stores."""
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runlog_otel.cli.options import AsJson, ConfigFile
+from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl
 from runlog_otel.cli.runs import sql_store
 from runlog_otel.errors import ConfigError
 
@@ -24,26 +23,16 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 @db_app.command()
 def upgrade(
+    url: SourceUrl = "",
     config: ConfigFile = "",
-    url: Annotated[
-        str,
-        typer.Option(
-            help="Connection string of a role that may make tables; ${NAME} is taken from the environment. "
-            "Default: the one of the config.",
-            show_default=False,
-        ),
-    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Make the tables, or bring them to the version of this program."""
-    from runlog_otel.cli.loading import project
-    from runlog_otel.stores.connection_string import filled
+    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.schema import REVISION
     from runlog_otel.stores.sql.upgrade import upgrade_database
 
-    database = sql_store(project(config), is_to_exist=False).database
-    if url:
-        database = database.at(filled(url, os.environ.get))
+    database = sql_store(source(url, config), is_to_exist=False).database
     is_changed = upgrade_database(database)
     if as_json:
         typer.echo(json.dumps({"where": database.where, "schema": REVISION, "is_changed": is_changed}))
@@ -52,13 +41,13 @@ def upgrade(
 
 
 @db_app.command()
-def stats(config: ConfigFile = "", as_json: AsJson = False) -> None:
+def stats(url: SourceUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Count runs by status; show age, size and version."""
-    from runlog_otel.cli.loading import project
+    from runlog_otel.cli.loading import source
     from runlog_otel.cli.runs import time_text
     from runlog_otel.stores.sql.history import RunHistory
 
-    store = sql_store(project(config))
+    store = sql_store(source(url, config))
     found = asdict(RunHistory(store).stats())
     if as_json:
         typer.echo(json.dumps({"where": store.database.where, **found}, indent=2))
@@ -77,17 +66,18 @@ def prune(
         float | None, typer.Option(min=0, help="Default: retention_days of the config.", show_default=False)
     ] = None,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Say how many runs would go; delete none.")] = False,
+    url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
     """Delete finished runs that were written to for the last time more than so many days ago."""
-    from runlog_otel.cli.loading import project
+    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql import retention
 
-    store = sql_store(project(config))
+    store = sql_store(source(url, config))
     age = store.retention_days if days is None else days
     if days is None and not age:
-        raise ConfigError("--days", "say how old: retention_days of the config is 0, which keeps all")
+        raise ConfigError("--days", "say how old: there is no retention_days in force")
     count = retention.expired(store.database, age)
     if not is_dry:
         with _progress() as progress:
@@ -104,16 +94,17 @@ def delete(
     run_ids: Annotated[list[str] | None, typer.Argument(help="These runs.", metavar="RUN_ID")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run, finished or not.")] = False,
     is_confirmed: Yes = False,
+    url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
     """Delete runs, whatever their status, after a question."""
-    from runlog_otel.cli.loading import project
+    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql import retention
 
     if bool(run_ids) == every:
         raise ConfigError("delete", "name runs, or say --all")
-    store = sql_store(project(config))
+    store = sql_store(source(url, config))
     if not is_confirmed:
         typer.confirm(f"delete {'every run' if every else f'{len(run_ids or ())} runs'}", abort=True, err=True)
     if every:
@@ -124,12 +115,12 @@ def delete(
 
 
 @db_app.command()
-def check(config: ConfigFile = "", as_json: AsJson = False) -> None:
+def check(url: SourceUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Look for damage: pages, counts, parents, documents. Exit status 1 when there is some."""
-    from runlog_otel.cli.loading import project
+    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.check import problems
 
-    store = sql_store(project(config))
+    store = sql_store(source(url, config))
     found = problems(store.database)
     if as_json:
         typer.echo(json.dumps({"where": store.database.where, "problems": found}, indent=2))

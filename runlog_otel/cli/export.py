@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -58,12 +58,15 @@ class _Candidate:
     """By its name: then it is sent whether or not it is sampled."""
 
 
-def export_runs(source: Source, selection: Selection, *, close: bool, dry_run: bool, as_json: bool) -> int:
+def export_runs(
+    source: Source, selection: Selection, folders: Sequence[Path], *, close: bool, dry_run: bool, as_json: bool
+) -> int:
     """Send the selected runs.
 
     Args:
         source: where they are, and where they go.
         selection: which runs.
+        folders: the outboxes that remember runs of it; the first takes what is not acknowledged now.
         close: close executions that have not ended.
         dry_run: only say what would be sent.
         as_json: print the outcomes as JSON.
@@ -71,8 +74,8 @@ def export_runs(source: Source, selection: Selection, *, close: bool, dry_run: b
     Returns:
         The exit status: 1 when something was not acknowledged.
     """
-    candidates = list(_candidates(source, selection))
-    outbox = Outbox(source.settings.outbox)
+    outboxes = [Outbox(folder) for folder in folders]
+    candidates = list(_candidates(source, selection, outboxes))
     console = Console(stderr=True, highlight=False)
     outcomes: list[Outcome] = []
     sink = None if dry_run else sink_from(source.settings)
@@ -80,7 +83,7 @@ def export_runs(source: Source, selection: Selection, *, close: bool, dry_run: b
     try:
         with Progress(*columns, console=console, disable=as_json or dry_run or not console.is_terminal) as progress:
             for candidate in progress.track(candidates, description="sending"):
-                outcomes.append(_export(source, candidate, sink, outbox, close=close))
+                outcomes.append(_export(source, candidate, sink, outboxes, close=close))
                 last = outcomes[-_MAX_FAILURES:]
                 if len(last) == _MAX_FAILURES and all(outcome.spans and outcome.problem for outcome in last):
                     break
@@ -95,10 +98,10 @@ def export_runs(source: Source, selection: Selection, *, close: bool, dry_run: b
     return 1 if not_tried or any(outcome.problem for outcome in outcomes) else 0
 
 
-def _candidates(source: Source, selection: Selection) -> Iterator[_Candidate]:
+def _candidates(source: Source, selection: Selection, outboxes: Sequence[Outbox]) -> Iterator[_Candidate]:
     if not (selection.named or selection.every or selection.since or selection.unsent):
         raise ConfigError("export", "say which runs: RUN_ID …, FILE.json …, --all, --since 24h or --unsent")
-    unsent = {marker.run_id: marker.is_abandoned for marker in Outbox(source.settings.outbox)}
+    unsent = {marker.run_id: marker.is_abandoned for outbox in outboxes for marker in outbox}
     names: dict[str, Path | None] = {}
     for name in selection.named:
         path = Path(name)
@@ -113,7 +116,9 @@ def _candidates(source: Source, selection: Selection) -> Iterator[_Candidate]:
         yield _Candidate(name, file, unsent.get(name, False), is_asked_for=name in selection.named)
 
 
-def _export(source: Source, candidate: _Candidate, sink: SpanSink | None, outbox: Outbox, *, close: bool) -> Outcome:
+def _export(
+    source: Source, candidate: _Candidate, sink: SpanSink | None, outboxes: Sequence[Outbox], *, close: bool
+) -> Outcome:
     outcome = Outcome(candidate.name)
     try:
         run = run_from_file(candidate.path, source.settings) if candidate.path else source.run(candidate.name)
@@ -130,11 +135,12 @@ def _export(source: Source, candidate: _Candidate, sink: SpanSink | None, outbox
             send_trace(trace, sink, source.settings)
         outcome.is_acknowledged = True
         if outcome.is_complete:
-            outbox.discard(run.run_id)
+            for outbox in outboxes:
+                outbox.discard(run.run_id)
     except RunlogOtelError as error:
         outcome.problem = str(error)
         if isinstance(error, DeliveryError):
-            outbox.add(outcome.run_id, error.reason, is_abandoned=candidate.is_abandoned or close)
+            outboxes[0].add(outcome.run_id, error.reason, is_abandoned=candidate.is_abandoned or close)
     return outcome
 
 

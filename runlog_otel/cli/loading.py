@@ -68,6 +68,11 @@ def source(url: str, config_file: str, **options: Any) -> Source:
     return source_from_url(url, settings_of(config_file, **options), os.environ.get)
 
 
+def own_outbox(outbox: Path, url: str) -> Path:
+    """The folder in the outbox that is a source's own, where several are served; by its URL as it was given."""
+    return outbox / hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
 def sources(urls: Sequence[str], config_file: str, **options: Any) -> list[Source]:
     """As `source`, of several; each has an outbox of its own then, as run ids are known to their source only."""
     if len(urls) <= 1:
@@ -75,8 +80,7 @@ def sources(urls: Sequence[str], config_file: str, **options: Any) -> list[Sourc
     outbox = settings_of(config_file, **options).outbox
     loaded: dict[str, Source] = {}
     for url in urls:
-        own = outbox / hashlib.sha256(url.encode()).hexdigest()[:16]
-        found = source(url, config_file, **options, outbox=own)
+        found = source(url, config_file, **options, outbox=own_outbox(outbox, url))
         if found.where in loaded:
             raise ConfigError("--source", f"{found.where} is named twice")
         loaded[found.where] = found

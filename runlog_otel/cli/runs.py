@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
-from runlog_otel.errors import ConfigError, UnsupportedStoreError
+from runlog_otel.errors import ConfigError
 from runlog_otel.names import HEADER_KEY
 from runlog_otel.redaction import Redaction
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runlog_otel.plugins.project import Project
     from runlog_otel.sources import Source
     from runlog_otel.sources.listing import Listing
     from runlog_otel.stores.compare import ComparedRun
@@ -72,25 +71,29 @@ def history_of(source: "Source") -> "RunHistory | Listing":
     from runlog_otel.sources.sql import SqlRuns
     from runlog_otel.stores.sql.history import RunHistory
 
-    if isinstance(source, SqlRuns):
-        source.database.refuse_missing()
-        return source.history
-    if isinstance(source, Project) and isinstance(source.store, SqlPlugin):
+    if isinstance(source, SqlRuns) or (isinstance(source, Project) and isinstance(source.store, SqlPlugin)):
         return RunHistory(sql_store(source))
     return Listing(source)
 
 
-def sql_store(project: "Project", *, is_to_exist: bool = True) -> "RetainedSqlStore":
-    """The store of a project, if it is a SQL store; a SQLite file that is not there is not made unless said so.
+def sql_store(source: "Source", *, is_to_exist: bool = True) -> "RetainedSqlStore":
+    """The SQL store of a source; a SQLite file that is not there is not made unless said so.
 
     Raises:
-        UnsupportedStoreError: it is of another type.
+        ConfigError: it is no SQL store of ours.
     """
+    from runlog_otel.plugins.project import Project
     from runlog_otel.plugins.stores import SqlPlugin
+    from runlog_otel.sources.sql import SqlRuns
+    from runlog_otel.stores.sql.retention import RetainedSqlStore
 
-    if not isinstance(project.store, SqlPlugin):
-        raise UnsupportedStoreError(project.kind, ["sql", "db"])
-    store: RetainedSqlStore = project.store.opened(is_to_exist=is_to_exist)
+    if isinstance(source, SqlRuns):
+        if is_to_exist:
+            source.database.refuse_missing()
+        return RetainedSqlStore(source.database, retention_days=0)
+    if not (isinstance(source, Project) and isinstance(source.store, SqlPlugin)):
+        raise ConfigError(source.where, "is no store of type sql; name one by --source or --config")
+    store: RetainedSqlStore = source.store.opened(is_to_exist=is_to_exist)
     return store
 
 

@@ -40,13 +40,14 @@ def run_from_execution(execution: Document, pipeline: str = "") -> Run:
         RunLogFormatError: the document is not an execution.
     """
     try:
-        status = STATUSES[execution["status"]]
-        ended_ms = execution.get("endTime")
-        mapping = _Mapping(execution, int(execution["startTime"]), None if ended_ms is None else int(ended_ms))
+        status = _status(execution)
+        started_ms, ended_ms = int(execution["startTime"]), execution.get("endTime")
+        # A clock that was set back must not put the end before the nodes: they would be of another execution.
+        mapping = _Mapping(execution, started_ms, None if ended_ms is None else max(started_ms, int(ended_ms)))
         steps = tuple(mapping.steps(is_over=status.is_final))
         return Run(
             run_id=str(execution["executionId"]),
-            pipeline=pipeline or str(execution["dagName"]) or HOST,
+            pipeline=pipeline or str(execution["dagName"] or HOST),
             host=HOST,
             status=status,
             header=Header(created_ns=mapping.started_ms * _MS, utc_offset_seconds=0),
@@ -56,7 +57,7 @@ def run_from_execution(execution: Document, pipeline: str = "") -> Run:
             attributes={
                 names.INPUT_PARAMETERS: tuple(sorted(execution.get("inputs") or ())),
                 names.OUTPUT_PARAMETERS: tuple(sorted(execution.get("outputs") or ())),
-                names.RUN_SAMPLE_RATE: float(execution.get("sampleRate", 1.0)),
+                names.RUN_SAMPLE_RATE: 1.0 if (rate := execution.get("sampleRate")) is None else float(rate),
                 names.RUN_SOURCE: str(execution.get("source") or ""),
             },
             input_values=dict(sorted((execution.get("inputs") or {}).items())),
@@ -89,7 +90,7 @@ class _Mapping:
                 name=str(node.get("label") or path),
                 path=path,
                 kind=str(node.get("kind") or "node"),
-                status=STATUSES[result["status"]],
+                status=_status(result),
                 attempts=tuple(self._attempts(result, starts[path], is_over=is_over)),
             )
 
@@ -118,7 +119,7 @@ class _Mapping:
         return starts
 
     def _attempts(self, result: Document, start_ms: int, *, is_over: bool) -> Iterator[Attempt]:
-        status = STATUSES[result["status"]]
+        status = _status(result)
         is_cut_off = not status.is_final
         if is_cut_off and not is_over:
             return
@@ -133,6 +134,13 @@ class _Mapping:
             message=_CUT_OFF if is_cut_off else str(result.get("error") or ""),
             is_start_derived=True,
         )
+
+
+def _status(found: Document) -> Status:
+    status = STATUSES.get(found["status"])
+    if status is None:
+        raise ValueError(f"{found['status']!r} is no status; known are {', '.join(STATUSES)}")
+    return status
 
 
 def _duration_ms(result: Document) -> int:

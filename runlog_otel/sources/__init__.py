@@ -108,11 +108,12 @@ def source_from_url(url: str, settings: Settings, secret: Callable[[str], str | 
         ConfigError: the URL names no source that is known, or a secret has no value.
         RunlogOtelError: what the kind of source raises.
     """
-    scheme, has_scheme, _ = url.partition(":")
+    text = filled(url, secret, "--source")
+    scheme, has_scheme, _ = text.partition(":")
     kind = scheme.partition("+")[0].lower() if has_scheme else "file"
     found = entry_points(group=ENTRY_POINTS, name=kind)
     if not found:
         known = ", ".join(sorted(entry_points(group=ENTRY_POINTS).names))
         raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {known} (docs/sources.md)")
     make: SourceMaker = next(iter(found)).load()
-    return make(filled(url, secret, "--source"), settings)
+    return make(text, settings)

@@ -11,13 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, TableClause, column, func, or_, select, table, text
 
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.hosts.constellation import STATUSES, run_from_execution
 from runlog_otel.model import Run, StoredRun
 from runlog_otel.settings import Settings
 from runlog_otel.sources import Source
 from runlog_otel.sources.constellation_http import history_at
-from runlog_otel.sources.databases import place, string_and_table
+from runlog_otel.sources.databases import database_at, place, string_and_table
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.schema import tables_named
 
@@ -68,10 +68,10 @@ class ExecutionsTable:
             rows = self.database.read(lambda connection: connection.execute(page).all())  # noqa: B023 - read at once
             for execution_id, changed_ms, status in rows:
                 is_final = status not in STATUSES or STATUSES[status].is_final
-                yield StoredRun(execution_id, int(changed_ms) * _MS, is_final)
+                yield StoredRun(execution_id, self._milliseconds(changed_ms) * _MS, is_final)
             if len(rows) < _PAGE:
                 return
-            after = (int(rows[-1].changed), rows[-1].execution_id)
+            after = (self._milliseconds(rows[-1].changed), rows[-1].execution_id)
 
     def run(self, run_id: str) -> Run:
         """See `Source.run`."""
@@ -80,9 +80,10 @@ class ExecutionsTable:
         if row is None:
             raise RunNotFoundError(run_id, self.where)
         try:
-            return run_from_execution(_execution(row), self.settings.pipeline)
+            execution = _execution(row)
         except ValueError as error:
             raise RunLogFormatError(f"execution {run_id!r} in {self.where}", str(error)) from error
+        return run_from_execution(execution, self.settings.pipeline)
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -91,6 +92,12 @@ class ExecutionsTable:
     def size_bytes(self) -> int | None:
         """See `Source.size_bytes`."""
         return None
+
+    def _milliseconds(self, found: Any) -> int:
+        try:
+            return int(found)
+        except (TypeError, ValueError) as error:
+            raise SourceError(self.where, f"{found!r} is no time in milliseconds since the epoch") from error
 
     def _row(self, connection: Connection, run_id: str) -> Mapping[str, Any] | None:
         known = self._table()
@@ -119,4 +126,4 @@ def source_from_url(url: str, settings: Settings) -> Source:
     if inner.startswith(("http://", "https://")):
         return history_at(inner, settings)
     connection_string, name = string_and_table(inner, _DEFAULT_TABLE_NAME)
-    return ExecutionsTable(Database(connection_string, is_foreign=True), tables_named(name).name, settings)
+    return ExecutionsTable(database_at(connection_string, is_foreign=True), tables_named(name).name, settings)

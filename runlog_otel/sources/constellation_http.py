@@ -6,6 +6,7 @@ Source: the routes of Constellation's `io.constellation.http.DashboardRoutes`.
 import json
 import ssl
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,7 +25,9 @@ _PAGE = 100
 """The server gives no more at once."""
 _OVERLAP = 10
 """So many executions may be deleted between two pages, and none is passed over."""
-_OK, _NOT_FOUND = 200, 404
+_OK, _NOT_FOUND, _TOO_MANY = 200, 404, 429
+_TRIES = 5
+_LONGEST_PAUSE_SECONDS = 10.0
 _ANSWER_LIMIT = 256 * 1024 * 1024
 _MS = 1_000_000
 
@@ -103,14 +106,12 @@ class History:
             offset -= min(_OVERLAP, len(summaries) - 1)
 
     def _get(self, path: str) -> Any:
-        """The JSON at a path; None where there is nothing."""
-        self._clock.set(self.settings.timeout_seconds)
-        try:
-            with self._pool.stream("GET", self._url + path, headers=self._headers) as response:
-                body = b"".join(limited(response.iter_stream(), _ANSWER_LIMIT))
-        except FAULTS as error:
-            problem = redacted(str(error)) or type(error).__name__
-            raise SourceError(self.where, f"cannot be reached: {problem}") from error
+        """The JSON at a path; None where there is nothing. A server that limits requests is given the time it asks."""
+        for left in reversed(range(_TRIES)):
+            response, body = self._answer(path)
+            if response.status != _TOO_MANY or not left:
+                break
+            time.sleep(_pause_seconds(response))
         if response.status == _NOT_FOUND:
             return None
         if response.status != _OK:
@@ -119,6 +120,15 @@ class History:
             return json.loads(body)
         except ValueError as error:
             raise RunLogFormatError(f"the answer of {self.where} to GET {path}", str(error)) from error
+
+    def _answer(self, path: str) -> tuple[httpcore.Response, bytes]:
+        self._clock.set(self.settings.timeout_seconds)
+        try:
+            with self._pool.stream("GET", self._url + path, headers=self._headers) as response:
+                return response, b"".join(limited(response.iter_stream(), _ANSWER_LIMIT))
+        except FAULTS as error:
+            problem = redacted(str(error)) or type(error).__name__
+            raise SourceError(self.where, f"cannot be reached: {problem}") from error
 
 
 def history_at(url: str, settings: Settings) -> History:
@@ -133,13 +143,21 @@ def history_at(url: str, settings: Settings) -> History:
     except ValueError:
         is_server = False
     if not is_server or parts.query:
-        raise ConfigError("--source", "write constellation+http://HOST:PORT")
+        raise ConfigError("--source", "write constellation+http://HOST:PORT, and what is filled in percent-encoded")
     user, secret = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user or (secret.isascii() and secret.isprintable())):
+        raise ConfigError("--source", "an API key has letters, digits and signs of ASCII only")
     login = b64encode(f"{user}:{secret}".encode()).decode()
     authorization = f"Basic {login}" if user else f"Bearer {secret}"
     headers = {"accept": "application/json", "user-agent": "runlog-otel"}
     headers |= {"authorization": authorization} if secret else {}
     return History(url_without_credentials(origin(url) + parts.path).rstrip("/"), headers, settings)
+
+
+def _pause_seconds(response: httpcore.Response) -> float:
+    """What `Retry-After` says, in seconds; Constellation's limiter says one at least."""
+    said = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+    return min(float(said), _LONGEST_PAUSE_SECONDS) if said.isdigit() else 1.0
 
 
 def _checked(summary: Any) -> Summary:

@@ -7,10 +7,9 @@ from runlog_otel.documents import run_from_log
 from runlog_otel.model import Run, StoredRun
 from runlog_otel.settings import Settings
 from runlog_otel.sources import RunLogTarget
-from runlog_otel.sources.databases import place, string_and_table
+from runlog_otel.sources.databases import database_at, place, string_and_table
 from runlog_otel.stores.db_log import DEFAULT_TABLE_NAME, DbLog
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.sql.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +58,4 @@ class DbLogRuns(RunLogTarget):
 def source_from_url(url: str, settings: Settings) -> DbLogRuns:
     """The table of a database; `?table=` where it is not `db_log`."""
     connection_string, table = string_and_table(url.removeprefix("db-log+"), DEFAULT_TABLE_NAME)
-    return DbLogRuns(DbLog(Database(connection_string, is_foreign=True), table), settings)
+    return DbLogRuns(DbLog(database_at(connection_string, is_foreign=True), table), settings)

@@ -29,6 +29,8 @@ class Files(RunLogs):
 
     def changes(self, since_ns: int) -> Iterable[StoredRun]:
         """See `Source.changes`."""
+        if not self.path.exists():
+            raise SourceError(self.where, "is not there any more")
         try:
             if self.path.is_file():
                 run_id = str(document_in_file(self.path).get("run_id"))

@@ -1,5 +1,6 @@
 """Lists the runs of any source as the history of a SQL store does it, by reading each of them."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,10 +12,12 @@ from runlog_otel.spans import spans_from_run
 from runlog_otel.stores.sql.history import Page, RunFilter, RunSummary
 from runlog_otel.trace import Part, Result
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The runs of a source, the last written first. One that cannot be read is passed over."""
+    """The runs of a source, the last written first. One that cannot be read is passed over, with a warning."""
 
     source: Source
 
@@ -45,7 +48,8 @@ class Listing:
     def _summaries(self, stored: StoredRun, wanted: RunFilter) -> Iterator[RunSummary]:
         try:
             run = self.source.run(stored.run_id)
-        except (RunLogFormatError, RunNotFoundError):
+        except (RunLogFormatError, RunNotFoundError) as error:
+            logger.warning("%s is not listed: %s", stored.run_id, error)
             return
         summary = _summary(run, stored.changed_ns)
         pairs = ((summary.status, wanted.status), (summary.tag, wanted.tag), (summary.pipeline, wanted.pipeline))

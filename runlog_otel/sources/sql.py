@@ -7,7 +7,7 @@ from runlog_otel.documents import host_of, pipeline_from_config, run_from_log
 from runlog_otel.model import Run, StoredRun
 from runlog_otel.settings import Settings
 from runlog_otel.sources import RunLogTarget
-from runlog_otel.sources.databases import place, string_and_table
+from runlog_otel.sources.databases import database_at, place, string_and_table
 from runlog_otel.stores.entries import Document
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunHistory
@@ -68,4 +68,4 @@ class SqlRuns(RunLogTarget):
 def source_from_url(url: str, settings: Settings) -> SqlRuns:
     """The store at a connection string; `?table=` for another `table_name`."""
     connection_string, table = string_and_table(url, DEFAULT_TABLE_NAME)
-    return SqlRuns(Database(connection_string, table_name=table, is_created=False), settings)
+    return SqlRuns(database_at(connection_string, table_name=table, is_created=False), settings)

@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.model import StoredRun
 from runlog_otel.stores.entries import Document, document_from_parts, text_from_value
 from runlog_otel.stores.sql.database import Database
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_TABLE_NAME = "db_log"
 _RUN, _STEP, _BRANCH, _PARAMETER = "RunLog", "StepLog", "BranchLog", "Parameter"
+_KINDS = (_RUN, _STEP, _BRANCH, _PARAMETER)
 _RUN_KEY = "run_log"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the column is naive, and in UTC
 _MICROSECOND = timedelta(microseconds=1)
@@ -64,6 +65,9 @@ class DbLog:
 
         A changed row keeps its moment, which has microseconds: the nanoseconds below them tell by the length of its
         texts that a run was changed.
+
+        Raises:
+            SourceError: a moment is none (SQLite takes anything).
         """
         columns = self.table.c
         newest = func.max(columns.created_at)
@@ -76,10 +80,12 @@ class DbLog:
         if since_ns > 0:
             since = _EPOCH + timedelta(microseconds=since_ns // 1000)
             statement = statement.where(columns.run_id.in_(select(columns.run_id).where(columns.created_at >= since)))
-        rows = self.database.read(lambda connection: connection.execute(statement).all())
+        try:
+            rows = self.database.read(lambda connection: connection.execute(statement).all())
+        except (TypeError, ValueError) as error:
+            raise SourceError(self.where, f"created_at holds no time: {error}") from error
         for run_id, created_at, length in rows:
-            microseconds = 0 if created_at is None else (created_at - _EPOCH) // _MICROSECOND
-            yield StoredRun(run_id, microseconds * 1000 + int(length or 0) % 1000)
+            yield StoredRun(run_id, _microseconds(created_at) * 1000 + int(length or 0) % 1000)
 
     def document(self, run_id: str) -> Document:
         """The whole run log; of duplicates the newest counts, which is logged.
@@ -124,7 +130,7 @@ class DbLog:
         columns = self.table.c
         statement = (
             select(columns.attribute_type, columns.attribute_key, columns.pk, columns.attribute_value)
-            .where(columns.run_id == run_id)
+            .where(columns.run_id == run_id, columns.attribute_type.in_(_KINDS), columns.attribute_key.is_not(None))
             .order_by(columns.pk)
         )
         return [((kind, key), pk, value) for kind, key, pk, value in connection.execute(statement)]
@@ -186,6 +192,14 @@ def _rows_from_branch(branch: Mapping[str, Any]) -> Iterator[tuple[Part, str]]:
         for name, inner in (step.get("branches") or {}).items():
             yield (_BRANCH, name), text_from_value({**inner, "steps": {}})
             yield from _rows_from_branch(inner)
+
+
+def _microseconds(moment: datetime | None) -> int:
+    """Since the epoch; a schema of somebody's own may have a column with time zone."""
+    if moment is None:
+        return 0
+    naive = moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+    return (naive - _EPOCH) // _MICROSECOND
 
 
 @lru_cache

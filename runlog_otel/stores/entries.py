@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from runlog_otel.errors import RunLogFormatError
 from runlog_otel.model import Status
 from runlog_otel.redaction import bounded
 
@@ -178,7 +179,18 @@ def document_from_parts(header: Mapping[str, Any], parts: Iterable[Mapping[str, 
 
     Returns:
         The document, and the keys of those parts whose branch or step is not there: they are not in it.
+
+    Raises:
+        RunLogFormatError: a part is no step and no branch.
     """
+    try:
+        return _joined(header, parts)
+    except (AttributeError, KeyError, TypeError) as error:
+        problem = f"a part of it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise RunLogFormatError(f"the log of {header.get('run_id')!r}", problem) from error
+
+
+def _joined(header: Mapping[str, Any], parts: Iterable[Mapping[str, Any]]) -> tuple[Document, list[str]]:
     graph: Document = {"": {**header, "steps": {}}}
     steps: dict[str, Document] = {}
     _take_apart(header, graph, steps)

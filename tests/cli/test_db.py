@@ -97,7 +97,7 @@ def test_old_runs_are_pruned(sql: Command) -> None:
     missing = sql("db", "prune", "-c", "sql.yaml")
     assert (missing.status, missing.err) == (
         2,
-        "error: --days: say how old: retention_days of the config is 0, which keeps all\n",
+        "error: --days: say how old: there is no retention_days in force\n",
     )
     dry = sql("db", "prune", "--days", "0", "--dry-run", "--json", "-c", "sql.yaml")
     assert json.loads(dry.out) == {"runs": 3, "days": 0.0, "is_dry_run": True}
@@ -116,6 +116,23 @@ def test_runs_are_deleted_after_a_question(sql: Command) -> None:
     assert listed(sql) == NEWEST_FIRST[1:]
     assert sql("db", "delete", "--all", "--yes", "-c", "sql.yaml").out == "2 runs were deleted\n"
     assert sql("db", "delete", "-c", "sql.yaml").err == "error: delete: name runs, or say --all\n"
+
+
+def test_a_database_needs_no_config(command: Command, project: Path) -> None:
+    """A URL is enough to make it and to look after it, under another name of its tables, too."""
+    url = ("--source", "sqlite:///team.db?table=team")
+    absent = command("db", "stats", *url)
+    assert (absent.status, absent.err) == (1, "error: sqlite:///team.db: the file does not exist; check the path\n")
+    assert command("db", "upgrade", *url).out == "sqlite:///team.db: upgraded to version 0002\n"
+    assert command("db", "copy", "--from", ".run_log_store", "--to", url[1]).out.startswith("3 copied")
+    assert json.loads(command("db", "stats", *url, "--json").out)["total"] == 3
+    assert command("db", "check", *url).out == "sqlite:///team.db: nothing is wrong\n"
+    assert command("db", "prune", *url).err == "error: --days: say how old: there is no retention_days in force\n"
+    assert command("db", "delete", RUNS["job"], "--yes", *url).out == "1 runs were deleted\n"
+    assert command("db", "prune", *url, "--days", "0").out.startswith("2 runs were deleted")
+    other = command("db", "stats", "--source", ".run_log_store")
+    told = f"error: {project}/.run_log_store: is no store of type sql; name one by --source or --config\n"
+    assert (other.status, other.err) == (2, told)
 
 
 def test_damage_is_found(sql: Command, project: Path) -> None:
@@ -148,7 +165,8 @@ def test_what_is_no_database_is_told(sql: Command, project: Path) -> None:
     )
     assert not (project / "no.db").exists()
     files = sql("db", "stats", "-c", "files.yaml")
-    assert (files.status, files.out) == (2, "")
+    told = "error: file-system store .run_log_store: is no store of type sql; name one by --source or --config\n"
+    assert (files.status, files.out, files.err) == (2, "", told)
     assert sql("runs", "-c", "sql.yaml", "--since", "yesterday").err == (
         "error: --since: 'yesterday' is neither an age (30m, 24h, 7d, 2w) nor a time\n"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runlog_otel.cli.loading import sources
 from runlog_otel.exporters.outbox import Outbox
 from tests.cli.conftest import GOLDEN, RUNS, Command
 from tests.exporters.spans import Backend, backend
@@ -77,6 +78,19 @@ def test_what_is_not_acknowledged_is_remembered_and_sent_later(
     assert command("export", "--unsent", "--endpoint", server.url).status == 0
     assert sorted(server.span_names()) == expected("demo")
     assert list(outbox) == []
+
+
+def test_what_serve_has_of_one_of_several_sources_is_sent_by_hand(
+    command: Command, server: Backend, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has an outbox of its own, which its URL finds."""
+    monkeypatch.chdir(project)
+    first, second = (Outbox(source.settings.outbox) for source in sources([".run_log_store", "sqlite:///other.db"], ""))
+    first.add(RUNS["demo"], "HTTP 503")
+    second.add("elsewhere", "HTTP 503")
+    called = command("export", "--unsent", "--source", ".run_log_store", "--endpoint", server.url)
+    assert (called.status, sorted(server.span_names())) == (0, expected("demo"))
+    assert (list(first), [unsent.run_id for unsent in second]) == ([], ["elsewhere"])
 
 
 def test_a_backend_that_is_busy_is_asked_again(command: Command, server: Backend) -> None:

@@ -93,6 +93,14 @@ def test_constellation_is_listed_shown_and_exported(project: Path, command: Comm
         assert "has no run logs of runnable or magnus" in refused.err
 
 
+def test_a_run_that_cannot_be_read_is_told_where_runs_are_listed(project: Path, command: Command) -> None:
+    """The others are listed; a list that is merely shorter would be taken for all there is."""
+    (project / ".run_log_store" / "torn.json").write_text('{"run_id": "to')
+    done = command("runs", "--source", ".run_log_store", "--json")
+    assert {run["run_id"] for run in json.loads(done.out)["runs"]} == set(RUNS.values())
+    assert (done.status, done.err.startswith("torn is not listed: "), done.err.count("\n")) == (0, True, 1)
+
+
 def test_a_config_gives_settings_and_not_runs(project: Path, command: Command) -> None:
     """With both options the runs are the source's, the endpoint the config's; the host's store is listed by a path."""
     options = ("--source", str(project / ".run_log_store"), "--config", "runnable-config.yaml")

@@ -162,10 +162,18 @@ def test_an_execution_without_an_end_time_has_ended_all_the_same() -> None:
     assert times(spans, Part.RUN) == {"RUN enrich": (0, 100)}
 
 
+def test_columns_that_are_empty_have_their_defaults() -> None:
+    """A table of somebody's own may have no value where Constellation's has one."""
+    empty = dict.fromkeys(("dagName", "scriptPath", "inputs", "outputs", "sampleRate", "source"))
+    run = run_from_execution(execution(result("n1", 100), **empty))
+    assert (run.pipeline, run.definition, run.attributes[names.RUN_SAMPLE_RATE]) == ("constellation", "", 1.0)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
-        ("status", "Paused", "no 'Paused'"),
+        ("status", "Paused", "'Paused' is no status; known are Running, Completed, Failed"),
+        ("nodeResults", {"n1": result("n1", 1, "Pending")}, "'Pending' is no status"),
         ("startTime", None, "int() argument"),
         ("nodeResults", [1], "no attribute"),
         ("dagVizIR", {"nodes": [{"id": "a"}], "edges": [{"source": "a", "target": "a"}]}, "cycle"),
@@ -195,15 +203,18 @@ def executions(draw: st.DrawFn) -> dict[str, Any]:
         *draw(st.permutations(results)),
         dagVizIR={"nodes": nodes, "edges": edges} if draw(st.booleans()) else None,
         status=draw(st.sampled_from(["Completed", "Failed"])),
-        endTime=draw(st.none() | st.integers(START_MS, START_MS + 3000)),
+        endTime=draw(st.none() | st.integers(START_MS - 1000, START_MS + 3000)),
     )
 
 
 @given(executions())
 def test_nodes_keep_the_order_of_the_graph(document: dict[str, Any]) -> None:
-    """None starts before the execution or before one of those before it, nor after the end; there is one execution."""
+    """None starts before the execution or before one of those before it, nor after the end; there is one execution.
+
+    Whatever the clock did: an end before the start is one at the start.
+    """
     steps = {step.path: step.attempts[0] for step in run_from_execution(document).steps if not step.is_terminal}
-    end_ns = document["endTime"] and document["endTime"] * 1_000_000
+    end_ns = document["endTime"] and max(START_MS, document["endTime"]) * 1_000_000
     for attempt in steps.values():
         assert attempt.start_ns is not None
         assert START_MS * 1_000_000 <= attempt.start_ns <= (end_ns or attempt.start_ns)

@@ -50,14 +50,15 @@ class DbLogTable:
     """Such a table, in an empty database."""
 
     def __init__(self, url: str, name: str = "db_log", *, is_own: bool = False) -> None:
-        """Make it; `is_own`: by a schema of somebody's own, whose key counts by itself."""
+        """Make it; `is_own`: by a schema of somebody's own: its key counts by itself, its moments have a time zone."""
         self._engine = create_engine(url)
         self._name = name
         self._clock = START
         is_server = self._engine.dialect.name == "postgresql"
         self._is_counting = is_server and not is_own
         key = "INTEGER NOT NULL PRIMARY KEY" if self._is_counting or not is_server else "SERIAL PRIMARY KEY"
-        moment = "TIMESTAMP WITHOUT TIME ZONE" if is_server else "DATETIME"
+        self._zone = "+00:00" if is_own else ""
+        moment = f"TIMESTAMP WITH{'' if is_own else 'OUT'} TIME ZONE" if is_server else "DATETIME"
         with self._engine.begin() as connection:
             if self._is_counting:
                 connection.execute(text("CREATE SEQUENCE id_seq"))
@@ -72,7 +73,7 @@ class DbLogTable:
         with self._engine.begin() as connection:
             for run_id, kind, name, value in rows:
                 self._clock += timedelta(seconds=1)
-                moment = (at or self._clock).isoformat(" ", "microseconds")
+                moment = (at or self._clock).isoformat(" ", "microseconds") + self._zone
                 given = {"run_id": run_id, "kind": kind, "key": name, "value": json.dumps(value), "at": moment}
                 connection.execute(statement, given)
 

@@ -95,8 +95,15 @@ def test_a_table_that_is_not_there_is_said(opened: Open, database: str, tmp_path
 def test_a_row_that_is_no_execution_is_refused(opened: Open, database: str) -> None:
     """In one line with its id."""
     fill_table(database, [execution(executionId="x", status="Paused")])
-    with pytest.raises(RunLogFormatError, match="execution 'x'"):
+    with pytest.raises(RunLogFormatError, match="execution 'x' is not a run log: 'Paused' is no status"):
         opened(database).run("x")
+
+
+def test_a_time_that_is_none_is_said(opened: Open, tmp_path: Path) -> None:
+    """SQLite keeps anything in any column."""
+    fill_table(f"sqlite:///{tmp_path}/c.db", [execution(endTime="2026-03-01 10:00")])
+    with pytest.raises(SourceError, match="'2026-03-01 10:00' is no time in milliseconds since the epoch"):
+        ids(opened(f"sqlite:///{tmp_path}/c.db"))
 
 
 def test_a_server_tells_what_the_executions_are(opened: Open, server: ConstellationServer) -> None:
@@ -163,6 +170,19 @@ def test_a_server_that_dies_between_two_pages_tells_nothing(
         source.changes(0)
     server.before = lambda _: None
     assert len(ids(source)) == 250
+
+
+def test_a_server_that_limits_its_requests_is_waited_for(opened: Open, server: ConstellationServer) -> None:
+    """As long as it says, a few times; one that goes on with it is told."""
+    server.executions = [execution(executionId="r")]
+    busy = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    server.before = lambda _: busy if len(server.requests) % 3 else None
+    source = opened(server.url)
+    assert (ids(source), source.run("r").run_id, len(server.requests)) == (["r"], "r", 6)
+    server.before = lambda _: busy
+    with pytest.raises(SourceError, match="answers HTTP 429 to GET /api/v1/executions/r"):
+        source.run("r")
+    assert len(server.requests) == 11
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from runlog_otel.documents import run_from_log
-from runlog_otel.errors import ConfigError, MissingExtraError, RunLogFormatError, RunlogOtelError, RunNotFoundError
+from runlog_otel.errors import (
+    ConfigError,
+    MissingExtraError,
+    RunLogFormatError,
+    RunlogOtelError,
+    RunNotFoundError,
+    SourceError,
+)
 from runlog_otel.metrics import points_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.sources import ENTRY_POINTS, RunLogs, RunLogTarget, Source, source_from_url
@@ -61,6 +68,14 @@ def test_what_is_no_run_log_in_a_folder_is_passed_over(folder: Path) -> None:
     (folder / "deleted").mkdir()
     (folder / "deleted" / "RunLog.json").symlink_to("nowhere")
     assert [run.run_id for run in opened(str(folder)).changes(0)] == runs
+
+
+def test_a_folder_that_went_away_is_said(folder: Path) -> None:
+    """A share that is not mounted any more has not become empty."""
+    source = opened(str(folder))
+    shutil.rmtree(folder)
+    with pytest.raises(SourceError, match="run logs: is not there any more"):
+        source.changes(0)
 
 
 def test_one_file_is_a_source(folder: Path) -> None:
@@ -127,6 +142,12 @@ def test_our_store_is_a_source(tmp_path: Path) -> None:
     source.close()
 
 
+def test_a_url_may_stand_whole_in_a_variable(tmp_path: Path) -> None:
+    """With its password, which a command line would show."""
+    source = opened("${RUNS}?table=team", RUNS=f"sqlite:///{tmp_path}/runs.db")
+    assert source.where == f"sqlite:///{tmp_path}/runs.db, table team"
+
+
 @pytest.mark.parametrize(
     ("url", "kind", "message"),
     [
@@ -144,6 +165,10 @@ def test_our_store_is_a_source(tmp_path: Path) -> None:
         ("constellation+sqlite:///x?table=a-b", ConfigError, "letters, digits and _ only"),
         ("constellation+http://", ConfigError, "--source: write constellation+http://HOST:PORT"),
         ("constellation+http://h:port", ConfigError, "--source: write constellation+http://HOST:PORT"),
+        ("constellation+http://:hunter2/x@h", ConfigError, "and what is filled in percent-encoded"),
+        ("constellation+http://:hunter2ä@h", ConfigError, "signs of ASCII only"),
+        ("constellation+http://:hunter2%0A@h", ConfigError, "signs of ASCII only"),
+        ("postgresql://u:a@hunter2@h/d", ConfigError, "in postgresql+psycopg://********@h/d write the @"),
     ],
 )
 def test_a_url_that_is_wrong_is_said(url: str, kind: type[Exception], message: str) -> None:

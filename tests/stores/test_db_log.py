@@ -1,16 +1,18 @@
 """The table of magnus's database store: read with its anomalies, and written so that magnus could go on."""
 
 import logging
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.stores.db_log import DbLog
 from runlog_otel.stores.errors import StoreError
 from runlog_otel.stores.sql.database import Database
-from tests.sources.db_logs import DbLogTable, fill_with_anomalies, golden, rows_of
+from tests.sources.db_logs import START, DbLogTable, fill_with_anomalies, golden, rows_of
 
 MICROSECONDS = 1_772_359_200_000_000
 """`START`, since the epoch."""
@@ -101,6 +103,45 @@ def test_a_run_is_written_over_duplicates(logs: DbLog, table: DbLogTable) -> Non
     assert len(headers) == 1
 
 
+def test_rows_that_are_none_of_magnus_s_are_passed_over(logs: DbLog, table: DbLogTable) -> None:
+    """Of another kind, or without kind, key or value: the run is whole without them."""
+    log = golden("nested")
+    nothing: Any = None
+    parts = (("JobLog", "j"), (nothing, nothing), ("StepLog", nothing))
+    strange = [(log["run_id"], kind, key, "x") for kind, key in parts]
+    table.add(*rows_of(log), *strange, (nothing, "RunLog", "run_log", {}))
+    assert logs.document(log["run_id"]) == log
+    assert [run.run_id for run in logs.changes()] == [log["run_id"]]
+
+
+def test_moments_have_a_time_zone_or_none(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a schema of one's own they may: they are listed alike, in whatever zone the machine is."""
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    table = DbLogTable(empty, "team_log", is_own=True)
+    log = golden("regions")
+    table.add(*rows_of(log), at=START)
+    logs = DbLog(Database(empty, is_foreign=True), "team_log")
+    (run,) = logs.changes(MICROSECONDS * 1000)
+    assert run.changed_ns // 1000 == MICROSECONDS
+    assert list(logs.changes((MICROSECONDS + 1) * 1000)) == []
+    logs.database.close()
+    table.close()
+
+
+def test_a_moment_that_is_none_is_said(tmp_path: Path) -> None:
+    """SQLite keeps anything in any column."""
+    url = f"sqlite:///{tmp_path}/magnus.db"
+    table = DbLogTable(url)
+    table.add(*rows_of(golden("again")))
+    with sqlite3.connect(tmp_path / "magnus.db") as connection:
+        connection.execute("UPDATE db_log SET created_at = 1772359200")
+    logs = DbLog(Database(url, is_foreign=True))
+    with pytest.raises(SourceError, match=r"table db_log of sqlite:.*: created_at holds no time: "):
+        list(logs.changes())
+    logs.database.close()
+    table.close()
+
+
 def test_a_table_of_ones_own_schema_is_written(empty: str) -> None:
     """Its key may count by itself, and it may have another name."""
     table = DbLogTable(empty, "team_log", is_own=True)
@@ -128,6 +169,9 @@ def test_a_missing_table_is_made_when_asked_for(empty: str) -> None:
 def test_what_is_not_there_or_broken_is_said(logs: DbLog, table: DbLogTable) -> None:
     """A run that is not there, a row without JSON, a table name that is no identifier."""
     table.add(("r", "RunLog", "run_log", {"run_id": "r", "status": "SUCCESS"}), ("r", "StepLog", "a", [1]))
+    table.add(("s", "RunLog", "run_log", {"run_id": "s", "status": "SUCCESS"}), ("s", "StepLog", "a", {"name": "a"}))
+    with pytest.raises(RunLogFormatError, match="the log of 's' is not a run log: a part of it has no 'internal_name'"):
+        logs.document("s")
     with pytest.raises(RunNotFoundError, match="run 'other' is not in table db_log of"):
         logs.document("other")
     with pytest.raises(

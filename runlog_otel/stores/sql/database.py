@@ -49,7 +49,8 @@ class Database:
     Arguments:
         url: a SQLAlchemy URL without placeholders; the drivers are `sqlite` and `postgresql+psycopg`.
         table_name: what the names of the tables begin with.
-        timeout_seconds: for connecting, for one statement, and for all tries of one transaction together.
+        timeout_seconds: for one statement, and, unless `patience_seconds` is given, as that.
+        patience_seconds: for connecting, and for all tries of one transaction together.
         max_connections: of this process.
         is_created: whether the tables are made at first use; by default on SQLite only.
         is_to_exist: whether a missing SQLite file is an error (for tools that only look).
@@ -66,6 +67,7 @@ class Database:
         *,
         table_name: str = DEFAULT_TABLE_NAME,
         timeout_seconds: float = 30,
+        patience_seconds: float | None = None,
         max_connections: int = 20,
         is_created: bool | None = None,
         is_to_exist: bool = False,
@@ -76,6 +78,7 @@ class Database:
         self.where = where or masked(url)
         self.table_name = table_name
         self.timeout_seconds = timeout_seconds
+        self._patience_seconds = timeout_seconds if patience_seconds is None else patience_seconds
         self.max_connections = max_connections
         self.is_in_memory = is_in_memory(url)
         self.is_sqlite = _parsed(url).get_backend_name() == "sqlite"
@@ -124,15 +127,6 @@ class Database:
         """As `write`, on a database whose tables may be missing or of another version."""
         return self._tried(work, is_write=True, is_checked=False)
 
-    def at(self, url: str) -> "Database":
-        """The same store, reached by another URL (of a role with more rights)."""
-        return Database(
-            url,
-            table_name=self.table_name,
-            timeout_seconds=self.timeout_seconds,
-            max_connections=self.max_connections,
-        )
-
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
         live, self._live = self._live, None
@@ -140,7 +134,7 @@ class Database:
             live.engine.dispose()
 
     def _tried(self, work: Callable[[Connection], Result], *, is_write: bool, is_checked: bool = True) -> Result:
-        deadline = time.monotonic() + self.timeout_seconds
+        deadline = time.monotonic() + self._patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -243,7 +237,7 @@ class Database:
         engine = create_engine(
             url,
             hide_parameters=True,
-            connect_args={"connect_timeout": max(2, int(self.timeout_seconds))},  # libpq takes less than 2 for 2
+            connect_args={"connect_timeout": max(2, int(self._patience_seconds))},  # libpq takes less than 2 for 2
             pool_size=min(5, self.max_connections),
             max_overflow=self.max_connections - min(5, self.max_connections),
             pool_timeout=self.timeout_seconds,
@@ -252,6 +246,7 @@ class Database:
         @event.listens_for(engine, "connect")
         def _limit(connection: Any, _: Any) -> None:
             connection.execute(f"SET statement_timeout = {statement_timeout_ms:d}")
+            connection.execute("SET TIME ZONE 'UTC'")  # a foreign column with time zone is compared to times in UTC
             connection.commit()
 
         return engine
@@ -320,6 +315,8 @@ def _parsed(url: str) -> URL:
         dialect = parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise ConfigError("connection_string", f"not a SQLAlchemy URL: {masked(url)}") from None
+    if "@" in (parsed.host or ""):  # a part of the password, which messages of the driver would show
+        raise ConfigError("connection_string", f"in {masked(url)} write the @ of the password as %40")
     if dialect.name not in ("sqlite", "postgresql") or parsed.get_driver_name() not in ("pysqlite", "psycopg"):
         raise ConfigError(
             "connection_string",
