@@ -51,7 +51,6 @@ class Listening:
 def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, plan: Plan) -> None:
     """Serve until SIGINT or SIGTERM, which end it at once: the state is whole at any moment, as after a kill."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("runlog_otel").setLevel(logging.INFO)
     tls, credentials = listening.tls, listening.credentials
     service = Service(sources, State(state_file), plan)
     server = MetricsServer(
