@@ -90,6 +90,10 @@ class Counter:
             if active.source == self.source.where and active.changed_ns < older_than_ns:
                 with self._state.transaction():
                     run = self._read(StoredRun(active.run_id, active.changed_ns))
+                    moved_ns = _moved_ns(run) if run is not None else 0
+                    if moved_ns >= older_than_ns:  # a bucket tells when a run's header was written, not its steps
+                        self._state.moved(active.source, active.run_id, moved_ns)
+                        continue
                     self._state.set_ended(active.source, active.run_id)
                     if run is not None and self._count(run, self._traces(run, is_abandoned=True)):
                         self._on_ended(active.run_id, True)
@@ -154,3 +158,9 @@ class Counter:
                 self._table.add(points_from_trace(run, trace, by_tag=self._by_tag).points)
                 has_counted = True
         return has_counted
+
+
+def _moved_ns(run: Run) -> int:
+    """When the newest attempt of a run ended; 0 without one."""
+    ends = (attempt.end_ns for step in run.all_steps() for attempt in step.attempts)
+    return max((end for end in ends if end is not None), default=0)

@@ -13,7 +13,7 @@ from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.service import Heal, Plan, Service
 from runlog_otel.service.state import State
 from runlog_otel.stores.errors import StoreError
-from tests.core.logs import START
+from tests.core.logs import START, attempt, task
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
 
 Start = Callable[..., Service]
@@ -185,6 +185,16 @@ def test_a_run_that_stopped_moving_is_an_error(tmp_path: Path, source: MemorySou
     source.put(ended("r"))
     service.poll()
     assert runs_counted(service) == {"error": 1}
+
+
+def test_a_run_whose_steps_go_on_is_not_abandoned(source: MemorySource, start: Start) -> None:
+    """A bucket tells when a run's header was written, which is before its steps."""
+    moved = attempt(0, time.time() - START / 1e9 - 60)
+    source.put(replace(going("r"), steps=(task("a", moved), task("b"))), LONG_AGO_NS)
+    service = start(Plan(abandoned_after=timedelta(minutes=30)))
+    service.poll()
+    service.poll()
+    assert (gauge(service, names.RUNS_ACTIVE), runs_counted(service)) == (1, {})
 
 
 def test_a_run_that_is_deleted_is_no_longer_active(source: MemorySource, start: Start) -> None:
