@@ -131,6 +131,17 @@ def test_metrics_are_served_by_ipv6(table: SeriesTable) -> None:
     assert (told, server.url.startswith("http://[::1]:")) == (200, True)
 
 
+def test_a_wrong_certificate_is_told(table: SeriesTable, tmp_path: Path) -> None:
+    """As what it is, and not as an address; a key of another certificate, too."""
+    authority = trustme.CA()
+    first, second = (authority.issue_cert("127.0.0.1") for _ in range(2))
+    first.cert_chain_pems[0].write_to_path(tmp_path / "first.pem")
+    second.private_key_pem.write_to_path(tmp_path / "second.key")
+    for key in ("second.key", "missing.key"):
+        with pytest.raises(ConfigError, match=rf"first\.pem, key .*{key}: cannot be used"):
+            MetricsServer(table, LISTEN, tls=(tmp_path / "first.pem", tmp_path / key))
+
+
 @pytest.mark.parametrize("listen", ["9464", "localhost", "127.0.0.1:", "127.0.0.1:99999", "256.0.0.1:1"])
 def test_a_wrong_address_is_told(table: SeriesTable, listen: str) -> None:
     """In one line, with what was expected."""
