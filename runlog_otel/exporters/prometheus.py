@@ -6,6 +6,7 @@ import math
 import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -138,6 +139,11 @@ class MetricsServer:
 
 class _Server(ThreadingWSGIServer):
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes, or speaks no TLS, is no news: not a traceback, in a pipeline's output at that."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Server6(_Server):

@@ -108,8 +108,8 @@ def test_credentials_are_asked_for(table: SeriesTable) -> None:
     assert told == [401, 401, 200, 200]
 
 
-def test_metrics_are_served_by_tls(table: SeriesTable, tmp_path: Path) -> None:
-    """With the certificate that was given."""
+def test_metrics_are_served_by_tls(table: SeriesTable, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the certificate that was given; who speaks no TLS is sent away, without a word in the output."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
@@ -117,7 +117,10 @@ def test_metrics_are_served_by_tls(table: SeriesTable, tmp_path: Path) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     body = get(f"{server.url}/metrics", context=context)
+    with pytest.raises(OSError):  # noqa: PT011 - URLError, or a connection that is reset
+        get(f"{server.url}/metrics".replace("https:", "http:"))
     server.close()
+    assert capfd.readouterr().err == ""
     assert server.url.startswith("https://")
     assert b"cicd_pipeline_run_duration_seconds_count" in body
 
