@@ -61,7 +61,6 @@ class Counter:
             self._take_all([stored for stored in batch if self._taken.get(stored.run_id) != stored.changed_ns])
         with self._state.transaction():
             self._state.set_read(self.source.where, started_ns, is_read=True)
-        self.is_caught_up = True
         self._taken = {run_id: at for run_id, at in self._taken.items() if at >= started_ns - _OVERLAP_NS}
 
     def _take_all(self, runs: list[StoredRun]) -> None:
@@ -98,6 +97,7 @@ class Counter:
                     if run is not None and self._count(run, self._traces(run, is_abandoned=True)):
                         self._on_ended(active.run_id, True)
                     self._state.keep(self._table.take_changed())
+        self.is_caught_up = True
 
     def _take(self, stored: StoredRun) -> bool:
         """Whether an execution of the run was counted now."""

@@ -10,6 +10,7 @@ import pytest
 
 from runlog_otel import names
 from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.model import Run
 from runlog_otel.service import Heal, Plan, Service
 from runlog_otel.service.state import State
 from runlog_otel.stores.errors import StoreError
@@ -185,6 +186,22 @@ def test_a_run_that_stopped_moving_is_an_error(tmp_path: Path, source: MemorySou
     source.put(ended("r"))
     service.poll()
     assert runs_counted(service) == {"error": 1}
+
+
+def test_a_history_is_served_when_its_abandoned_runs_are_closed(tmp_path: Path, start: Start) -> None:
+    """A scrape before that would see them end: an alert would tell of runs that stopped long ago."""
+    told: list[bool] = []
+
+    class Watched(MemorySource):
+        def run(self, run_id: str) -> Run:
+            told.append(service.is_ready)
+            return super().run(run_id)
+
+    other = Watched(tmp_path, where="another")
+    other.put(going("r"), LONG_AGO_NS)
+    service = start(Plan(abandoned_after=timedelta(minutes=30)), other)
+    service.poll()
+    assert (told, service.is_ready) == ([False, False], True)
 
 
 def test_a_run_whose_steps_go_on_is_not_abandoned(source: MemorySource, start: Start) -> None:
