@@ -10,7 +10,7 @@ from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.metrics import Point, known_points, points_from_trace
 from runlog_otel.model import Node, Run, StoredRun
-from runlog_otel.redaction import Redaction
+from runlog_otel.redaction import Redaction, bounded
 from runlog_otel.service.state import ActiveRun, State
 from runlog_otel.sources import Source
 from runlog_otel.spans import spans_from_run
@@ -116,7 +116,7 @@ class Counter:
         else:
             started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
             text = Redaction(self.source.settings.disclosure.patterns, run.run_id, run.header.marks)
-            labels = text(run.pipeline), text(run.tag) if self._by_tag else ""
+            labels = bounded(text(run.pipeline)), bounded(text(run.tag)) if self._by_tag else ""
             self._state.set_active(ActiveRun(where, stored.run_id, *labels, started_ns, stored.changed_ns))
         self._note(stored)
         return has_counted

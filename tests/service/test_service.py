@@ -111,10 +111,10 @@ def test_a_clock_that_was_put_back_hides_no_run(tmp_path: Path, source: MemorySo
     state.close()
 
 
-def test_a_run_id_that_is_no_unicode_counts(source: MemorySource, start: Start) -> None:
-    """It is the name of a file, which may be anything."""
-    source.put(replace(ended("r"), run_id="caf\udce9"))
-    source.put(replace(going("r"), run_id="m\udcfc"))
+def test_names_that_are_no_unicode_count(source: MemorySource, start: Start) -> None:
+    """A run id is the name of a file, which may be anything; so may a pipeline's be."""
+    source.put(replace(ended("r"), run_id="caf\udce9", pipeline="pr\udcfcfen"))
+    source.put(replace(going("r"), run_id="m\udcfc", pipeline="pr\udcfcfen"))
     service = start()
     service.poll()
     assert (runs_counted(service), gauge(service, names.RUNS_ACTIVE)) == ({"success": 1}, 1)
