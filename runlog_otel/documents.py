@@ -79,7 +79,7 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             executor=_text(executor.get("service_name")),
             graph=tuple(dict.fromkeys(_nodes(config.get("dag") or {}))),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         name = log.get("run_id") if isinstance(log, Mapping) else None
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise RunLogFormatError(f"the log of {name!r}" if name else "the document", problem) from error

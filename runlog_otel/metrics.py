@@ -143,7 +143,7 @@ class _Mapping:
         if result == Result.FAILURE.value:
             yield _failure(of_step, attempts[-1] if attempts else span)
         if result == Result.SUCCESS.value:
-            path = str(span.attributes[names.TASK_RUN_ID])
+            path = str(span.attributes.get(names.TASK_RUN_ID, ""))
             for item in dict.fromkeys(self._steps[path].catalog if path in self._steps else ()):
                 yield _point(names.CATALOG_ITEMS, of_step | {names.CATALOG_STAGE: item.stage}, 1, span)
 
@@ -162,7 +162,7 @@ class _Mapping:
 
     def _branch_point(self, span: Span) -> Point:
         step = self._by_id[span.parent_span_id]
-        known = self._steps.get(str(step.attributes[names.TASK_RUN_ID]))
+        known = self._steps.get(str(step.attributes.get(names.TASK_RUN_ID, "")))
         name = {} if known is None or known.has_iterations else _of(span, names.BRANCH_NAME)
         labels = self._of_run | _of(step, names.TASK_NAME) | name | _of(span, names.BRANCH_RESULT)
         return _duration(names.BRANCH_DURATION, labels, span)

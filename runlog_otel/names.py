@@ -346,7 +346,7 @@ CATALOG_ITEMS = _metric(
 USER_METRIC = _metric(
     "runlog.user.metric",
     "gauge",
-    "1",
+    "",  # whatever the user counts; the unit `1` is translated to `_ratio`
     (*_OF_STEP, METRIC_NAME),
     "A user-defined metric, as the newest attempt told it.",
 )

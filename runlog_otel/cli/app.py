@@ -1,6 +1,7 @@
 """The commands and their options; what each does stands in a module of its own."""
 
 import json
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -164,8 +165,8 @@ def serve(
     loaded = sources(urls or (), config, endpoint=endpoint)
     metrics = loaded[0].settings.metrics
     plan = Plan(
-        interval_seconds=age(interval, "--interval").total_seconds(),
-        abandoned_after=age(abandoned_after, "--abandoned-after"),
+        interval_seconds=age(interval, "--interval", at_least=timedelta(seconds=1)).total_seconds(),
+        abandoned_after=age(abandoned_after, "--abandoned-after", at_least=timedelta(seconds=1)),
         heal=heal,
         max_series=metrics.max_series,
         by_tag=metrics.by_tag,

@@ -35,9 +35,11 @@ def age_from_text(text: str) -> timedelta | None:
     return timedelta(**{_UNITS[parts[2]]: int(parts[1])}) if parts else None
 
 
-def age(text: str, option: str) -> timedelta:
-    """An age that must be one; raises ConfigError."""
+def age(text: str, option: str, at_least: timedelta = timedelta(0)) -> timedelta:
+    """An age that must be one, and not shorter than another; raises ConfigError."""
     found = age_from_text(text.strip())
     if found is None:
         raise ConfigError(option, f"{text!r} is no age; write it as 30m, 24h, 7d")
+    if found < at_least:
+        raise ConfigError(option, f"must be at least {at_least.total_seconds():g}s, not {text}")
     return found

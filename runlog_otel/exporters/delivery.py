@@ -5,6 +5,7 @@ No thread, socket or lock exists before the first span is offered, and none cros
 
 import atexit
 import logging
+import math
 import os
 import threading
 import time
@@ -57,7 +58,8 @@ class Delivery:
         self._thread: threading.Thread | None = None
         self._is_working = False
         self._sink: SpanSink | None = None
-        self._refused: set[str] = set()
+        self._refused: dict[str, float] = {}
+        """signal → until when it is not sent."""
         _DELIVERIES.add(self)
 
     def offer(self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: Also | None = None) -> None:
@@ -136,13 +138,17 @@ class Delivery:
                     self._send_also(parcel.also)
 
     def _send_also(self, also: Also) -> None:
-        """Send another signal to a backend that takes spans; one that does not take it is not asked again."""
-        if also.signal in self._refused:
+        """Send another signal to a backend that takes spans; one that does not take it is not asked again.
+
+        One that may take it later is left alone for a while, as with spans.
+        """
+        if time.monotonic() < self._refused.get(also.signal, 0.0):
             return
         try:
             also.send(self._settings, self._request_seconds)
         except Exception as error:  # noqa: BLE001 as above
-            self._refused.add(also.signal)
+            is_transient = isinstance(error, DeliveryError) and error.is_transient
+            self._refused[also.signal] = time.monotonic() + _PAUSE_SECONDS if is_transient else math.inf
             _log().warning("%s are not sent: %s", also.signal, redacted(str(error)))
 
     def _fail(self, parcels: Sequence[_Parcel], error: RunlogOtelError) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -116,16 +117,15 @@ class MetricsServer:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SeriesCollector(table))
         app = _app(make_wsgi_app(registry), is_ready, credentials)
+        context = _context(*tls) if tls else None
         try:
             self._server = make_server(host, port, app, _Server6 if ":" in host else _Server, _Handler)
-            if tls:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(*tls)
-                self._server.socket = context.wrap_socket(
-                    self._server.socket, server_side=True, do_handshake_on_connect=False
-                )
-        except OSError as error:  # ssl.SSLError is one
+        except OSError as error:
             raise ConfigError(f"listen {listen}", f"cannot be used: {error}") from error
+        if context:
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.url = f"{'https' if tls else 'http'}://{listen.rpartition(':')[0]}:{self._server.server_port}"
         self._owner = os.getpid()
         threading.Thread(target=self._server.serve_forever, name="runlog-otel metrics", daemon=True).start()
@@ -139,6 +139,11 @@ class MetricsServer:
 
 class _Server(ThreadingWSGIServer):
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes, or speaks no TLS, is no news: not a traceback, in a pipeline's output at that."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Server6(_Server):
@@ -158,6 +163,15 @@ def address_from_text(listen: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - TCP's
         raise ConfigError("listen", f"must be host:port, such as 127.0.0.1:9464, not {listen!r}")
     return host.strip("[]"), int(port)
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"certificate {certificate}, key {key}", f"cannot be used: {error}") from error
+    return context
 
 
 def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:

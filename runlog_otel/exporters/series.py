@@ -83,11 +83,13 @@ class SeriesTable:
                 self._add(point)
 
     def replace(self, metric: str, values: Mapping[Labels, float], at_ns: int) -> None:
-        """Set a gauge's label sets to these; of those that it had before and are not here, the value is 0."""
+        """Set a gauge's label sets to these, whatever time they had; of what it had before, the rest becomes 0."""
         with self._lock:
             before = dict.fromkeys(self._series.get(metric, ()), 0.0)
-            for labels, value in (before | dict(values)).items():
-                self._add(Point(metric, labels, value, at_ns))
+            for given, value in (before | dict(values)).items():
+                labels, series = self._find(names.METRICS[metric], given)
+                series.value, series.at_ns = value, at_ns
+                self._changed.add((metric, labels))
 
     def restore(self, metric: str, labels: Labels, series: Series) -> None:
         """Put back a series that was kept."""

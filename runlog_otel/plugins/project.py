@@ -108,7 +108,7 @@ class Project:
         except (self.host.not_found, FileNotFoundError) as error:
             raise RunNotFoundError(run_id, self.where) from error
         except (ValueError, PermissionError) as error:
-            raise RunLogFormatError(f"the log of {run_id!r}", str(error).replace("\n", " ")) from error
+            raise RunLogFormatError(f"the log of {run_id!r}", redacted(str(error)).replace("\n", " ")) from error
         except RunlogOtelError:
             raise
         except Exception as error:  # a bucket's client, say: errors without a common base

@@ -10,7 +10,7 @@ from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.metrics import Point, known_points, points_from_trace
 from runlog_otel.model import Node, Run, StoredRun
-from runlog_otel.redaction import Redaction
+from runlog_otel.redaction import Redaction, bounded
 from runlog_otel.service.state import ActiveRun, State
 from runlog_otel.sources import Source
 from runlog_otel.spans import spans_from_run
@@ -61,7 +61,6 @@ class Counter:
             self._take_all([stored for stored in batch if self._taken.get(stored.run_id) != stored.changed_ns])
         with self._state.transaction():
             self._state.set_read(self.source.where, started_ns, is_read=True)
-        self.is_caught_up = True
         self._taken = {run_id: at for run_id, at in self._taken.items() if at >= started_ns - _OVERLAP_NS}
 
     def _take_all(self, runs: list[StoredRun]) -> None:
@@ -90,10 +89,15 @@ class Counter:
             if active.source == self.source.where and active.changed_ns < older_than_ns:
                 with self._state.transaction():
                     run = self._read(StoredRun(active.run_id, active.changed_ns))
+                    moved_ns = _moved_ns(run) if run is not None else 0
+                    if moved_ns >= older_than_ns:  # a bucket tells when a run's header was written, not its steps
+                        self._state.moved(active.source, active.run_id, moved_ns)
+                        continue
                     self._state.set_ended(active.source, active.run_id)
                     if run is not None and self._count(run, self._traces(run, is_abandoned=True)):
                         self._on_ended(active.run_id, True)
                     self._state.keep(self._table.take_changed())
+        self.is_caught_up = True
 
     def _take(self, stored: StoredRun) -> bool:
         """Whether an execution of the run was counted now."""
@@ -112,7 +116,7 @@ class Counter:
         else:
             started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
             text = Redaction(self.source.settings.disclosure.patterns, run.run_id, run.header.marks)
-            labels = text(run.pipeline), text(run.tag) if self._by_tag else ""
+            labels = bounded(text(run.pipeline)), bounded(text(run.tag)) if self._by_tag else ""
             self._state.set_active(ActiveRun(where, stored.run_id, *labels, started_ns, stored.changed_ns))
         self._note(stored)
         return has_counted
@@ -154,3 +158,9 @@ class Counter:
                 self._table.add(points_from_trace(run, trace, by_tag=self._by_tag).points)
                 has_counted = True
         return has_counted
+
+
+def _moved_ns(run: Run) -> int:
+    """When the newest attempt of a run ended; 0 without one."""
+    ends = (attempt.end_ns for step in run.all_steps() for attempt in step.attempts)
+    return max((end for end in ends if end is not None), default=0)

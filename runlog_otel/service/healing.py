@@ -17,6 +17,8 @@ logger = logging.getLogger("runlog_otel.serve")
 
 _PAUSE_SECONDS = 60.0
 """How long a backend that failed is left alone."""
+_AT_ONCE_SECONDS = 10.0
+"""What waits longer is sent after the next look at the store: counting must not wait for a night's backlog."""
 _ASIDE_SECONDS = 600.0
 """How long a run is left alone that the backend refuses, or that cannot be read: others wait behind it."""
 _MAX_REFUSED = 5
@@ -56,8 +58,10 @@ class Healer:
         """
         if not self._source.settings.is_active or time.monotonic() < self._paused_until:
             return
-        refused = 0
+        refused, until = 0, time.monotonic() + _AT_ONCE_SECONDS
         for unsent in self._outbox:
+            if time.monotonic() > until:
+                return
             if time.monotonic() < self._aside.get(unsent.run_id, 0.0):
                 continue
             try:

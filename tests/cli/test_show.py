@@ -91,3 +91,13 @@ def test_show_prints_the_last_frames_of_a_failed_attempt(command: Command, proje
         *(f"  {line}" for line in frames.splitlines()[-6:]),
         f"  {error}",
     ]
+
+
+def test_what_a_damaged_log_quotes_is_masked(command: Command, project: Path) -> None:
+    """The host's error repeats what stands in the log, a secret too."""
+    path = project / ".run_log_store" / f"{RUNS['demo']}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tag": ["password=hunter2"]}))
+    done = command("show", RUNS["demo"])
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "is not a run log" in done.err
+    assert "hunter2" not in done.err

@@ -8,11 +8,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runlog_otel.documents import Clock, header_from_config, run_from_log
 from runlog_otel.errors import RunLogFormatError
+from runlog_otel.metrics import points_from_run
 from runlog_otel.model import Header
 
 _RECORDED = json.loads((Path(__file__).parents[1] / "golden" / "retried.log.json").read_text(encoding="utf-8"))
@@ -97,6 +98,7 @@ def test_a_damaged_document_is_told_in_one_line(value: Any, key: str) -> None:
     assert _maps_or_says_why({**_RECORDED, key: value})
 
 
+@example("", "internal_name")
 @given(_JSON, st.sampled_from(["attempts", "branches", "data_catalog", "status", "internal_name", "name", "step_type"]))
 def test_a_damaged_step_is_told_in_one_line(value: Any, key: str) -> None:
     """The same inside a step."""
@@ -104,9 +106,19 @@ def test_a_damaged_step_is_told_in_one_line(value: Any, key: str) -> None:
     assert _maps_or_says_why({**_RECORDED, "steps": {"train": step}})
 
 
+@given(_JSON, st.sampled_from(["attempt_number", "start_time", "message", "user_defined_metrics", "code_identities"]))
+@example(float("inf"), "attempt_number")
+def test_a_damaged_attempt_is_told_in_one_line(value: Any, key: str) -> None:
+    """The same inside an attempt."""
+    step = _RECORDED["steps"]["train"]
+    attempts = [{**attempt, key: value} for attempt in step["attempts"]]
+    assert _maps_or_says_why({**_RECORDED, "steps": {"train": {**step, "attempts": attempts}}})
+
+
 def _maps_or_says_why(log: dict[str, Any]) -> bool:
     try:
-        run_from_log(log)
+        run = run_from_log(log)
     except RunLogFormatError as error:
         return "is not a run log" in str(error)
+    points_from_run(run, is_abandoned=True)  # what maps is traced and counted, however odd
     return True

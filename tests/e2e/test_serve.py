@@ -26,9 +26,10 @@ AT_ONCE = 8
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty SQL store."""
-    return sql_url(request.param, tmp_path, request)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Callable[[], None]]:
+    """An empty SQL store, and what restarts its server, if it has one."""
+    url = sql_url(request.param, tmp_path, request)
+    return url, (lambda: None) if request.param == "sqlite" else request.getfixturevalue("postgres").restart
 
 
 def run_all(project: Project, at: dict[int, Callable[[], None]]) -> None:
@@ -66,9 +67,14 @@ def scraped(prometheus: Prometheus) -> Counts:
 
 
 def test_every_counter_is_what_the_logs_say(
-    tmp_path: Path, url: str, serve: Serve, start_prometheus: StartPrometheus, jaeger: Jaeger
+    tmp_path: Path,
+    store: tuple[str, Callable[[], None]],
+    serve: Serve,
+    start_prometheus: StartPrometheus,
+    jaeger: Jaeger,
 ) -> None:
-    """160 runs, 8 at a time, some failing, some retried; `serve` is restarted in the middle, and killed."""
+    """160 runs, 8 at a time, some failing, some retried; `serve` is restarted and killed, its database restarted."""
+    url, restart_store = store
     project = Project(tmp_path, "file-system", LOCAL, {"endpoint": jaeger.otlp_http})
     inner = {"type": "sql", "config": {"connection_string": url}}
     telemetry = {"endpoint": jaeger.otlp_http, "service": f"counted {tmp_path.name}"}
@@ -78,7 +84,7 @@ def test_every_counter_is_what_the_logs_say(
     prometheus = start_prometheus({"scrape_configs": [scrape]})
     began = time.time()
 
-    run_all(project, {RUNS // 3: serve.restart, 2 * RUNS // 3: serve.kill})
+    run_all(project, {RUNS // 3: serve.restart, RUNS // 2: restart_store, 2 * RUNS // 3: serve.kill})
 
     logs = logs_in(url)
     expected = counts_of(logs, PIPELINE)

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -131,8 +132,15 @@ def test_a_record_is_sent_by_grpc() -> None:
     assert [told(message) for message in taken] == [EXPECTED]
 
 
-def test_a_backend_that_takes_no_logs_still_takes_the_spans(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One warning; nothing is remembered as unsent, and it is not asked again."""
+@pytest.mark.parametrize(("status", "is_asked_again"), [(404, False), (503, True)])
+def test_a_backend_that_takes_no_logs_still_takes_the_spans(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    is_asked_again: bool,
+) -> None:
+    """One warning; nothing is remembered as unsent; it is asked again, after a while, if it may take them then."""
 
     asked: list[str] = []
 
@@ -140,7 +148,7 @@ def test_a_backend_that_takes_no_logs_still_takes_the_spans(tmp_path: Path, capl
         asked.append(handler.path)
         if handler.path == "/v1/logs":
             handler.rfile.read(int(handler.headers["content-length"]))
-            handler.send_error(404)
+            handler.send_error(status)
             return True
         return False
 
@@ -151,9 +159,13 @@ def test_a_backend_that_takes_no_logs_still_takes_the_spans(tmp_path: Path, capl
         for _ in range(2):
             sending.offer("r", RESOURCE, spans_of_every_kind(), also)
             sending.flush()
+        now = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 3600)
+        sending.offer("r", RESOURCE, spans_of_every_kind(), also)
         sending.close()
-    assert asked == ["/v1/traces", "/v1/logs", "/v1/traces"]
-    assert [r.message.partition(":")[0] for r in caplog.records] == ["logs are not sent"]
+    later = ["/v1/logs"] if is_asked_again else []
+    assert asked == ["/v1/traces", "/v1/logs", "/v1/traces", "/v1/traces", *later]
+    assert [r.message.partition(":")[0] for r in caplog.records] == ["logs are not sent"] * (1 + len(later))
     assert list(Outbox(tmp_path)) == []
 
 

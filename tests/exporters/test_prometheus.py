@@ -108,8 +108,8 @@ def test_credentials_are_asked_for(table: SeriesTable) -> None:
     assert told == [401, 401, 200, 200]
 
 
-def test_metrics_are_served_by_tls(table: SeriesTable, tmp_path: Path) -> None:
-    """With the certificate that was given."""
+def test_metrics_are_served_by_tls(table: SeriesTable, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the certificate that was given; who speaks no TLS is sent away, without a word in the output."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
@@ -117,7 +117,10 @@ def test_metrics_are_served_by_tls(table: SeriesTable, tmp_path: Path) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     body = get(f"{server.url}/metrics", context=context)
+    with pytest.raises(OSError):  # noqa: PT011 - URLError, or a connection that is reset
+        get(f"{server.url}/metrics".replace("https:", "http:"))
     server.close()
+    assert capfd.readouterr().err == ""
     assert server.url.startswith("https://")
     assert b"cicd_pipeline_run_duration_seconds_count" in body
 
@@ -129,6 +132,17 @@ def test_metrics_are_served_by_ipv6(table: SeriesTable) -> None:
     told = status(f"{server.url}/metrics")
     server.close()
     assert (told, server.url.startswith("http://[::1]:")) == (200, True)
+
+
+def test_a_wrong_certificate_is_told(table: SeriesTable, tmp_path: Path) -> None:
+    """As what it is, and not as an address; a key of another certificate, too."""
+    authority = trustme.CA()
+    first, second = (authority.issue_cert("127.0.0.1") for _ in range(2))
+    first.cert_chain_pems[0].write_to_path(tmp_path / "first.pem")
+    second.private_key_pem.write_to_path(tmp_path / "second.key")
+    for key in ("second.key", "missing.key"):
+        with pytest.raises(ConfigError, match=rf"first\.pem, key .*{key}: cannot be used"):
+            MetricsServer(table, LISTEN, tls=(tmp_path / "first.pem", tmp_path / key))
 
 
 @pytest.mark.parametrize("listen", ["9464", "localhost", "127.0.0.1:", "127.0.0.1:99999", "256.0.0.1:1"])

@@ -40,6 +40,14 @@ def test_label_sets_of_a_gauge_that_are_gone_are_zero() -> None:
     assert list(values(table, names.RUNS_ACTIVE).values()) == [0.0, 1.0]
 
 
+def test_what_the_one_writer_sees_now_wins_after_its_clock_was_put_back() -> None:
+    """Active runs and the last look would stay as they were until the clock had caught up."""
+    table = SeriesTable()
+    for at_ns, value in ((9, 2.0), (5, 1.0)):
+        table.replace(names.RUNS_ACTIVE, {(): value}, at_ns)
+    assert values(table, names.RUNS_ACTIVE) == {(): 1.0}
+
+
 def test_what_is_kept_is_what_was() -> None:
     """A series that went through JSON adds up as before: buckets, exemplars, details."""
     table = SeriesTable()

@@ -1,12 +1,14 @@
 """What waits to be sent: a run that is refused, gone or still going holds up no other, and is not sent in vain."""
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runlog_otel.exporters.series import SeriesTable
+from runlog_otel.model import Run
 from runlog_otel.service.healing import Healer
 from tests.e2e.backend import Backend, answer, answering, backend
 from tests.service.sources import MemorySource, ended, going
@@ -67,6 +69,31 @@ def test_a_backend_that_refuses_all_is_left_alone(source: MemorySource) -> None:
         healer.heal()
         assert (len(server.requests), healer.unsent()) == (6, 20)
         healer.close()
+
+
+def test_a_long_backlog_does_not_hold_up_counting(
+    tmp_path: Path, server: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of it is sent, and the rest after the next look."""
+    late, now = [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + late[0])
+
+    class Slow(MemorySource):
+        def run(self, run_id: str) -> Run:
+            late[0] += 6
+            return super().run(run_id)
+
+    source = Slow(tmp_path)
+    run_ids = [f"r{number}" for number in range(5)]
+    for run_id in run_ids:
+        source.put(ended(run_id))
+    healer = healer_of(source, server, *run_ids)
+    left = []
+    while healer.unsent():
+        healer.heal()
+        left.append(healer.unsent())
+    assert left == [3, 1, 0]
+    healer.close()
 
 
 def test_a_run_that_goes_on_is_sent_when_there_is_more_of_it(source: MemorySource, server: Backend) -> None:

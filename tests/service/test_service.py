@@ -10,10 +10,11 @@ import pytest
 
 from runlog_otel import names
 from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.model import Run
 from runlog_otel.service import Heal, Plan, Service
 from runlog_otel.service.state import State
 from runlog_otel.stores.errors import StoreError
-from tests.core.logs import START
+from tests.core.logs import START, attempt, task
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
 
 Start = Callable[..., Service]
@@ -110,10 +111,10 @@ def test_a_clock_that_was_put_back_hides_no_run(tmp_path: Path, source: MemorySo
     state.close()
 
 
-def test_a_run_id_that_is_no_unicode_counts(source: MemorySource, start: Start) -> None:
-    """It is the name of a file, which may be anything."""
-    source.put(replace(ended("r"), run_id="caf\udce9"))
-    source.put(replace(going("r"), run_id="m\udcfc"))
+def test_names_that_are_no_unicode_count(source: MemorySource, start: Start) -> None:
+    """A run id is the name of a file, which may be anything; so may a pipeline's be."""
+    source.put(replace(ended("r"), run_id="caf\udce9", pipeline="pr\udcfcfen"))
+    source.put(replace(going("r"), run_id="m\udcfc", pipeline="pr\udcfcfen"))
     service = start()
     service.poll()
     assert (runs_counted(service), gauge(service, names.RUNS_ACTIVE)) == ({"success": 1}, 1)
@@ -185,6 +186,32 @@ def test_a_run_that_stopped_moving_is_an_error(tmp_path: Path, source: MemorySou
     source.put(ended("r"))
     service.poll()
     assert runs_counted(service) == {"error": 1}
+
+
+def test_a_history_is_served_when_its_abandoned_runs_are_closed(tmp_path: Path, start: Start) -> None:
+    """A scrape before that would see them end: an alert would tell of runs that stopped long ago."""
+    told: list[bool] = []
+
+    class Watched(MemorySource):
+        def run(self, run_id: str) -> Run:
+            told.append(service.is_ready)
+            return super().run(run_id)
+
+    other = Watched(tmp_path, where="another")
+    other.put(going("r"), LONG_AGO_NS)
+    service = start(Plan(abandoned_after=timedelta(minutes=30)), other)
+    service.poll()
+    assert (told, service.is_ready) == ([False, False], True)
+
+
+def test_a_run_whose_steps_go_on_is_not_abandoned(source: MemorySource, start: Start) -> None:
+    """A bucket tells when a run's header was written, which is before its steps."""
+    moved = attempt(0, time.time() - START / 1e9 - 60)
+    source.put(replace(going("r"), steps=(task("a", moved), task("b"))), LONG_AGO_NS)
+    service = start(Plan(abandoned_after=timedelta(minutes=30)))
+    service.poll()
+    service.poll()
+    assert (gauge(service, names.RUNS_ACTIVE), runs_counted(service)) == (1, {})
 
 
 def test_a_run_that_is_deleted_is_no_longer_active(source: MemorySource, start: Start) -> None:

@@ -38,7 +38,8 @@ class SentRun:
 def finished_log(run_id: str, pipeline: str = "train", *, is_failed: bool = False, begins_after: float = 0) -> Run:
     """The log of a run of two steps that ended, and whose first step began so many seconds after the run."""
     first, second, end = (begins_after + seconds for seconds in (1, 2, 3))
-    steps = task("load", attempt(first, second)), task("fit", attempt(second, end, ok=not is_failed))
+    loaded = replace(attempt(first, second), metrics={"rows": 12})
+    steps = task("load", loaded), task("fit", attempt(second, end, ok=not is_failed))
     status = Status.FAIL if is_failed else Status.SUCCESS
     log = run(*steps, verdict("fail" if is_failed else "success", end + 1), status=status)
     return replace(log, run_id=run_id, pipeline=pipeline)

@@ -10,13 +10,16 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.e2e.counts import Counts, counts_of
+from tests.e2e.serving import counters
+from tests.hosts.project import LOCAL, Project
 from tests.peers.collector import ShippedCollector
 from tests.peers.fixtures import StartPrometheus
 from tests.peers.jaeger import Jaeger, running_shipped_jaeger
 from tests.peers.loopback import request
 from tests.peers.process import Server, running, wait_until
 from tests.stack.pushed import exposed_of, overlapping_runs, push_all, push_each, served
-from tests.stack.shipped import COLLECTORS, CONFIGS, finished_run, send, wait_for_whole
+from tests.stack.shipped import COLLECTORS, CONFIGS, SECONDS, finished_run, send, wait_for_whole
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +160,7 @@ def test_what_serve_pushes_is_exposed_as_serve_exposes_it(single: ShippedCollect
     for known in (runs[:5], runs):
         push_all(single.otlp_http, known)
     expected = served(runs)
-    assert "cicd_pipeline_run_duration_seconds_bucket" in {name for name, _ in expected}
+    assert {"cicd_pipeline_run_duration_seconds_bucket", "runlog_user_metric"} <= {name for name, _ in expected}
     assert wait_until(lambda: exposed_of(single, "cumulative") == pytest.approx(expected)), exposed_of(
         single, "cumulative"
     )
@@ -169,3 +172,18 @@ def test_deltas_of_runs_that_overlap_add_up(single: ShippedCollector) -> None:
     push_each(single.otlp_http, runs)
     expected = served(runs)
     assert wait_until(lambda: exposed_of(single, "delta") == pytest.approx(expected))
+
+
+def test_a_pipeline_pushes_what_each_execution_adds(single: ShippedCollector, tmp_path: Path) -> None:
+    """A real one that fails and is retried, with `metrics.push`: the counters are what its log says."""
+    telemetry = {"endpoint": single.otlp_http, "exit_budget_seconds": SECONDS, "metrics": {"push": True}}
+    project = Project(tmp_path, "chunked-fs", LOCAL, telemetry)
+    project.run("failing_python", "r")
+    project.retry("r")
+    expected = counts_of([project.log("r")], "failing_python.main")
+
+    def pushed() -> Counts:
+        exposed = exposed_of(single, "failing_python.main").items()
+        return counters((name, dict(labels), value) for (name, labels), value in exposed if name[:7] != "traces_")
+
+    assert wait_until(lambda: pushed() == expected), (pushed(), expected)
