@@ -14,6 +14,8 @@ from runlog_otel.redaction import MASK, mark_of, mask_in_place
 
 _SHORTEST = 6
 """A shorter value is not looked for: it would be found everywhere."""
+_BETWEEN_WORDS = r"[\s,|│]+"
+"""What wrapping, indenting and boxes leave of white space; the host makes commas of a program's line ends."""
 _BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
 
 
@@ -73,7 +75,7 @@ class ExposedSecrets:
         for value in sorted(set(self._spellings()), key=len, reverse=True):
             words = value.split()
             if len(words) > 1:
-                text = re.sub(r"\s+".join(map(re.escape, words)), MASK, text)
+                text = re.sub(_BETWEEN_WORDS.join(map(re.escape, words)), MASK, text)
             text = text.replace(value, MASK)
         return text
 
@@ -85,7 +87,9 @@ class ExposedSecrets:
 def _spellings_of(value: str) -> Iterator[str]:
     """How a value is written by programs that do not mean to hide it: in URLs, JSON, Python, HTML, base64."""
     yield from (value, value.strip(), html.escape(value), repr(value)[1:-1])
-    yield from (json.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
+    for is_ascii in (True, False):
+        escaped = json.dumps(value, ensure_ascii=is_ascii)[1:-1]
+        yield from (escaped, json.dumps(escaped)[1:-1])  # a document within a document, as a log line has it
     data = value.encode("utf-8", "surrogatepass")
     yield from (how(data, safe=safe) for how in (quote, quote_plus) for safe in ("", "/"))
     for before in range(3):  # bytes of a group of three that belong to something else, as a user's name does
