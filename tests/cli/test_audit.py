@@ -26,7 +26,7 @@ def configure(project: Path, **telemetry: object) -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_an_audit_prints_what_an_export_sends(command: Command, project: Path, name: str) -> None:
-    """Every attribute of every span and of the resource, event for event, as a backend got them."""
+    """Status, attributes, events and links of every span, and the resource, as a backend got them."""
     with backend() as server:
         configure(project, endpoint=server.url, protocol="http/json", parameters=["*"], resource={"team": "a"})
         assert command("export", RUNS[name]).status == 0
@@ -36,7 +36,9 @@ def test_an_audit_prints_what_an_export_sends(command: Command, project: Path, n
         span["spanId"]: (
             span["name"],
             attributes(span["attributes"]),
+            span.get("status", {}).get("message"),
             [(event["name"], attributes(event["attributes"])) for event in span.get("events", ())],
+            [(link["traceId"], link["spanId"], attributes(link["attributes"])) for link in span.get("links", ())],
             attributes(resource["resource"]["attributes"]),
         )
         for resource in resources
@@ -48,7 +50,9 @@ def test_an_audit_prints_what_an_export_sends(command: Command, project: Path, n
         span["span_id"]: (
             span["name"],
             span["attributes"],
+            span["error"],
             [(event["name"], event["attributes"]) for event in span["events"]],
+            [(link["trace_id"], link["span_id"], link["attributes"]) for link in span["links"]],
             execution["resource"],
         )
         for execution in document["executions"]
