@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
 
@@ -74,7 +75,7 @@ class ExposedSecrets:
         """The text without any of them, wherever a line of it was wrapped."""
         for value in sorted(set(self._spellings()), key=len, reverse=True):
             words = value.split()
-            if len(words) > 1:
+            if len(words) > 1 and all(any(map(str.isalnum, word)) for word in words):  # else it may take for ever
                 text = re.sub(_BETWEEN_WORDS.join(map(re.escape, words)), MASK, text)
             text = text.replace(value, MASK)
         return text
@@ -86,10 +87,10 @@ class ExposedSecrets:
 
 def _spellings_of(value: str) -> Iterator[str]:
     """How a value is written by programs that do not mean to hide it: in URLs, JSON, Python, HTML, base64."""
-    yield from (value, value.strip(), html.escape(value), repr(value)[1:-1])
-    for is_ascii in (True, False):
-        escaped = json.dumps(value, ensure_ascii=is_ascii)[1:-1]
-        yield from (escaped, json.dumps(escaped)[1:-1])  # a document within a document, as a log line has it
+    yield from (value, value.strip(), html.escape(value))
+    for quoted in (repr, json.dumps, partial(json.dumps, ensure_ascii=False)):
+        escaped = quoted(value)[1:-1]
+        yield from (escaped, quoted(escaped)[1:-1])  # a document within a document, the text of a KeyError
     data = value.encode("utf-8", "surrogatepass")
     yield from (how(data, safe=safe) for how in (quote, quote_plus) for safe in ("", "/"))
     for before in range(3):  # bytes of a group of three that belong to something else, as a user's name does
