@@ -57,19 +57,19 @@ class Failure:
     @property
     def description(self) -> str:
         """What failed, in one piece: the exception's type and message, or the exit status and the end of its output."""
-        return bounded(": ".join(filter(None, (self.type, self.message)))) if self.stacktrace else self.message
+        return ": ".join(filter(None, (self.type, self.message))) if self.stacktrace else self.message
 
 
-def failure_from_message(message: str, redact: Redact = redacted) -> Failure:
-    """Read the message of a failed attempt, whoever wrote it; redacted, and then bounded as attributes are."""
+def failure_from_message(message: str, redact: Redact = redacted, limit: int = names.MAX_ATTRIBUTE_BYTES) -> Failure:
+    """Read the message of a failed attempt, whoever wrote it; redacted, and then each part cut to `limit` bytes."""
     text = message.strip()
     if found := _EXCEPTION.fullmatch(text):
-        stack = _end_of_stack(redact(found["stack"]), names.MAX_ATTRIBUTE_BYTES)
-        return Failure(bounded(found["type"]), bounded(redact(found["message"] or "")), stack)
+        stack = _end_of_stack(redact(found["stack"]), limit)
+        return Failure(bounded(found["type"], limit), bounded(redact(found["message"] or ""), limit), stack)
     if found := _EXIT.match(text):
         kind = f"exit_{found['code']}" if found["code"] else f"signal_{found['signal']}"
-        return Failure(kind, bounded(redact(text)), exit_code=int(found["code"]) if found["code"] else None)
-    return Failure(names.OTHER_ERROR, bounded(redact(text)))
+        return Failure(kind, bounded(redact(text), limit), exit_code=int(found["code"]) if found["code"] else None)
+    return Failure(names.OTHER_ERROR, bounded(redact(text), limit))
 
 
 def message_from_exception(error: BaseException, trace: TracebackType | None, redact: Redact = redacted) -> str:

@@ -19,6 +19,7 @@ SHORTEST_NS = 1
 Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
 _INT64 = range(-(2**63), 2**63)
+_UNCUT = 2**63
 _OWN_KEYS = frozenset(attribute.name for attribute in names.ATTRIBUTES)
 
 
@@ -113,9 +114,9 @@ class Execution:
 
     def failure(self, attempt: Attempt) -> Failure:
         """Why an attempt failed: redacted before it is cut, as what is cut in its midst is not recognised any more."""
-        return failure_from_message(
-            attempt.message, str if self.disclosure.is_unlimited else self.redaction(attempt.marks)
-        )
+        if self.disclosure.is_unlimited:
+            return failure_from_message(attempt.message, str, _UNCUT)
+        return failure_from_message(attempt.message, self.redaction(attempt.marks))
 
     def resource_pipeline(self) -> str:
         """The pipeline's name as it may leave."""

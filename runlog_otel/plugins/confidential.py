@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
 
@@ -14,6 +15,8 @@ from runlog_otel.redaction import MASK, mark_of, mask_in_place
 
 _SHORTEST = 6
 """A shorter value is not looked for: it would be found everywhere."""
+_BETWEEN_WORDS = r"[\s,|│]+"
+"""What wrapping, indenting and boxes leave of white space; the host makes commas of a program's line ends."""
 _BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
 
 
@@ -72,8 +75,8 @@ class ExposedSecrets:
         """The text without any of them, wherever a line of it was wrapped."""
         for value in sorted(set(self._spellings()), key=len, reverse=True):
             words = value.split()
-            if len(words) > 1:
-                text = re.sub(r"\s+".join(map(re.escape, words)), MASK, text)
+            if len(words) > 1 and all(any(map(str.isalnum, word)) for word in words):  # else it may take for ever
+                text = re.sub(_BETWEEN_WORDS.join(map(re.escape, words)), MASK, text)
             text = text.replace(value, MASK)
         return text
 
@@ -84,8 +87,10 @@ class ExposedSecrets:
 
 def _spellings_of(value: str) -> Iterator[str]:
     """How a value is written by programs that do not mean to hide it: in URLs, JSON, Python, HTML, base64."""
-    yield from (value, value.strip(), html.escape(value), repr(value)[1:-1])
-    yield from (json.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
+    yield from (value, value.strip(), html.escape(value))
+    for quoted in (repr, json.dumps, partial(json.dumps, ensure_ascii=False)):
+        escaped = quoted(value)[1:-1]
+        yield from (escaped, quoted(escaped)[1:-1])  # a document within a document, the text of a KeyError
     data = value.encode("utf-8", "surrogatepass")
     yield from (how(data, safe=safe) for how in (quote, quote_plus) for safe in ("", "/"))
     for before in range(3):  # bytes of a group of three that belong to something else, as a user's name does

@@ -26,7 +26,7 @@ def configure(project: Path, **telemetry: object) -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_an_audit_prints_what_an_export_sends(command: Command, project: Path, name: str) -> None:
-    """Every attribute of every span and of the resource, event for event, as a backend got them."""
+    """Status, attributes, events and links of every span, and the resource, as a backend got them."""
     with backend() as server:
         configure(project, endpoint=server.url, protocol="http/json", parameters=["*"], resource={"team": "a"})
         assert command("export", RUNS[name]).status == 0
@@ -36,7 +36,9 @@ def test_an_audit_prints_what_an_export_sends(command: Command, project: Path, n
         span["spanId"]: (
             span["name"],
             attributes(span["attributes"]),
+            span.get("status", {}).get("message"),
             [(event["name"], attributes(event["attributes"])) for event in span.get("events", ())],
+            [(link["traceId"], link["spanId"], attributes(link["attributes"])) for link in span.get("links", ())],
             attributes(resource["resource"]["attributes"]),
         )
         for resource in resources
@@ -48,7 +50,9 @@ def test_an_audit_prints_what_an_export_sends(command: Command, project: Path, n
         span["span_id"]: (
             span["name"],
             span["attributes"],
+            span["error"],
             [(event["name"], event["attributes"]) for event in span["events"]],
+            [(link["trace_id"], link["span_id"], link["attributes"]) for link in span["links"]],
             execution["resource"],
         )
         for execution in document["executions"]
@@ -77,7 +81,8 @@ def test_what_is_held_back_is_named_and_not_shown(command: Command, project: Pat
     attempt["user_defined_metrics"] = {
         f"m{number:03}": {"kind": "metric", "value": number, "description": number} for number in range(70)
     }
-    log["steps"]["publish"]["attempts"][0]["message"] = "password=canary " + "x" * 3000
+    stack = "Traceback (most recent call last):\n" + "  a frame\n" * 700 + "ValueError: it"
+    log["steps"]["publish"]["attempts"][0]["message"] = f"ValueError: password=canary {'x' * 3000}\n\n{stack}"
     log["tag"] = "customer 17"
     (project / ".run_log_store" / "it.json").write_text(json.dumps(log | {"run_id": "it"}))
     configure(project, endpoint="http://127.0.0.1:9", parameters=["orders"], redact=["customer \\d+"])
@@ -89,7 +94,8 @@ def test_what_is_held_back_is_named_and_not_shown(command: Command, project: Pat
     assert [line for line in held if "orders" in line and "values of" in line] == []
     assert '  masked (pattern 1 of telemetry.redact) in runlog.run.tag of "RUN pipeline.main": 1' in held
     assert '  masked (assignment) in exception.message of "publish attempt": 1' in held
-    assert '  cut: exception.message of "publish attempt": 1' in held
+    for where in ("exception.message", "exception.stacktrace", "status"):
+        assert f'  cut: {where} of "publish attempt": 1' in held
     assert '  cut: attributes of "load orders attempt": 6' in held
     assert "  runlog.parameter.output.orders = 1200" in shown.out.splitlines()
     assert "canary" not in shown.out

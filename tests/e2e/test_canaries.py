@@ -102,7 +102,7 @@ def telemetry_to(url: str) -> dict[str, Any]:
         "redact": [PATTERN],
         "parameters": ["*"],
         "parameter_digests": True,
-        "exit_budget_seconds": 5.0,
+        "exit_budget_seconds": 60.0,
     }
 
 
@@ -124,7 +124,7 @@ def served(project: Project) -> tuple[str, str]:
     serve.start()
     try:
         asked = Request(f"http://{serve.address}/metrics", headers={"Accept": "application/openmetrics-text"})
-        with urlopen(asked, timeout=10) as answer:
+        with urlopen(asked, timeout=60) as answer:
             return answer.read().decode(), serve.output
     finally:
         serve.end()

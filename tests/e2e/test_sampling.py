@@ -40,7 +40,7 @@ def test_a_tenth_of_many_runs_is_sent_and_every_failure_whole(tmp_path: Path) ->
 def test_all_processes_and_replays_of_a_run_agree(tmp_path: Path, executor: Mapping[str, Any]) -> None:
     """A run that is not sampled is not sent, nor by `export --all`; one that failed is, with the bytes of a replay."""
     with backend(healthy) as server:
-        telemetry = {"endpoint": server.url, "sample": SHARE}
+        telemetry = {"endpoint": server.url, "sample": SHARE, "exit_budget_seconds": 60.0}
 
         def told(name: str, run_id: str, **variables: str) -> tuple[set[Sent], set[Sent], set[Sent]]:
             """What arrived of a run live, after `export --all`, and after it was exported by its name."""

@@ -40,7 +40,9 @@ _WAYS: tuple[Callable[[str], str], ...] = (
     lambda text: quote(text, safe=""),
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
     lambda text: repr(text)[1:-1],
+    lambda text: repr(repr(text)[1:-1])[1:-1],
     lambda text: b64encode(text.encode()).decode(),
 )
 _SPELLINGS = st.sampled_from(_WAYS)
@@ -151,7 +153,16 @@ def test_a_secret_that_is_no_text_is_told_as_little() -> None:
 
 
 def test_a_secret_of_many_words_is_masked_wherever_its_lines_were_wrapped() -> None:
-    """Rich wraps between words, and some programs indent."""
+    """Rich wraps between words, some programs indent, a group of exceptions has its margin, the host makes commas."""
     secrets = ExposedSecrets(cast("Any", SimpleNamespace(secret=lambda _: "correct horse\nbattery")))
     secrets.learn([NAME])
     assert secrets.masked("it is correct \nhorse\n    battery.") == f"it is {MASK}."
+    assert secrets.masked("  | correct horse\n  | battery.") == f"  | {MASK}."
+    assert secrets.masked("it is,correct horse,battery,") == f"it is,{MASK},"
+
+
+def test_a_secret_of_marks_alone_does_not_take_for_ever() -> None:
+    """What stands between words may be what the words are made of."""
+    secrets = ExposedSecrets(cast("Any", SimpleNamespace(secret=lambda _: ", | , | , | , | x")))
+    secrets.learn([NAME])
+    assert secrets.masked(", " * 5000) == ", " * 5000

@@ -174,7 +174,8 @@ def test_a_backend_that_takes_no_logs_still_takes_the_spans(
 def test_the_execution_log_of_a_failed_attempt_is_sent(tmp_path: Path, pipeline: str, executor: dict[str, Any]) -> None:
     """Under its span, from whatever process; without the values of parameters; and of no attempt that succeeded."""
     with backend() as server:
-        project = Project(tmp_path, "file-system", executor, {"endpoint": server.url, "logs": True})
+        telemetry = {"endpoint": server.url, "logs": True, "exit_budget_seconds": 60.0}
+        project = Project(tmp_path, "file-system", executor, telemetry)
         project.run(pipeline, "r", JOB_FAILS="1", RUNNABLE_PRM_rows="4711")
         (sent,) = records_of(server)
     step = {"failing_python": "explode", "job": "job"}[pipeline]

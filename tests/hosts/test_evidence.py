@@ -129,7 +129,8 @@ def test_a_step_that_makes_it_hard_changes_nothing_else(tmp_path: Path, how: str
     for name in ("plain", "wrapped"):
         (tmp_path / name).mkdir()
     plain = end(tmp_path / "plain", None, how)
-    wrapped = end(tmp_path / "wrapped", {"endpoint": f"file://{tmp_path}/spans.jsonl"}, how)
+    telemetry = {"endpoint": f"file://{tmp_path}/spans.jsonl", "exit_budget_seconds": 60.0}
+    wrapped = end(tmp_path / "wrapped", telemetry, how)
     assert wrapped == plain
     log = json.loads((tmp_path / "wrapped" / ".run_log_store" / "r.json").read_text())
     messages = [attempt["message"] for attempt in log["steps"]["hard"]["attempts"]]

@@ -23,7 +23,7 @@ def span(name: str) -> None:
 
 def load() -> list[str]:
     span("own span in load")
-    requests.get(os.environ["SERVER"], timeout=5)
+    requests.get(os.environ["SERVER"], timeout=60)
     with sqlite3.connect(":memory:") as connection:
         connection.cursor().execute("select 1")
     subprocess.run([sys.executable, CHILD, "load"], check=True)

@@ -28,7 +28,7 @@ async def answer() -> AsyncIterator[dict[str, Any]]:
     await asyncio.gather(ask("a task"), ask("a task"))
     yield {"type": "word", "text": "fair"}
     span("after the first word")
-    await asyncio.to_thread(requests.get, os.environ["SERVER"], timeout=5)
+    await asyncio.to_thread(requests.get, os.environ["SERVER"], timeout=60)
     yield {"type": "done", "words": 1}
 
 
