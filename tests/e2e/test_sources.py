@@ -112,7 +112,7 @@ def test_three_sources_are_served_at_once(
     for _ in range(2):
         with served(tmp_path, address, *options, "--heal", "none", "--abandoned-after", "999w"):
             totals, _traces = totals_of(urls)
-            assert wait_until(lambda: scraped(prometheus) == totals, 60), (scraped(prometheus), totals)  # noqa: B023
+            assert wait_until(lambda: scraped(prometheus) == totals, 120), (scraped(prometheus), totals)  # noqa: B023
     assert (totals["runs", "http enrich"], totals["runs", "http wide"]) == (2, 1)
     assert totals["steps", "success"] > 10_000
 
@@ -176,7 +176,7 @@ class served:  # noqa: N801 - reads as a phrase
             )
 
     def __enter__(self) -> None:
-        ready = wait_until(lambda: answers(f"http://{self._address}/-/ready"), 60)
+        ready = wait_until(lambda: answers(f"http://{self._address}/-/ready"), 180)
         assert ready, (self._folder / "serve.out").read_text()
 
     def __exit__(self, *_: object) -> None:

@@ -52,7 +52,7 @@ class Jaeger:
         """
         return self._data(f"traces?{urlencode({'service': service, **params})}")
 
-    def wait_for_trace(self, trace_id: str, spans: int, timeout: float = 20.0) -> Trace:
+    def wait_for_trace(self, trace_id: str, spans: int, timeout: float = 60.0) -> Trace:
         """Return the trace of that id once it has at least that many spans, or raise TimeoutError."""
         found: Trace = {"spans": []}
 
