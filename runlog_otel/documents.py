@@ -1,7 +1,8 @@
 """A run log of runnable or of magnus, as its `model_dump` or its JSON has it, as a `Run`. Needs neither host.
 
 The two write alike (`runnable.datastore.RunLog`, `magnus.datastore.RunLog`). magnus keeps metrics and code identities
-on the step, runnable on its attempts; a run of magnus may run another one again, under a new id.
+on the step, runnable on its attempts; a run of magnus may run another one again, under a new id. Tables `db_log` are of
+magnus 0.4 and older, whose run config is another one.
 """
 
 import re
@@ -76,8 +77,8 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             original_run_id=_text(log.get("original_run_id")),
             use_cached=bool(log.get("use_cached")),
             definition=_definition(config),
-            executor=_text(executor.get("service_name")),
-            graph=tuple(dict.fromkeys(_nodes(config.get("dag") or {}))),
+            executor=_text(executor.get("service_name") or executor.get("type")),
+            graph=tuple(dict.fromkeys(_nodes(_graph(config)))),
         )
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         name = log.get("run_id") if isinstance(log, Mapping) else None
@@ -92,13 +93,19 @@ def host_of(log: Document) -> str:
 
 def pipeline_from_config(config: Document) -> str:
     """The graph's name, else the module and function or the YAML file that defines it; empty if it says neither."""
-    name = _text((config.get("dag") or {}).get("name"))
+    name = _text(_graph(config).get("name"))
     if name:
         return name
     definition = _definition(config)
     if definition.endswith((".yaml", ".yml")):
         definition = definition.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
     return definition
+
+
+def _graph(config: Document) -> Document:
+    """The definition of what was run; magnus before 0.5 had it under another key."""
+    graph: Document = config.get("dag") or config.get("pipeline") or {}
+    return graph
 
 
 def header_from_config(config: Document) -> Header:
@@ -199,10 +206,10 @@ class Clock:
 
 def _nodes(dag: Document) -> Iterator[Node]:
     """The nodes of a graph and of the graphs inside it (`Graph` of `runnable.graph`, of `magnus.graph` by alias)."""
-    for node in (dag.get("nodes") or dag.get("steps") or {}).values():
+    for name, node in (dag.get("nodes") or dag.get("steps") or {}).items():
         kind = _text(node.get("node_type") or node.get("type"))
         if kind not in ("success", "fail"):
-            yield Node(_text(node.get("name")), kind)
+            yield Node(_text(node.get("name") or name), kind)
         inner = node.get("branches")
         for graph in [node.get("branch"), *(inner.values() if isinstance(inner, Mapping) else ())]:
             if isinstance(graph, Mapping):

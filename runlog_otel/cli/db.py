@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl
+from runlog_otel.cli.options import AsJson, ConfigFile, DatabaseUrl
 from runlog_otel.cli.runs import sql_store
 from runlog_otel.errors import ConfigError
 
@@ -23,7 +23,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 @db_app.command()
 def upgrade(
-    url: SourceUrl = "",
+    url: DatabaseUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +41,7 @@ def upgrade(
 
 
 @db_app.command()
-def stats(url: SourceUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
+def stats(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Count runs by status; show age, size and version."""
     from runlog_otel.cli.loading import source
     from runlog_otel.cli.runs import time_text
@@ -66,7 +66,7 @@ def prune(
         float | None, typer.Option(min=0, help="Default: retention_days of the config.", show_default=False)
     ] = None,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Say how many runs would go; delete none.")] = False,
-    url: SourceUrl = "",
+    url: DatabaseUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +94,7 @@ def delete(
     run_ids: Annotated[list[str] | None, typer.Argument(help="These runs.", metavar="RUN_ID")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run, finished or not.")] = False,
     is_confirmed: Yes = False,
-    url: SourceUrl = "",
+    url: DatabaseUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
@@ -115,7 +115,7 @@ def delete(
 
 
 @db_app.command()
-def check(url: SourceUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
+def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Look for damage: pages, counts, parents, documents. Exit status 1 when there is some."""
     from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.check import problems

@@ -22,6 +22,16 @@ SourceUrl = Annotated[
         show_default=False,
     ),
 ]
+DatabaseUrl = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        help="The database, instead of the config's: sqlite:///FILE or postgresql://…, with ?table=NAME for another "
+        "table_name; ${NAME} is taken from the environment.",
+        metavar="URL",
+        show_default=False,
+    ),
+]
 RunNamed = Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 

@@ -194,7 +194,7 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
     return app
 
 
-_NOT_READY = ("503 Service Unavailable", "the stores are being read for the first time\n")
+_NOT_READY = ("503 Service Unavailable", "a store was not read to its end yet; if it cannot be, the log says why\n")
 
 
 def _plain(answer: Answer, status: str, text: str, *headers: tuple[str, str]) -> Iterable[bytes]:

@@ -52,7 +52,7 @@ class Project:
         own, inner = parts(config, host.where) if is_wrapped else ({}, {"type": kind, "config": config})
         settings = Settings.load(own, os.environ, f"{host.where}.telemetry", options)
         try:
-            store = inner_store(inner, host)
+            store = inner_store(inner, host, f"{host.where}.inner" if is_wrapped else host.where.partition(".")[0])
         except RunlogOtelError:
             raise
         except Exception as error:

@@ -50,27 +50,27 @@ def parts(config: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], Any
     return telemetry, config.get("inner")
 
 
-def inner_store(config: Any, host: type[HostRuns]) -> Any:
+def inner_store(config: Any, host: type[HostRuns], where: str) -> Any:
     """Make the store that is wrapped.
 
     Args:
         config: the key `inner`: `{type, config}`, as the host writes a store.
         host: whose store it must be.
+        where: where it stands in the host's config file.
 
     Raises:
         ConfigError: it is not such a mapping, no store of that type is installed, or the store's model refuses a value.
         Exception: whatever else the store's own constructor raises.
     """
-    where = host.where
     if not isinstance(config, Mapping) or not isinstance(config.get("type"), str):
-        raise ConfigError(f"{where}.inner", "must name the store to wrap, as {type: file-system, config: {...}}")
+        raise ConfigError(where, "must name the store to wrap, as {type: file-system, config: {...}}")
     if unknown := sorted(set(config) - {"type", "config"}):
-        raise ConfigError(f"{where}.inner", f"unknown key {unknown[0]!r}; known are type, config")
+        raise ConfigError(where, f"unknown key {unknown[0]!r}; known are type, config")
     kind, kwargs = config["type"], config.get("config") or {}
     if not isinstance(kwargs, Mapping):
-        raise ConfigError(f"{where}.inner.config", "must be a mapping")
+        raise ConfigError(f"{where}.config", "must be a mapping")
     if kind == OWN_TYPE:
-        raise ConfigError(f"{where}.inner.type", "a wrapper cannot wrap a wrapper")
+        raise ConfigError(f"{where}.type", "a wrapper cannot wrap a wrapper")
     from stevedore import ExtensionManager  # comes with a host
     from stevedore.driver import DriverManager
     from stevedore.exception import NoMatches
@@ -79,13 +79,13 @@ def inner_store(config: Any, host: type[HostRuns]) -> Any:
         store: Any = DriverManager(_GROUP, kind, invoke_on_load=True, invoke_kwds=dict(kwargs)).driver
     except NoMatches:
         known = sorted(set(ExtensionManager(_GROUP).names()) - {OWN_TYPE})
-        raise ConfigError(f"{where}.inner.type", f"unknown type {kind!r}; installed are {', '.join(known)}") from None
+        raise ConfigError(f"{where}.type", f"unknown type {kind!r}; installed are {', '.join(known)}") from None
     except ValidationError as error:  # its own text would show the values
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join([where, "inner.config", *(str(part) for part in first["loc"])])
+        place = ".".join([where, "config", *(str(part) for part in first["loc"])])
         raise ConfigError(place, redacted(first["msg"])) from None
     if not isinstance(store, host.base):
-        raise ConfigError(f"{where}.inner.type", f"{kind!r} is not a run log store of {host.name}")
+        raise ConfigError(f"{where}.type", f"{kind!r} is not a run log store of {host.name}")
     return store
 
 
@@ -109,7 +109,7 @@ class Wrapper(BaseModel):
         try:
             telemetry, wrapped = parts(config, host.where)
             settings = Settings.load(telemetry, os.environ, f"{host.where}.telemetry")
-            inner = inner_store(wrapped, host)
+            inner = inner_store(wrapped, host, f"{host.where}.inner")
         except Exception:
             mask_what_the_host_prints(host.printer, config, _KEYS)
             raise

@@ -129,7 +129,10 @@ class Service:
     def _show_active(self, now_ns: int) -> None:
         counts: dict[Labels, float] = defaultdict(float)
         ages: dict[Labels, float] = {}
+        served = {counter.source.where for counter in self._counters}
         for run in self._state.active():
+            if run.source not in served:  # nobody will know when it ends
+                continue
             given = {names.PIPELINE_NAME: run.pipeline, names.RUN_TAG: run.tag, names.PIPELINE_RUN_STATE: "executing"}
             counts[labels_of(names.RUNS_ACTIVE, given)] += 1
             age = max(0, now_ns - run.started_ns) / SECOND_NS

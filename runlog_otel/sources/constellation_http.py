@@ -145,6 +145,8 @@ def history_at(url: str, settings: Settings) -> History:
     if not is_server or parts.query:
         raise ConfigError("--source", "write constellation+http://HOST:PORT, and what is filled in percent-encoded")
     user, secret = unquote(parts.username or ""), unquote(parts.password or "")
+    if user and not secret:
+        raise ConfigError("--source", "an API key stands after a colon, https://:KEY@HOST; a login is USER:PASSWORD")
     if not (user or (secret.isascii() and secret.isprintable())):
         raise ConfigError("--source", "an API key has letters, digits and signs of ASCII only")
     login = b64encode(f"{user}:{secret}".encode()).decode()

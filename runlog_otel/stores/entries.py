@@ -107,7 +107,7 @@ def entries_from_step(step: Mapping[str, Any], parent: str | None) -> Iterator[E
         key,
         text_from_value({**step, **{name: empty for name, empty in STEP_PARTS.items() if name in step}}),
         parent,
-        step.get("status"),
+        status_of(step),
         step.get("step_type"),
         started_ns,
         ended_ns,
@@ -121,7 +121,7 @@ def entries_from_branch(branch: Mapping[str, Any], parent: str) -> Iterator[Entr
     """A branch of the step `parent`, and what its document holds of parameters and steps."""
     key = str(branch["internal_name"])
     own = {**branch, **{name: empty for name, empty in BRANCH_PARTS.items() if name in branch}}
-    yield Entry("branch", key, text_from_value(own), parent, branch.get("status"))
+    yield Entry("branch", key, text_from_value(own), parent, status_of(branch))
     yield from entries_from_parameters(branch.get("parameters") or {}, key)
     for step in (branch.get("steps") or {}).values():
         yield from entries_from_step(step, key)
@@ -142,7 +142,7 @@ def entries_from_config(config: Mapping[str, Any]) -> Iterator[Entry]:
 def entry_from_job(job: Mapping[str, Any]) -> Entry:
     """A run that is a job has this instead of steps."""
     started_ns, ended_ns = times_of(job)
-    return Entry("job", "", text_from_value(job), None, job.get("status"), None, started_ns, ended_ns, failure_of(job))
+    return Entry("job", "", text_from_value(job), None, status_of(job), None, started_ns, ended_ns, failure_of(job))
 
 
 def document_from_entries(header: Mapping[str, Any], entries: Iterable[Entry]) -> Document:
@@ -240,6 +240,12 @@ def branch_of_step(step: str) -> str | None:
     return branch or None
 
 
+def status_of(part: Mapping[str, Any]) -> str | None:
+    """The status of a run or a part of it, as it is searched for: older logs have it in lower case."""
+    status = part.get("status")
+    return None if status is None else str(status).upper()
+
+
 def times_of(step: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """First start and last end of the attempts."""
     attempts = step.get("attempts") or ()
@@ -250,9 +256,9 @@ def times_of(step: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 def failure_of(step: Mapping[str, Any]) -> str | None:
     """What was said of failures of the step, bounded; None when it did not fail, "" when nothing was said."""
-    if step.get("status") != Status.FAIL.value:
+    if status_of(step) != Status.FAIL.value:
         return None
-    failed = [attempt for attempt in step.get("attempts") or () if attempt.get("status") == Status.FAIL.value]
+    failed = [attempt for attempt in step.get("attempts") or () if status_of(attempt) == Status.FAIL.value]
     messages = [str(step.get("message") or ""), *(str(attempt.get("message") or "") for attempt in failed)]
     return bounded("\n".join(message for message in messages if message), _MAX_FAILURE_BYTES)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runlog_otel.documents import Clock, host_of, run_from_log, step_from_log
-from runlog_otel.model import CodeIdentity, Header, Status
+from runlog_otel.model import CodeIdentity, Header, Node, Status
 from runlog_otel.spans import spans_from_run
 
 _GOLDEN = Path(__file__).parents[1] / "golden"
@@ -34,7 +34,7 @@ def test_the_log_of_runnable_is_told_apart(name: str) -> None:
     assert (host_of(recorded(name)), run_from_log(recorded(name)).host) == ("runnable", "runnable")
 
 
-@pytest.mark.parametrize("name", ["nested", "regions", "again", "killed", "function"])
+@pytest.mark.parametrize("name", ["nested", "regions", "again", "killed", "function", "older"])
 def test_the_log_of_magnus_is_told_apart(name: str) -> None:
     """One that lost its config too."""
     log = recorded(f"magnus-{name}")
@@ -51,6 +51,15 @@ def lower(part: Any) -> Any:
 def test_statuses_mean_the_same_in_lower_case(name: str) -> None:
     """Of runs, branches, steps and attempts."""
     assert run_from_log(lower(recorded(name))) == run_from_log(recorded(name))
+
+
+def test_what_magnus_wrote_before_0_5_is_known() -> None:
+    """A real log of 0.4.22: its executor and its graph, whose nodes have no names, so that counters begin at zero."""
+    run = run_from_log(recorded("magnus-older"), zone=timezone.utc)
+    of_region, of_both = {"each region": "map", "clean": "task"}, {"both": "parallel", "work": "as-is"}
+    kinds = {"load": "task", **of_region, **of_both, "publish": "task"}
+    assert (run.pipeline, run.executor) == ("magnus", "local")
+    assert run.graph == tuple(Node(name, kind) for name, kind in kinds.items())
 
 
 def test_metrics_of_the_step_are_its_last_attempt_s() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import timezone
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ _LOGS = sorted(path.name.removesuffix(".log.json") for path in _FOLDER.glob("*.l
 def test_a_recorded_log_maps_to_the_recorded_spans(name: str) -> None:
     """Whole: names, ids, times, attributes, results (RUNLOG_OTEL_WRITE_GOLDEN=1 records them again)."""
     log = json.loads((_FOLDER / f"{name}.log.json").read_text(encoding="utf-8"))
-    spans = json.loads(json.dumps(document(run_from_log(log), Settings.load({}, {}))))
+    spans = json.loads(json.dumps(document(run_from_log(log, zone=timezone.utc), Settings.load({}, {}))))
     recorded = _FOLDER / f"{name}.spans.json"
     if os.environ.get("RUNLOG_OTEL_WRITE_GOLDEN"):
         recorded.write_text(json.dumps(spans, indent=1) + "\n", encoding="utf-8")

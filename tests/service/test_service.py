@@ -214,6 +214,19 @@ def test_a_run_whose_steps_go_on_is_not_abandoned(source: MemorySource, start: S
     assert (gauge(service, names.RUNS_ACTIVE), runs_counted(service)) == (1, {})
 
 
+def test_a_run_of_a_source_that_is_served_no_more_is_not_active(
+    tmp_path: Path, source: MemorySource, start: Start
+) -> None:
+    """It would look stuck for ever; when its source is back, it is as it was."""
+    other = MemorySource(tmp_path, where="other")
+    other.put(going("r"), time.time_ns() - 10**10)
+    start(None, other).poll()
+    for sources, active in (((), 0), ((other,), 1)):
+        service = start(None, *sources)
+        service.poll()
+        assert gauge(service, names.RUNS_ACTIVE) == active
+
+
 def test_a_run_that_is_deleted_is_no_longer_active(source: MemorySource, start: Start) -> None:
     """By retention, or by hand."""
     source.put(going("r"), LONG_AGO_NS)

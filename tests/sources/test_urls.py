@@ -166,6 +166,7 @@ def test_a_url_may_stand_whole_in_a_variable(tmp_path: Path) -> None:
         ("constellation+http://", ConfigError, "--source: write constellation+http://HOST:PORT"),
         ("constellation+http://h:port", ConfigError, "--source: write constellation+http://HOST:PORT"),
         ("constellation+http://:hunter2/x@h", ConfigError, "and what is filled in percent-encoded"),
+        ("constellation+https://hunter2@h", ConfigError, "an API key stands after a colon"),
         ("constellation+http://:hunter2ä@h", ConfigError, "signs of ASCII only"),
         ("constellation+http://:hunter2%0A@h", ConfigError, "signs of ASCII only"),
         ("postgresql://u:a@hunter2@h/d", ConfigError, "in postgresql+psycopg://********@h/d write the @"),

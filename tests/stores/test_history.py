@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import update
 
 from runlog_otel.errors import ConfigError, RunNotFoundError
+from runlog_otel.stores.sql.check import problems
 from runlog_otel.stores.sql.history import Page, RunFilter, RunHistory, RunSummary
+from runlog_otel.stores.sql.retention import expired
 from runlog_otel.stores.sql.store import SqlStore
 from tests.stores.conftest import run, step
 
@@ -41,6 +43,18 @@ def history(store: SqlStore) -> RunHistory:
 
     store.database.write(date)
     return RunHistory(store)
+
+
+def test_statuses_in_lower_case_are_statuses(store: SqlStore) -> None:
+    """Older versions of magnus wrote them so: they read back as they were, and are found and counted as all others."""
+    document = run("old", status="fail", steps={"a": step("a", "fail", "no disk")}, tag=None)
+    store.put(document)
+    assert store.document("old") == document
+    assert expired(store.database, 0) == 1
+    history = RunHistory(store)
+    (found,) = history.page(RunFilter(status="FAIL", failure="no disk")).runs
+    assert (found.run_id, found.failed_steps, history.stats().failed) == ("old", 1, 1)
+    assert problems(store.database) == []
 
 
 def test_runs_are_listed_newest_first_in_pages(history: RunHistory) -> None:

@@ -120,7 +120,7 @@ class RunHistory:
             )
             rows = self.database.read(lambda connection: connection.execute(statement).all())  # noqa: B023 - read at once
             for run_id, updated_ns, status, _ in rows:
-                yield StoredRun(run_id, updated_ns, status.upper() in _FINAL)  # older logs have it in lower case
+                yield StoredRun(run_id, updated_ns, status in _FINAL)
             if len(rows) < at_once:
                 return
             at = (rows[-1].updated_ns, rows[-1].seq)

@@ -98,7 +98,7 @@ class SqlStore:
         run = self._locked(connection, run_id)
         header = parts.header_from_document(document)
         entries = list(parts.entries_from_document(document))
-        changes: dict[str, Any] = {"status": document["status"]} if "status" in document else {}
+        changes: dict[str, Any] = {"status": parts.status_of(document)} if "status" in document else {}
         if run is None:
             self._insert_run(connection, self._new_run(header, uuid.uuid4().hex))
             run = self.lock(connection, run_id)
@@ -113,7 +113,7 @@ class SqlStore:
 
     def set_status(self, run_id: str, status: str) -> None:
         """Set the status of the run."""
-        self._write(run_id, (), status=status)
+        self._write(run_id, (), status=status.upper())
 
     def step(self, key: str, run_id: str) -> Document:
         """A step without its branches; raises StepNotFoundError."""
@@ -175,7 +175,7 @@ class SqlStore:
 
     def put_job(self, job: Mapping[str, Any], run_id: str) -> None:
         """Add or replace the job; the run takes its status."""
-        self._write(run_id, [parts.entry_from_job(job)], status=job["status"])
+        self._write(run_id, [parts.entry_from_job(job)], status=parts.status_of(job))
 
     # Reading
 
@@ -300,7 +300,7 @@ class SqlStore:
 
     def _new_run(self, header: Mapping[str, Any], token: str) -> dict[str, Any]:
         now = time.time_ns()
-        status = header.get("status", Status.CREATED.value)
+        status = parts.status_of(header) or Status.CREATED.value
         return {
             "run_id": header["run_id"],
             "source": self.source,
@@ -346,7 +346,10 @@ def searched(text: str | None) -> str:
 
 
 def _header(run: Row[Any]) -> Document:
-    return {**json.loads(run.header), "status": run.status}
+    header: Document = json.loads(run.header)
+    if parts.status_of(header) != run.status:  # else it keeps its spelling
+        header["status"] = run.status
+    return header
 
 
 def unpacked(body: str | None, packed: bytes | None) -> str:

@@ -17,6 +17,8 @@ CONFIG = "config.yaml"
 FILE_SYSTEM: Mapping[str, Any] = {"type": "file-system", "config": {"log_folder": LOGS}}
 CHUNKED: Mapping[str, Any] = {"type": "chunked-fs", "config": {"log_folder": LOGS}}
 SQL: Mapping[str, Any] = {"type": "sql", "config": {"connection_string": "sqlite:///runs.db"}}
+_BUDGET_SECONDS = 60
+"""What a backend that works must be given is no question of time here: the machine may be busy."""
 _CREATED = re.compile(r"-\d{19}(?=\.json)")
 _FUNCTION = """
 import sys
@@ -44,7 +46,8 @@ class MagnusProject:
     def __post_init__(self) -> None:
         """Write config and pipelines."""
         shutil.copytree(PIPELINES, self.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__*__*"))
-        wrapped = {"type": "otel", "config": {"inner": self.store, "telemetry": self.telemetry}}
+        telemetry = {"exit_budget_seconds": _BUDGET_SECONDS, **(self.telemetry or {})}
+        wrapped = {"type": "otel", "config": {"inner": self.store, "telemetry": telemetry}}
         self.write_config({"run_log_store": self.store if self.telemetry is None else wrapped})
 
     def write_config(self, config: Mapping[str, Any]) -> None:

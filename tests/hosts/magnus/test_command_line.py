@@ -73,7 +73,9 @@ def test_what_cannot_be_is_one_line(project: MagnusProject) -> None:
     (project.folder / "older.yaml").write_text(
         "run_log: {type: db, config: {connection_string: 'sqlite:///runs.db'}}\n"
     )
+    (project.folder / "bare.yaml").write_text("run_log_store: {type: db}\n")
     for call, told in (
+        (["check", "-c", "bare.yaml"], "run_log_store.config.connection_string: Field required"),
         (["demo"], "the demo, a pipeline of runnable, needs a library that is not installed"),
         (["show", "no-such-run", "-c", CONFIG], "run 'no-such-run' is not in sql store sqlite:///runs.db"),
         (["check", "-c", "no-such.yaml"], "no-such.yaml: there is no such file"),
