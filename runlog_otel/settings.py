@@ -316,6 +316,8 @@ def _problem(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         model = MetricsSettings if first["loc"][:1] == ("metrics",) else Settings
         return f"unknown key; known are {', '.join(sorted(model.model_fields))}"
+    if first["type"] == "tuple_type":
+        return "must be a list"
     return first["msg"].removeprefix("Value error, ")
 
 

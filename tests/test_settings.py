@@ -136,6 +136,7 @@ def test_a_variable_that_is_not_understood_is_ignored_and_told() -> None:
         ({"timeout_seconds": "canary-secret"}, "telemetry.timeout_seconds: Input should be a valid number"),
         ({"headers": "canary-secret"}, "telemetry.headers: Input should be a valid dictionary"),
         ({"endpoint": "ftp://canary-secret@x"}, "telemetry.endpoint: must be http://host:port, https://host:port or"),
+        ({"parameters": "canary-secret"}, "telemetry.parameters: must be a list"),
         ({"time_zone": "Mars/Base"}, "telemetry.time_zone: must be an IANA time zone"),
         ({"protocol": "http"}, "telemetry.protocol: Input should be"),
     ],
