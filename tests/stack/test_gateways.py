@@ -59,11 +59,10 @@ def running_tier(otelcol: Path, folder: Path, jaeger: str, files: tuple[str, ...
         yield Tier(agent, (first, second))
 
 
-@pytest.fixture(scope="module")
-def sampled(otelcol: Path, tmp_path_factory: pytest.TempPathFactory, jaeger: Jaeger) -> Iterator[Tier]:
+@pytest.fixture
+def sampled(otelcol: Path, tmp_path: Path, jaeger: Jaeger) -> Iterator[Tier]:
     """A tier that samples 30 % of the successes."""
-    folder = tmp_path_factory.mktemp("sampled")
-    with running_tier(otelcol, folder, jaeger.otlp_grpc, SAMPLING, SAMPLED_SUCCESSES_PERCENT="30") as tier:
+    with running_tier(otelcol, tmp_path, jaeger.otlp_grpc, SAMPLING, SAMPLED_SUCCESSES_PERCENT="30") as tier:
         yield tier
 
 
