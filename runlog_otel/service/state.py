@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,25 +63,28 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
-            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._connection.execute("BEGIN EXCLUSIVE")
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._check_empty()
-                self._make()
-            self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise StateInUseError(path) from error
-            raise ConfigError("--state", f"{path} cannot be used: {error}") from error
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise ConfigError("--state", f"{path} cannot be used: {error}") from error
-        if version > _VERSION:
-            raise ConfigError("--state", f"{path} was written by a newer runlog-otel; upgrade this one")
-        (self.created_ns,) = self._connection.execute("SELECT created_ns FROM origin").fetchone()
+        with ExitStack() as on_failure:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+                on_failure.callback(self._connection.close)
+                self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._connection.execute("BEGIN EXCLUSIVE")
+                version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+                if version == 0:
+                    self._check_empty()
+                    self._make()
+                self._connection.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error):
+                    raise StateInUseError(path) from error
+                raise ConfigError("--state", f"{path} cannot be used: {error}") from error
+            except (sqlite3.DatabaseError, OSError) as error:
+                raise ConfigError("--state", f"{path} cannot be used: {error}") from error
+            if version > _VERSION:
+                raise ConfigError("--state", f"{path} was written by a newer runlog-otel; upgrade this one")
+            (self.created_ns,) = self._connection.execute("SELECT created_ns FROM origin").fetchone()
+            on_failure.pop_all()
 
     def _check_empty(self) -> None:
         if self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:

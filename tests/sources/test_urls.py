@@ -127,19 +127,19 @@ def test_a_chunk_that_belongs_to_nothing_is_said(tmp_path: Path) -> None:
 
 def test_our_store_is_a_source(tmp_path: Path) -> None:
     """By its connection string; another name of its tables stands in the query."""
-    source = opened(f"sqlite:///{tmp_path}/runs.db?table=team")
+    source, again = (opened(f"sqlite:///{tmp_path}/runs.db?table=team") for _ in range(2))
     assert isinstance(source, RunLogTarget)
     source.prepare()
     source.put(log("demo"))
     source.put(log("demo"))
-    assert [run.run_id for run in opened(f"sqlite:///{tmp_path}/runs.db?table=team").changes(0)] == [
-        log("demo")["run_id"]
-    ]
+    assert [run.run_id for run in again.changes(0)] == [log("demo")["run_id"]]
     assert source.document(str(log("demo")["run_id"])) == log("demo")
     assert (source.size_bytes() or 0) > 0
+    other = opened(f"sqlite:///{tmp_path}/runs.db")
     with pytest.raises(RunlogOtelError, match="the tables are not there"):
-        list(opened(f"sqlite:///{tmp_path}/runs.db").changes(0))
-    source.close()
+        list(other.changes(0))
+    for each in (source, again, other):
+        each.close()
 
 
 def test_a_url_may_stand_whole_in_a_variable(tmp_path: Path) -> None:
