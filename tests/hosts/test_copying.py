@@ -22,3 +22,4 @@ def test_a_branch_that_a_chunked_store_does_not_find_is_copied_too(tmp_path: Pat
     settings = Settings.load({}, {})
     assert list(copy_runs(HostRuns(source, settings), HostRuns(target, settings), ["r"])) == [Copy("r", COPIED)]
     assert list(whole_run_log(target, "r").steps["mp"].branches["mp.1.5"].steps) == ["mp.1.5.work"]
+    target.close()
