@@ -2,7 +2,7 @@
 
 import random
 import socket
-from contextlib import ExitStack
+from contextlib import suppress
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -11,6 +11,7 @@ HOST = "127.0.0.1"
 
 # Below those that the system gives to outgoing connections, so that a server that restarts finds its port free.
 _PORTS = range(20_000, 32_000)
+_untried = iter(random.sample(_PORTS, len(_PORTS)))
 _open = build_opener(ProxyHandler({})).open
 
 
@@ -24,19 +25,15 @@ class RefusedError(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """Return that many different ports that nobody listens on."""
+    """Return that many ports that nobody listens on, and that were not given before: their servers start later."""
     ports: list[int] = []
-    with ExitStack() as held:
-        for port in random.sample(_PORTS, len(_PORTS)):
-            if len(ports) == count:
-                break
-            candidate = held.enter_context(socket.socket())
+    while len(ports) < count:
+        port = next(_untried)
+        with socket.socket() as candidate:
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+            with suppress(OSError):
                 candidate.bind((HOST, port))
-            except OSError:
-                continue
-            ports.append(port)
+                ports.append(port)
     return ports
 
 
