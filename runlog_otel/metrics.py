@@ -79,7 +79,7 @@ def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool
     A series that appears with its first failure has no increase in the eyes of Prometheus; one that was zero has.
     """
     text = Redaction(disclosure.patterns, run.run_id, run.header.marks)
-    of_run = {names.PIPELINE_NAME: bounded(text(run.pipeline)), names.RUN_TAG: bounded(text(run.tag)) if by_tag else ""}
+    of_run = labels_of_run(run, disclosure, by_tag=by_tag)
     nodes = [Node(bounded(text(node.name)), node.kind) for node in run.graph]
     for result, error in ((Result.SUCCESS, ""), (Result.FAILURE, names.STEP_FAILED), (Result.ERROR, names.ABANDONED)):
         labels = {names.PIPELINE_RUN_STATE: "executing", names.PIPELINE_RESULT: result.value, names.ERROR_TYPE: error}
@@ -92,6 +92,12 @@ def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool
         yield _zero(names.STEP_DURATION, of_step | ended)
     for node in nodes:
         yield _zero(names.STEP_RETRIES, of_run | {names.TASK_NAME: node.name})
+
+
+def labels_of_run(run: Run, disclosure: Disclosure, *, by_tag: bool) -> dict[str, str]:
+    """The labels that every series of a run has, as they may leave; the tag is empty unless it was asked for."""
+    text = Redaction(disclosure.patterns, run.run_id, run.header.marks)
+    return {names.PIPELINE_NAME: bounded(text(run.pipeline)), names.RUN_TAG: bounded(text(run.tag)) if by_tag else ""}
 
 
 class _Mapping:

@@ -8,9 +8,8 @@ from itertools import islice
 from runlog_otel import names
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.metrics import Point, known_points, points_from_trace
+from runlog_otel.metrics import Point, known_points, labels_of_run, points_from_trace
 from runlog_otel.model import Node, Run, StoredRun
-from runlog_otel.redaction import Redaction, bounded
 from runlog_otel.service.state import ActiveRun, State
 from runlog_otel.sources import Source
 from runlog_otel.spans import spans_from_run
@@ -115,9 +114,9 @@ class Counter:
             self._state.set_ended(where, stored.run_id)
         else:
             started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
-            text = Redaction(self.source.settings.disclosure.patterns, run.run_id, run.header.marks)
-            labels = bounded(text(run.pipeline)), bounded(text(run.tag)) if self._by_tag else ""
-            self._state.set_active(ActiveRun(where, stored.run_id, *labels, started_ns, stored.changed_ns))
+            labels = labels_of_run(run, self.source.settings.disclosure, by_tag=self._by_tag)
+            pipeline, tag = labels[names.PIPELINE_NAME], labels[names.RUN_TAG]
+            self._state.set_active(ActiveRun(where, stored.run_id, pipeline, tag, started_ns, stored.changed_ns))
         self._note(stored)
         return has_counted
 
