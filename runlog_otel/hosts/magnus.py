@@ -32,6 +32,7 @@ class HostRuns(host.HostRuns):
     where = "run_log_store.config"
     base: ClassVar[type] = BaseRunLogStore
     not_found: ClassVar[type[Exception]] = exceptions.RunLogNotFoundError
+    no_secret: ClassVar[type[Exception]] = exceptions.SecretNotFoundError
     printer = "get_provider_by_name_and_type"
 
     @staticmethod
@@ -58,17 +59,13 @@ class HostRuns(host.HostRuns):
         return getattr(executor, "service_name", "") in _TRAVERSING
 
     @staticmethod
-    def secret(name: str) -> str | None:
-        """See `plugins.host.HostRuns.secret`."""
+    def secrets() -> Any:
+        """See `plugins.host.HostRuns.secrets`."""
         handler = getattr(context.run_context, "secrets_handler", None)
         if handler is None:
             config = _service("secrets", HostRuns.config_file("")) or defaults.DEFAULT_SECRETS
             handler = utils.get_provider_by_name_and_type("secrets", config)
-        try:
-            value = handler.model_copy(deep=True).get(name)
-        except exceptions.SecretNotFoundError:
-            value = None
-        return str(value) if value else os.environ.get(name)
+        return handler
 
     @staticmethod
     def graph() -> Any:

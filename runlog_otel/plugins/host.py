@@ -1,6 +1,7 @@
 """What tells one host from another: where its config says what, and how its run logs are read and written."""
 
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -24,6 +25,7 @@ class HostRuns(ABC):
     base: ClassVar[type]
     """The base class of the host's stores."""
     not_found: ClassVar[type[Exception]]
+    no_secret: ClassVar[type[Exception]]
     """What a store of the host raises for a run that it does not have."""
     printer: ClassVar[str]
     """The host's function that makes stores, and prints their config when that fails."""
@@ -65,12 +67,21 @@ class HostRuns(ABC):
 
     @staticmethod
     @abstractmethod
-    def secret(name: str) -> str | None:
+    def secrets() -> Any:
+        """The host's secrets manager; outside of a run (the command line) the one of the config file."""
+
+    @classmethod
+    def secret(cls, name: str) -> str | None:
         """A secret from the host's secrets manager; from the environment when that has none of this name.
 
-        Outside of a run (the command line) the manager is the one of the config file. It is asked in a copy: the
-        manager of `.env` files keeps what it read in a field, and the host dumps it into the run log.
+        The manager is asked in a copy: that of `.env` files keeps what it read in a field, and the host dumps it into
+        the run log.
         """
+        try:
+            value = cls.secrets().model_copy(deep=True).get(name)
+        except cls.no_secret:
+            value = None
+        return str(value) if value else os.environ.get(name)
 
     @staticmethod
     @abstractmethod

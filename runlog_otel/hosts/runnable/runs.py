@@ -25,6 +25,7 @@ class HostRuns(host.HostRuns):
     where = "run-log-store.config"
     base: ClassVar[type] = BaseRunLogStore
     not_found: ClassVar[type[Exception]] = exceptions.RunLogNotFoundError
+    no_secret: ClassVar[type[Exception]] = exceptions.SecretNotFoundError
     printer = "get_service_by_name"
 
     @staticmethod
@@ -53,17 +54,13 @@ class HostRuns(host.HostRuns):
         return bool(getattr(executor, "_should_setup_run_log_at_traversal", False))
 
     @staticmethod
-    def secret(name: str) -> str | None:
-        """See `plugins.host.HostRuns.secret`."""
+    def secrets() -> Any:
+        """See `plugins.host.HostRuns.secrets`."""
         secrets = getattr(context.get_run_context(), "secrets", None)
         if secrets is None:
             services = context.ServiceConfigurations(configuration_file="").services  # None would skip the look for it
             secrets = context.get_service_by_name("secrets", services["secrets"], None)
-        try:
-            value = secrets.model_copy(deep=True).get(name)
-        except exceptions.SecretNotFoundError:
-            value = None
-        return str(value) if value else os.environ.get(name)
+        return secrets
 
     @staticmethod
     def graph() -> Any:
