@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.peers.loopback import HOST, answers, free_ports, request
-from tests.peers.process import PATIENCE_SECONDS, Server, running, wait_until
+from tests.peers.process import PATIENCE_SECONDS, Server, config_file, running, wait_until
 
 Document = dict[str, Any]
 
@@ -57,13 +57,10 @@ def running_alertmanager(binaries: Path, folder: Path, config: Mapping[str, Any]
         config: a file as it stands, or what shall stand in one.
     """
     (port,) = free_ports(1)
-    if not isinstance(config, Path):
-        document, config = config, folder / "alertmanager.json"  # JSON is YAML
-        config.write_text(json.dumps(document, indent=2))
     address = f"{HOST}:{port}"
     command = [
         f"{binaries}/alertmanager",
-        f"--config.file={config}",
+        f"--config.file={config_file(config, folder / 'alertmanager.json')}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address={address}",
         "--cluster.listen-address=",

@@ -1,12 +1,13 @@
 """Run a server as a subprocess for as long as the tests need it, with its output in a file."""
 
+import json
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 TAIL_LINES = 20
 PATIENCE_SECONDS = 120.0
@@ -102,6 +103,14 @@ class Server:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+def config_file(config: Mapping[str, Any] | Path, path: Path) -> Path:
+    """A server's config: a file as it stands, or a path at which a document is written."""
+    if isinstance(config, Path):
+        return config
+    path.write_text(json.dumps(config, indent=2))  # JSON is YAML
+    return path
 
 
 @contextmanager

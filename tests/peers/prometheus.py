@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.peers.loopback import HOST, answers, free_ports, request
-from tests.peers.process import PATIENCE_SECONDS, Server, running, wait_until
+from tests.peers.process import PATIENCE_SECONDS, Server, config_file, running, wait_until
 
 Result = list[dict[str, Any]]
 
@@ -77,13 +77,10 @@ def running_prometheus(binaries: Path, folder: Path, config: Mapping[str, Any] |
         config: a file as it stands, or what shall stand in one.
     """
     (port,) = free_ports(1)
-    if not isinstance(config, Path):
-        document, config = config, folder / "prometheus.json"  # JSON is YAML
-        config.write_text(json.dumps(document, indent=2))
     url = f"http://{HOST}:{port}"
     command = [
         f"{binaries}/prometheus",
-        f"--config.file={config}",
+        f"--config.file={config_file(config, folder / 'prometheus.json')}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={HOST}:{port}",
         "--enable-feature=exemplar-storage",
