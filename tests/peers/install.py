@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from tests.peers.recipes import CollectorBuild, GoModule, InstallError, Recipe, SystemPostgres
+from tests.peers.recipes import CollectorBuild, GoModule, InstallError, Recipe, SystemPostgres, SystemProgram
 
 PEERS: tuple[Recipe, ...] = (
     # v0.159.0 is the newest release whose every module the Go proxy serves.
@@ -27,7 +27,11 @@ PEERS: tuple[Recipe, ...] = (
     # The loader and schema of `docker compose config`; Docker's own program takes minutes to build.
     GoModule("compose", "v2.16.2", module="github.com/compose-spec/compose-go/v2", packages=("./cmd",)),
     GoModule("minio", "v0.0.0-20260212201848-7aac2a2c5b7c", module="github.com/minio/minio", packages=(".",)),
-    SystemPostgres("postgres", "of the system", package="postgresql"),
+    SystemPostgres("postgres", package="postgresql", program="postgres"),
+    SystemProgram("pgbouncer", package="pgbouncer", program="pgbouncer"),
+    SystemProgram("nginx", package="nginx-light", program="nginx"),
+    SystemProgram("tinyproxy", package="tinyproxy-bin", program="tinyproxy"),
+    SystemProgram("faketime", package="faketime", program="faketime"),
 )
 
 

@@ -64,6 +64,7 @@ class Workshop:
     def run(self, *command: str, cwd: Path | None = None) -> str:
         """Run a command to its end and return what it wrote to standard output, or raise CommandError."""
         env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off", "DEBIAN_FRONTEND": "noninteractive"}
+        env["RUNLEVEL"] = "1"  # Debian's packages start no service of the system's
         with self.log.open("a") as log:
             print("$", shlex.join(command), file=log, flush=True)
             done = subprocess.run(
@@ -158,19 +159,18 @@ class CollectorBuild(Built):
 
 
 @dataclass(frozen=True)
-class SystemPostgres:
-    """The PostgreSQL server of the system, of whatever version it has."""
+class SystemProgram:
+    """A program of a Debian package, of whatever version the system has."""
 
     name: str
-    version: str
     package: str
+    program: str
+    version: str = "of the system"
 
     def find(self) -> Path | None:
-        """Return the folder with `initdb` and `postgres`: the one in PATH, else Debian's newest."""
-        in_path = shutil.which("initdb")
-        debian = sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda folder: float(folder.parent.name))
-        folders = [*([Path(in_path).resolve().parent] if in_path else []), *reversed(debian)]
-        return next((folder for folder in folders if (folder / "postgres").exists()), None)
+        """Return the folder with the program: servers may stand outside a user's PATH."""
+        program = shutil.which(self.program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        return Path(program).parent if program else None
 
     def install(self) -> None:
         """Install Debian's package."""
@@ -179,6 +179,18 @@ class SystemPostgres:
         log.unlink(missing_ok=True)
         install_package(Workshop(log.parent, log), self.package)
         log.unlink()
+
+
+@dataclass(frozen=True)
+class SystemPostgres(SystemProgram):
+    """The PostgreSQL server of the system, which Debian keeps outside of every PATH."""
+
+    def find(self) -> Path | None:
+        """Return the folder with `initdb` and `postgres`: the one in PATH, else Debian's newest."""
+        in_path = shutil.which("initdb")
+        debian = sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda folder: float(folder.parent.name))
+        folders = [*([Path(in_path).resolve().parent] if in_path else []), *reversed(debian)]
+        return next((folder for folder in folders if (folder / "postgres").exists()), None)
 
 
 def cache_folder() -> Path:
