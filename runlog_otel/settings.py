@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -14,17 +13,19 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
 )
 
+from runlog_otel.addresses import base_url, checked_endpoint, signal_url
 from runlog_otel.errors import ConfigError
+from runlog_otel.otel_variables import TRACES_ENDPOINT, header_problem, settings_in
 from runlog_otel.redaction import MASK, Disclosure, Redaction, masked, redacted, tells_of_secret
 from runlog_otel.sampling import is_notable, is_sampled
 from runlog_otel.trace import Trace
 
-_TRACES_PATH = "/v1/traces"
-_TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+_DAY_SECONDS = 86_400
 _GRPC_DEFAULT = "http://localhost:4317"
 
 
@@ -57,19 +58,26 @@ class Settings(BaseModel):
         description="otlp, console, none, or the entry point of an installed SDK span exporter; several by commas. "
         "OTEL_TRACES_EXPORTER",
     )
-    endpoint: str = Field(
-        "http://localhost:4318",
-        description="Where OTLP goes: http(s)://host:port (/v1/traces is added), or file:///path for OTLP/JSON lines. "
-        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    )
     protocol: Literal["http/protobuf", "http/json", "grpc"] = Field(
         "http/protobuf", description="grpc needs the extra of that name. OTEL_EXPORTER_OTLP_PROTOCOL"
+    )
+    endpoint: str = Field(
+        "http://localhost:4318",
+        description="Where OTLP goes: http(s)://host:port (/v1/traces is added), or file:///path for OTLP/JSON lines; "
+        "for grpc also host:port, dns:///host:port, unix:///path. "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     )
     headers: dict[str, SecretStr] = Field(
         default_factory=dict, description="Sent with each request; never shown. OTEL_EXPORTER_OTLP_HEADERS"
     )
     timeout_seconds: float = Field(
-        10.0, gt=0, description="For one request in all. OTEL_EXPORTER_OTLP_TIMEOUT (in milliseconds, as specified)"
+        10.0,
+        gt=0,
+        le=_DAY_SECONDS,
+        description="For one request in all. OTEL_EXPORTER_OTLP_TIMEOUT (in milliseconds, as specified)",
+    )
+    max_batch_bytes: int = Field(
+        1024 * 1024, ge=1, description="Spans are sent in requests of at most so many bytes, before compression"
     )
     compression: Literal["none", "gzip"] = Field("none", description="OTEL_EXPORTER_OTLP_COMPRESSION")
     certificate: Path | None = Field(
@@ -80,7 +88,7 @@ class Settings(BaseModel):
         None, description="PEM file, for mTLS. OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
     )
     insecure: bool = Field(
-        False, description="grpc without TLS for an endpoint without a scheme. OTEL_EXPORTER_OTLP_INSECURE"
+        False, description="grpc without TLS for an endpoint without http(s)://. OTEL_EXPORTER_OTLP_INSECURE"
     )
     service: str = Field("", description="service.name; else the pipeline's name. OTEL_SERVICE_NAME")
     resource: dict[str, str] = Field(
@@ -103,7 +111,10 @@ class Settings(BaseModel):
         "(/v1/logs, http and grpc)",
     )
     exit_budget_seconds: float = Field(
-        2.0, ge=0, description="What telemetry may cost in all when a process waits for it: at exit, in pool workers"
+        2.0,
+        ge=0,
+        le=_DAY_SECONDS,
+        description="What telemetry may cost in all when a process waits for it: at exit, in pool workers",
     )
     outbox: Path = Field(
         Path(".runlog-otel/unsent"),
@@ -151,20 +162,28 @@ class Settings(BaseModel):
         Raises:
             ConfigError: a key is unknown or a value is wrong.
         """
-        options = options or {}
+        options = dict(options or {})
+        if options.get("endpoint"):  # whoever names an endpoint wants it to be sent there
+            options = {"exporter": "otlp", "enabled": True} | options
         sources = dict.fromkeys(config, "config") | dict.fromkeys(options, "command line")
-        ignored = []
+        ignored: list[str] = []
         merged: dict[str, Any] = {}
-        for field, (variable, value) in _from_environment(environ).items():
-            if (field in config and field != "resource") or field in options:
+        for found in settings_in(environ):
+            field = found.field
+            if field in merged or (field in config and field != "resource") or field in options:
                 continue
+            ignored += [f"{found.variable} {problem}" for problem in found.problems]
+            if found.problems and not found.value:
+                continue
+            protocol = options.get("protocol") or config.get("protocol") or merged.get("protocol")
+            beside = {"protocol": protocol} if field == "endpoint" and protocol else {}
             try:
-                cls.model_validate({field: value})
+                cls.model_validate({**beside, field: found.value})
             except ValidationError as error:
-                ignored.append(f"{variable} is ignored: {_problem(error)}")
+                ignored.append(f"{found.variable} is ignored: {_problem(error)}")
                 continue
-            merged[field] = value
-            sources.setdefault(field, variable)
+            merged[field] = found.value
+            sources.setdefault(field, found.variable)
         resource = config.get("resource")
         if isinstance(resource, Mapping):
             resource = merged.get("resource", {}) | dict(resource)
@@ -184,9 +203,15 @@ class Settings(BaseModel):
         return self._sources.get(field, "default")
 
     @property
+    def exporters(self) -> tuple[str, ...]:
+        """The exporters that send something: what `exporter` lists, without `none`."""
+        kinds = (kind.strip() for kind in self.exporter.split(","))
+        return tuple(kind for kind in kinds if kind and kind.lower() != "none")
+
+    @property
     def is_active(self) -> bool:
         """Whether anything is to be sent."""
-        return self.enabled and self.exporter.strip() != "none"
+        return self.enabled and bool(self.exporters)
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -203,16 +228,22 @@ class Settings(BaseModel):
         """The URL that spans go to: the endpoint, with the path of the traces signal where it belongs."""
         if self.protocol == "grpc":
             return self.endpoint if "endpoint" in self._sources else _GRPC_DEFAULT
-        is_whole = self.source("endpoint") == _TRACES_ENDPOINT or self.endpoint.startswith("file:")
-        url = self.endpoint.rstrip("/")
-        return self.endpoint if is_whole or url.endswith(_TRACES_PATH) else url + _TRACES_PATH
+        is_whole = self.source("endpoint") == TRACES_ENDPOINT or self.endpoint.startswith("file:")
+        return self.endpoint if is_whole or base_url(self.endpoint, "traces") else signal_url(self.endpoint, "traces")
+
+    @property
+    def destination(self) -> str:
+        """Where spans go, for messages; secrets are masked."""
+        if self.exporters != ("otlp",):
+            return redacted(self.exporter)
+        return self._mask_endpoint(self.target if self.protocol == "grpc" else self.endpoint)
 
     def target_of(self, signal: str) -> str:
         """The URL that another signal goes to, beside spans; empty where there is none (files, other paths)."""
         if self.protocol == "grpc":
             return self.target
-        base = self.target.removesuffix(_TRACES_PATH)
-        return f"{base}/v1/{signal}" if base != self.target and not base.startswith("file:") else ""
+        base = "" if self.target.startswith("file:") else base_url(self.target, "traces")
+        return signal_url(base, signal) if base else ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -248,7 +279,12 @@ class Settings(BaseModel):
     def _mask_headers(self, headers: dict[str, SecretStr]) -> dict[str, str]:
         return dict.fromkeys(headers, MASK)
 
-    @field_serializer("endpoint", "service", "pipeline", "namespace", "ui", "exporter")
+    @field_serializer("endpoint")
+    def _mask_endpoint(self, endpoint: str) -> str:
+        url, separator, _ = redacted(endpoint).partition("?")
+        return f"{url}{separator}{MASK if separator else ''}"  # a query may hold a key under any name
+
+    @field_serializer("service", "pipeline", "namespace", "ui", "exporter")
     def _mask_text(self, text: str) -> str:
         return redacted(text)
 
@@ -268,20 +304,25 @@ class Settings(BaseModel):
                 raise ValueError(f"pattern {number} is no regular expression: {problem}")
         return patterns
 
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for number, (name, value) in enumerate(headers.items(), 1):
+            if problem := header_problem(name, value.get_secret_value()):
+                raise ValueError(f"header {number} cannot be sent: {problem}")
+        return headers
+
     @field_validator("endpoint")
     @classmethod
-    def _check_endpoint(cls, endpoint: str) -> str:
-        try:
-            parts = urlsplit(endpoint)
-            is_known = (parts.scheme == "file" and parts.path) or (parts.scheme in ("http", "https") and parts.hostname)
-            _ = parts.port
-        except ValueError:
-            is_known = False
-        if not is_known and "://" in endpoint:
-            raise ValueError("must be http://host:port, https://host:port or file:///path")
-        if not endpoint.strip():
-            raise ValueError("must not be empty")
-        return endpoint
+    def _check_endpoint(cls, endpoint: str, info: ValidationInfo) -> str:
+        return checked_endpoint(endpoint, info.data.get("protocol", ""))
+
+    @field_validator("exporter")
+    @classmethod
+    def _check_exporter(cls, exporter: str) -> str:
+        if not exporter.replace(",", " ").strip():
+            raise ValueError("must name an exporter: otlp, console, none or an installed one")
+        return exporter
 
     @field_validator("time_zone")
     @classmethod
@@ -319,49 +360,3 @@ def _problem(error: ValidationError) -> str:
     if first["type"] == "tuple_type":
         return "must be a list"
     return first["msg"].removeprefix("Value error, ")
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
-    """Field → (variable, value) for every variable that is set; the variable for traces wins over the general one."""
-    found: dict[str, tuple[str, Any]] = {}
-
-    def take(field: str, *variables: str, parse: Any = str.strip) -> None:
-        for variable in variables:
-            if raw := environ.get(variable, "").strip():
-                found[field] = (variable, parse(raw))
-                return
-
-    for field, name, parse in (
-        ("protocol", "PROTOCOL", str.strip),
-        ("headers", "HEADERS", _pairs),
-        ("timeout_seconds", "TIMEOUT", _seconds),
-        ("compression", "COMPRESSION", str.lower),
-        ("certificate", "CERTIFICATE", str.strip),
-        ("client_key", "CLIENT_KEY", str.strip),
-        ("client_certificate", "CLIENT_CERTIFICATE", str.strip),
-        ("insecure", "INSECURE", _is_true),
-    ):
-        take(field, f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}", parse=parse)
-    take("exporter", "OTEL_TRACES_EXPORTER")
-    take("endpoint", _TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT")
-    take("service", "OTEL_SERVICE_NAME")
-    take("resource", "OTEL_RESOURCE_ATTRIBUTES", parse=_pairs)
-    take("enabled", "OTEL_SDK_DISABLED", parse=lambda raw: not _is_true(raw))
-    return found
-
-
-def _is_true(raw: str) -> bool:
-    return raw.strip().lower() == "true"
-
-
-def _seconds(raw: str) -> float | str:
-    try:
-        return float(raw) / 1000
-    except ValueError:
-        return raw
-
-
-def _pairs(raw: str) -> dict[str, str]:
-    """`key=value,key=value` with percent-encoded values (W3C Baggage, as the specification says)."""
-    pairs = (pair.partition("=") for pair in raw.split(",") if "=" in pair)
-    return {unquote(key.strip()): unquote(value.strip()) for key, _, value in pairs if key.strip()}

@@ -1,8 +1,11 @@
 """Plugin config over OTEL_* environment over defaults."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runlog_otel.errors import ConfigError
 from runlog_otel.settings import Settings
@@ -171,3 +174,189 @@ def test_settings_show_no_secret() -> None:
     assert "canary" not in settings.model_dump_json()
     assert settings.resource_attributes("p") == {"service.name": "********", "api_key": "********", "x": "********"}
     assert settings.disclosure.patterns == ("canary of a pattern",)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "target", "logs"),
+    [
+        ("http://h:1/otlp?api-key=k", "http://h:1/otlp/v1/traces?api-key=k", "http://h:1/otlp/v1/logs?api-key=k"),
+        ("http://h:1/v1/traces?k=v", "http://h:1/v1/traces?k=v", "http://h:1/v1/logs?k=v"),
+        ("http://h:1/otlp/#part", "http://h:1/otlp/v1/traces", "http://h:1/otlp/v1/logs"),
+        ("HTTPS://Host:1", "https://Host:1/v1/traces", "https://Host:1/v1/logs"),
+        ("http://[::1]:4318/", "http://[::1]:4318/v1/traces", "http://[::1]:4318/v1/logs"),
+        ("FILE:///a/b.jsonl", "file:///a/b.jsonl", ""),
+        (" http://h:1 ", "http://h:1/v1/traces", "http://h:1/v1/logs"),
+    ],
+)
+def test_the_path_of_the_signal_is_added_to_the_path_of_the_endpoint(endpoint: str, target: str, logs: str) -> None:
+    """A query stays a query, and the scheme is read in any case."""
+    settings = loaded({}, endpoint=endpoint)
+    assert (settings.target, settings.target_of("logs")) == (target, logs)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "collector:4318",
+        "collector",
+        "unix:///x",
+        "dns:///h:1",
+        "http://",
+        "http://h:port",
+        "http://[::1",
+        "http://h:99999",
+        "file://",
+        "file://host/x",
+        "grpc://h:1",
+        "http://a b",
+        "http://höst",
+        " ",
+    ],
+)
+def test_an_endpoint_that_http_cannot_reach_is_refused(endpoint: str) -> None:
+    """In one line, before anything is sent."""
+    with pytest.raises(ConfigError, match=r"^telemetry\.endpoint: must [^\n]+$"):
+        loaded({}, endpoint=endpoint)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "collector:4317",
+        "collector",
+        "[::1]:4317",
+        "unix:///x",
+        "unix:x",
+        "unix-abstract:x",
+        "dns:///h:1",
+        "http://h:1",
+        "https://h",
+        "ipv4:1.2.3.4:5",
+    ],
+)
+def test_grpc_takes_its_own_names_too(endpoint: str) -> None:
+    """As the specification asks: whatever the gRPC library understands."""
+    assert loaded({}, endpoint=endpoint, protocol="grpc").target == endpoint
+
+
+@pytest.mark.parametrize("endpoint", ["unix:", "dns:///", "ftp://h:1", "h:port", "h:1/v1/traces", "", "grpc://h:1"])
+def test_an_endpoint_that_grpc_cannot_reach_is_refused(endpoint: str) -> None:
+    """Never a silent localhost."""
+    with pytest.raises(ConfigError, match=r"^telemetry\.endpoint: must [^\n]+$"):
+        loaded({}, endpoint=endpoint, protocol="grpc")
+
+
+def test_a_variable_that_is_wrong_lets_the_next_one_hold() -> None:
+    """An endpoint must fit the protocol that is in force, wherever that was set."""
+    environ = {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "traces:4317",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://general:4318",
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "inf",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "500",
+    }
+    settings = loaded(environ)
+    assert (settings.target, settings.timeout_seconds) == ("http://general:4318/v1/traces", 0.5)
+    assert settings.source("endpoint") == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert settings.ignored == (
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT is ignored: Input should be less than or equal to 86400",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is ignored: must be http://host:port, https://host:port or file:///path",
+    )
+    for grpc in ({"protocol": "grpc"}, {}):
+        settings = loaded(environ | ({} if grpc else {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}), **grpc)
+        assert (settings.target, len(settings.ignored)) == ("traces:4317", 1)
+
+
+_NAME = "its name must be letters, digits and hyphens; write name=value, not name: value"
+_VALUE = "its value must be printable ASCII in one line"
+_PERCENT = "a '%' must be followed by two hexadecimal digits; write %25 for the sign itself"
+_NO_EQUALS = "has no '='; write name=value, not name: value"
+
+
+@pytest.mark.parametrize(
+    ("pair", "problem"),
+    [
+        ("Authorization: Bearer canary", _NO_EQUALS),
+        ("Authorization: Bearer canary==", _NAME),
+        ("canary", _NO_EQUALS),
+        ("=canary", _NO_EQUALS),
+        ("a=canary%ZZ", _PERCENT),
+        ("a=canary%", _PERCENT),
+        ("a=canary%FF", "what is percent-encoded must be UTF-8"),
+        ("a=canary%C3%A9", _VALUE),
+        ("a=canaryé", _VALUE),
+        ("a=canary%0D%0AX: y", _VALUE),
+        ("a b=canary", _NAME),
+    ],
+)
+def test_a_header_that_is_none_is_ignored_and_told(pair: str, problem: str) -> None:
+    """What was expected is said, no secret is, and the other headers are sent."""
+    settings = loaded({"OTEL_EXPORTER_OTLP_HEADERS": f"x-tenant=a,,{pair},"})
+    assert {key: value.get_secret_value() for key, value in settings.headers.items()} == {"x-tenant": "a"}
+    assert settings.ignored == (f"OTEL_EXPORTER_OTLP_HEADERS pair 3 is ignored: {problem}",)
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"x": "a", "y": "canaryé"}, _VALUE),
+        ({"x": "a", "Authorization: canary": "a"}, _NAME),
+        ({"x": "a", "": "b"}, _NAME),
+    ],
+)
+def test_a_header_of_the_config_that_is_none_is_refused(headers: dict[str, str], problem: str) -> None:
+    """In one line, without any of it."""
+    with pytest.raises(ConfigError) as caught:
+        loaded({}, headers=headers)
+    assert str(caught.value) == f"telemetry.headers: header 2 cannot be sent: {problem}"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "OTEL_EXPORTER_OTLP_HEADERS",
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "OTEL_SERVICE_NAME",
+                "OTEL_TRACES_EXPORTER",
+                "OTEL_EXPORTER_OTLP_TIMEOUT",
+                "OTEL_EXPORTER_OTLP_CERTIFICATE",
+                "OTEL_EXPORTER_OTLP_PROTOCOL",
+            ]
+        ),
+        st.text() | st.binary().map(os.fsdecode) | st.text("a=%,: \udcff;0Z"),
+    )
+)
+def test_no_environment_is_worse_than_ignored(environ: dict[str, str]) -> None:
+    """Settings load whatever the variables hold, and what is told of them is one line each."""
+    settings = loaded(environ)
+    assert settings.target
+    assert all(text.isprintable() for text in settings.ignored)
+
+
+def test_a_query_of_an_endpoint_is_masked() -> None:
+    """A key may stand in it under any name."""
+    settings = loaded({}, endpoint="http://h:1/x?k=canary")
+    assert "canary" not in f"{settings!r} {settings.model_dump()} {settings.destination}"
+    assert settings.destination == "http://h:1/x?********"
+
+
+@pytest.mark.parametrize("exporter", ["none", "None", " none ", "none,none", "none, "])
+def test_exporters_that_send_nothing_are_not_active(exporter: str) -> None:
+    """However many of them are listed."""
+    assert (loaded({}, exporter=exporter).is_active, loaded({}, exporter=f"{exporter},otlp").is_active) == (False, True)
+
+
+@pytest.mark.parametrize("exporter", ["", " ", ",", " , "])
+def test_an_empty_list_of_exporters_is_refused(exporter: str) -> None:
+    """It would send nothing, and say nothing of it."""
+    with pytest.raises(ConfigError, match=r"telemetry\.exporter: must name an exporter"):
+        loaded({}, exporter=exporter)
+
+
+def test_an_endpoint_of_the_command_line_is_sent_to() -> None:
+    """By OTLP, whatever the environment or the config turn off."""
+    environ = {"OTEL_TRACES_EXPORTER": "none", "OTEL_SDK_DISABLED": "true"}
+    for config in ({}, {"exporter": "none", "enabled": False}, {"exporter": "console"}):
+        settings = Settings.load(config, environ, options={"endpoint": "http://cli:3"})
+        assert (settings.is_active, settings.exporters, settings.target) == (True, ("otlp",), "http://cli:3/v1/traces")

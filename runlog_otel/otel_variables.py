@@ -1,0 +1,131 @@
+"""The OTEL_* environment variables that are settings of ours, and how their values are written. Pure.
+
+Sources: the OpenTelemetry specification, "OTLP Exporter Configuration" and "Environment Variable Specification".
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a variable says of a field; `problems` tell what of it is not understood."""
+
+    field: str
+    variable: str
+    value: Any
+    problems: tuple[str, ...] = ()
+
+
+_Parse = Callable[[str], tuple[Any, tuple[str, ...]]]
+
+
+def settings_in(environ: Mapping[str, str]) -> Iterator[Setting]:
+    """What each variable that is set says; of those of one field, the one that wins comes first."""
+    for field, parse, *variables in _VARIABLES:
+        for variable in variables:
+            if raw := environ.get(variable, "").strip():
+                value, problems = parse(raw)
+                yield Setting(field, variable, value, problems)
+
+
+def header_problem(name: str, value: str) -> str:
+    """Why this is no header, without showing any of it; empty where it is one."""
+    if not _HEADER_NAME.fullmatch(name):
+        return "its name must be letters, digits and hyphens; write name=value, not name: value"
+    if not _HEADER_VALUE.fullmatch(value):
+        return "its value must be printable ASCII in one line"
+    return ""
+
+
+def _pairs(raw: str, problem_of: Callable[[str, str], str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """`key=value,key=value` with percent-encoded values (W3C Baggage); a pair that is none is passed over and told."""
+    pairs: dict[str, str] = {}
+    problems = []
+    for number, pair in enumerate(raw.split(","), 1):
+        name, separator, value = (part.strip() for part in pair.partition("="))
+        if not name and not separator:
+            continue
+        try:
+            if not (name and separator):
+                raise ValueError("has no '='; write name=value, not name: value")
+            decoded = _decoded(name), _decoded(value)
+            problem = problem_of(*decoded)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            problems.append(f"pair {number} is ignored: {problem}")
+        else:
+            pairs[decoded[0]] = decoded[1]
+    return pairs, tuple(problems)
+
+
+def _decoded(text: str) -> str:
+    if _STRAY_PERCENT.search(text):
+        raise ValueError("a '%' must be followed by two hexadecimal digits; write %25 for the sign itself")
+    try:
+        return unquote(text, errors="strict").strip()
+    except UnicodeDecodeError:
+        raise ValueError("what is percent-encoded must be UTF-8") from None
+
+
+def _headers(raw: str) -> tuple[Any, tuple[str, ...]]:
+    return _pairs(raw, header_problem)
+
+
+def _attributes(raw: str) -> tuple[Any, tuple[str, ...]]:
+    return _pairs(raw, lambda name, value: "")
+
+
+def _text(raw: str) -> tuple[Any, tuple[str, ...]]:
+    return raw, ()
+
+
+def _lower(raw: str) -> tuple[Any, tuple[str, ...]]:
+    return raw.lower(), ()
+
+
+def _flag(raw: str) -> tuple[Any, tuple[str, ...]]:
+    return raw.lower() == "true", ()
+
+
+def _inverted_flag(raw: str) -> tuple[Any, tuple[str, ...]]:
+    return raw.lower() != "true", ()
+
+
+def _seconds(raw: str) -> tuple[Any, tuple[str, ...]]:
+    try:
+        return float(raw) / 1000, ()
+    except ValueError:
+        return raw, ()
+
+
+def _otlp(name: str) -> tuple[str, str]:
+    """The variable for traces, that wins, and the general one."""
+    return f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}"
+
+
+_VARIABLES: tuple[tuple[Any, ...], ...] = (
+    ("protocol", _lower, *_otlp("PROTOCOL")),  # before the endpoint, which has to fit it
+    ("headers", _headers, *_otlp("HEADERS")),
+    ("timeout_seconds", _seconds, *_otlp("TIMEOUT")),
+    ("compression", _lower, *_otlp("COMPRESSION")),
+    ("certificate", _text, *_otlp("CERTIFICATE")),
+    ("client_key", _text, *_otlp("CLIENT_KEY")),
+    ("client_certificate", _text, *_otlp("CLIENT_CERTIFICATE")),
+    ("insecure", _flag, *_otlp("INSECURE")),
+    ("exporter", _text, "OTEL_TRACES_EXPORTER"),
+    ("endpoint", _text, TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ("service", _text, "OTEL_SERVICE_NAME"),
+    ("resource", _attributes, "OTEL_RESOURCE_ATTRIBUTES"),
+    ("enabled", _inverted_flag, "OTEL_SDK_DISABLED"),
+)
