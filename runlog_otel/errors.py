@@ -40,6 +40,14 @@ class DeliveryError(RunlogOtelError):
         super().__init__(f"{endpoint} did not take what was sent: {reason}")
 
 
+class TooLargeError(DeliveryError):
+    """A backend refused a request, or a single span, for its size, which is `size_bytes`."""
+
+    def __init__(self, endpoint: str, reason: str, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        super().__init__(endpoint, reason)
+
+
 class RunNotFoundError(RunlogOtelError, LookupError):
     """No run log of that id is where the config says."""
 

@@ -301,4 +301,5 @@ def origin(url: str) -> str:
     """Scheme, host and port of a URL, for messages."""
     parts = urlsplit(url)
     host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}:{parts.port}" if parts.port else f"{parts.scheme}://{host}"

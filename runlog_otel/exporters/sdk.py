@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from typing import Any
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -10,8 +11,10 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from runlog_otel.errors import ConfigError, DeliveryError
+from runlog_otel.exporters.otlp.encode import fixed64, int64
 from runlog_otel.names import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.trace import Part, Span
+from runlog_otel.redaction import redacted
+from runlog_otel.trace import Attributes, Part, Span
 
 _GROUP = "opentelemetry_traces_exporter"
 
@@ -27,12 +30,21 @@ class SdkExporterSink:
             raise ConfigError(
                 "telemetry.exporter", f"no exporter {name!r} is installed; known are {', '.join(installed)}"
             )
-        self._exporter: SpanExporter = found.load()()
+        try:
+            self._exporter: SpanExporter = found.load()()
+        except Exception as error:
+            problem = f"{name!r} cannot be made: {type(error).__name__}: {redacted(str(error))}"
+            raise ConfigError("telemetry.exporter", problem) from error
 
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
         """See `SpanSink.send`."""
-        if self._exporter.export(sdk_spans(resource, spans)) is not SpanExportResult.SUCCESS:
-            raise DeliveryError(f"exporter {self._name}", "it reports a failure")
+        where = f"exporter {self._name}"
+        try:
+            result = self._exporter.export(sdk_spans(resource, spans))
+        except Exception as error:
+            raise DeliveryError(where, f"{type(error).__name__}: {redacted(str(error))}") from error
+        if result is not SpanExportResult.SUCCESS:
+            raise DeliveryError(where, "it reports a failure")
 
     def close(self) -> None:
         """Shut the exporter down."""
@@ -56,14 +68,21 @@ def _sdk_span(span: Span, resource: Resource, scope: InstrumentationScope) -> Re
         context=context(span.trace_id, span.span_id),
         parent=context(span.trace_id, span.parent_span_id) if span.parent_span_id else None,
         resource=resource,
-        attributes=dict(span.attributes),
-        events=[Event(event.name, dict(event.attributes), event.time_ns) for event in span.events],
+        attributes=_attributes(span.attributes),
+        events=[Event(event.name, _attributes(event.attributes), fixed64(event.time_ns)) for event in span.events],
         links=[
-            Link(context(link.trace_id, link.span_id, is_remote=True), dict(link.attributes)) for link in span.links
+            Link(context(link.trace_id, link.span_id, is_remote=True), _attributes(link.attributes))
+            for link in span.links
         ],
         kind=SpanKind.SERVER if span.part is Part.RUN else SpanKind.INTERNAL,
         instrumentation_scope=scope,
         status=Status(StatusCode.UNSET) if span.error is None else Status(StatusCode.ERROR, span.error),
-        start_time=span.start_ns,
-        end_time=span.end_ns,
+        start_time=fixed64(span.start_ns),
+        end_time=fixed64(span.end_ns),
     )
+
+
+def _attributes(attributes: Attributes) -> dict[str, Any]:
+    """Attributes as OTLP can have them: an exporter of the SDK does not look at the size of a number."""
+    whole = {key: int64(value) for key, value in attributes.items() if type(value) is int}
+    return {**attributes, **whole}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from runlog_otel.errors import ConfigError
+from runlog_otel.errors import ConfigError, TooLargeError
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
 
@@ -20,11 +20,34 @@ class SpanSink(Protocol):
             timeout_seconds: for the whole call.
 
         Raises:
+            TooLargeError: they are too many bytes for one request; fewer of them may be taken.
             DeliveryError: not every span was acknowledged in time.
         """
 
     def close(self) -> None:
         """Give back connections and files."""
+
+
+class SizeLimit:
+    """How large a request may be: as the settings say, and smaller than what this backend has refused.
+
+    Sizes are of the request before and after compression: it is not known which of them a backend bounds.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._most = settings.max_batch_bytes
+        self._refused: list[tuple[int, int]] = []
+
+    def check(self, endpoint: str, size: int, sent_size: int, *, is_divisible: bool) -> None:
+        """Raise TooLargeError for a request that need not be tried; one span alone may be larger than a batch."""
+        is_hopeless = any(size >= refused and sent_size >= sent for refused, sent in self._refused)
+        if is_hopeless or (is_divisible and size > self._most):
+            reason = "a smaller request was refused for its size" if is_hopeless else "larger than max_batch_bytes"
+            raise TooLargeError(endpoint, reason, size)
+
+    def note_refusal(self, size: int, sent_size: int) -> None:
+        """Remember that a request of this size was refused for it."""
+        self._refused.append((size, sent_size))
 
 
 class ManySinks:
@@ -48,18 +71,26 @@ def sink_from(settings: Settings) -> SpanSink:
     """The sink that `exporter`, `endpoint` and `protocol` ask for; libraries are imported only for it.
 
     Raises:
-        ConfigError: an exporter of that name is not installed, a certificate cannot be read.
+        ConfigError: nothing would be sent, an exporter of that name is not installed, a certificate cannot be read.
         MissingExtraError: grpc is asked for and not installed.
     """
-    kinds = [kind.strip() for kind in settings.exporter.split(",") if kind.strip()]
-    if not kinds:
-        raise ConfigError("telemetry.exporter", "must name an exporter: otlp, console, none or an installed one")
-    sinks = [_sink(kind, settings) for kind in kinds if kind != "none"]
+    require_sending(settings)
+    sinks = [_sink(kind, settings) for kind in settings.exporters]
     return sinks[0] if len(sinks) == 1 else ManySinks(sinks)
 
 
+def require_sending(settings: Settings) -> None:
+    """Raise ConfigError where nothing would be sent: what is not sent must not count as acknowledged."""
+    if not settings.is_active:
+        field, value = ("exporter", settings.exporter) if settings.enabled else ("enabled", "false")
+        source = settings.source(field)
+        raise ConfigError(
+            f"telemetry.{field}", f"nothing would be sent: it is {value} (from: {source}); --endpoint URL sends anyway"
+        )
+
+
 def _sink(kind: str, settings: Settings) -> SpanSink:
-    if kind != "otlp":
+    if kind.lower() != "otlp":
         from runlog_otel.exporters.sdk import SdkExporterSink
 
         return SdkExporterSink(kind)

@@ -15,10 +15,10 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 import httpcore
 
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
-from runlog_otel.exporters.exchange import FAULTS, BoundedBackend, Deadline, limited, proxy_of
+from runlog_otel.exporters.exchange import Client, ExchangeError
 from runlog_otel.hosts.constellation import STATUSES, run_from_execution
 from runlog_otel.model import Run, StoredRun
-from runlog_otel.redaction import origin, redacted, url_without_credentials
+from runlog_otel.redaction import origin, url_without_credentials
 from runlog_otel.settings import Settings
 
 _PAGE = 100
@@ -40,14 +40,8 @@ class History:
     def __init__(self, url: str, headers: Mapping[str, str], settings: Settings) -> None:
         self.settings = settings
         self._url = url
-        self._headers = tuple(headers.items())
-        self._clock = Deadline()
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl.create_default_context() if url.startswith("https:") else None,
-            network_backend=BoundedBackend(self._clock),
-            proxy=proxy_of(url),
-            max_connections=1,
-        )
+        ssl_context = ssl.create_default_context() if url.startswith("https:") else None
+        self._client = Client(url, headers, _ANSWER_LIMIT, ssl_context)
         self._read: tuple[int, int] = (0, 0)
         """Since when the list was last read, and the start of the oldest that ran then, or had changed since."""
 
@@ -80,7 +74,7 @@ class History:
 
     def close(self) -> None:
         """See `Source.close`."""
-        self._pool.close()
+        self._client.close()
 
     def size_bytes(self) -> int | None:
         """See `Source.size_bytes`."""
@@ -122,13 +116,12 @@ class History:
             raise RunLogFormatError(f"the answer of {self.where} to GET {path}", str(error)) from error
 
     def _answer(self, path: str) -> tuple[httpcore.Response, bytes]:
-        self._clock.set(self.settings.timeout_seconds)
         try:
-            with self._pool.stream("GET", self._url + path, headers=self._headers) as response:
-                return response, b"".join(limited(response.iter_stream(), _ANSWER_LIMIT))
-        except FAULTS as error:
-            problem = redacted(str(error)) or type(error).__name__
-            raise SourceError(self.where, f"cannot be reached: {problem}") from error
+            return self._client.request("GET", self._url + path, self.settings.timeout_seconds)
+        except ExchangeError as error:
+            if error.where.startswith("the proxy"):
+                raise SourceError(self.where, f"cannot be reached: {error}") from error
+            raise SourceError(self.where, f"cannot be reached: {error.reason}") from error
 
 
 def history_at(url: str, settings: Settings) -> History:

@@ -1,19 +1,24 @@
 """OTLP over HTTP: what counts as delivery, and for how long one waits for it."""
 
 import gzip
+import json
 import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from runlog_otel.errors import ConfigError, DeliveryError
+from runlog_otel.exporters.otlp.answers import check_answer
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.otlp.http import OtlpHttpSink
 from runlog_otel.settings import Settings
@@ -79,11 +84,11 @@ def test_a_connection_serves_several_requests(server: Backend) -> None:
 
 @pytest.mark.parametrize(
     ("status", "is_transient"),
-    [(429, True), (502, True), (503, True), (504, True), (400, False), (401, False), (500, False), (204, False)],
+    [(429, True), (502, True), (503, True), (504, True), (400, False), (401, False), (500, False), (308, False)],
 )
 def test_any_other_status_is_no_delivery(server: Backend, status: int, is_transient: bool) -> None:
-    """Only 200 is; some may be tried again later."""
-    server.status, server.body = status, b"" if status == 204 else b"go away, token=abc123def"
+    """Only 2xx is; some may be tried again later."""
+    server.status, server.body = status, b"go away, token=abc123def"
     with pytest.raises(DeliveryError) as caught:
         send(server.url)
     assert (caught.value.reason.split()[:2], caught.value.is_transient) == (["HTTP", str(status)], is_transient)
@@ -138,6 +143,88 @@ def test_an_answer_that_is_not_otlp_is_no_delivery(server: Backend) -> None:
     server.body = b"<html>hello</html>"
     with pytest.raises(DeliveryError, match="not OTLP"):
         send(server.url)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 299])
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
+def test_any_success_without_a_body_is_delivery(server: Backend, status: int, protocol: str) -> None:
+    """Gateways and queues answer 202 or 204; an empty body says that all was taken."""
+    server.status = status
+    send(server.url, protocol=protocol)
+    assert len(server.requests) == 1
+
+
+_REJECTED = ExportTraceServiceResponse()
+_REJECTED.partial_success.rejected_spans = 2
+_REJECTED.partial_success.error_message = "no"
+_REJECTED_JSON = b'{"partialSuccess": {"rejectedSpans": "2", "errorMessage": "no"}, "later": 1}'
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
+@pytest.mark.parametrize(
+    ("content_type", "body", "problem"),
+    [
+        ("application/json", b"{}", ""),
+        ("application/json; charset=utf-8", b' {"partialSuccess": null}', ""),
+        ("text/plain", b'{"partialSuccess": {}}', ""),
+        ("", b"{}", ""),
+        ("application/json", _REJECTED_JSON, "2 spans were rejected: no"),
+        ("application/x-protobuf", _REJECTED.SerializeToString(), "2 spans were rejected: no"),
+        ("Application/X-Protobuf", ExportTraceServiceResponse(partial_success={}).SerializeToString(), ""),
+        ("text/html", b"<html>log in</html>", "the answer is not OTLP, but 19 bytes of content type 'text/html'"),
+        ("text/plain", b"OK", "the answer is not OTLP, but 2 bytes of content type 'text/plain'"),
+        ("", b"OK", "the answer is not OTLP, but 2 bytes without content type"),
+        ("", b"hi", "the answer is not OTLP, but 2 bytes without content type"),
+        (
+            "application/x-protobuf",
+            b"OK",
+            "the answer is not OTLP, but 2 bytes of content type 'application/x-protobuf'",
+        ),
+        ("application/json", b"null", "the answer is not OTLP, but 4 bytes of content type 'application/json'"),
+        ("application/json", b"[[[[", "the answer is not OTLP, but 4 bytes of content type 'application/json'"),
+        ("application/json", b"[]", "the answer is not OTLP, but 2 bytes of content type 'application/json'"),
+        (
+            "application/json",
+            b"[" * 60_000,
+            "the answer is not OTLP, but 60000 bytes of content type 'application/json'",
+        ),
+        (
+            "application/json",
+            b'{"a":' * 12_000,
+            "the answer is not OTLP, but 60000 bytes of content type 'application/json'",
+        ),
+        (
+            "application/json",
+            b'{"partialSuccess": {"rejectedSpans": 1e400}}',
+            "the answer is not OTLP, but 44 bytes of content type 'application/json'",
+        ),
+    ],
+)
+def test_an_answer_is_read_as_what_it_is(
+    server: Backend, protocol: str, content_type: str, body: bytes, problem: str
+) -> None:
+    """JSON is OTLP/JSON whatever was asked for, protobuf is what calls itself so; anything else is no delivery."""
+    server.body = body
+    server.headers = {"Content-Type": content_type} if content_type else {}
+    if problem:
+        with pytest.raises(DeliveryError) as caught:
+            send(server.url, protocol=protocol)
+        assert caught.value.reason == problem
+    else:
+        send(server.url, protocol=protocol)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["partialSuccess", "rejectedSpans", "x"]), inner),
+)
+
+
+@given(_JSON.map(lambda value: json.dumps(value).encode()) | st.binary(), st.sampled_from(["", "application/json"]))
+def test_no_answer_is_worse_than_no_delivery(body: bytes, content_type: str) -> None:
+    """Whatever a backend answers, it is understood or refused in one way."""
+    with suppress(DeliveryError):
+        check_answer("here", content_type, body, ExportTraceServiceResponse())
 
 
 def test_a_closed_port_is_no_delivery() -> None:

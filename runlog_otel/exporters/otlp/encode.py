@@ -2,6 +2,8 @@
 
 import base64
 import json
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,13 +15,11 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from runlog_otel.names import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.redaction import bounded, redacted
 from runlog_otel.trace import Attributes, Part, Span, Value
 
 _LOCAL = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE = _LOCAL | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 _IDS = ("traceId", "spanId", "parentSpanId")
-_REASON_LIMIT = 200
 
 
 def request_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> ExportTraceServiceRequest:
@@ -45,14 +45,22 @@ def json_from_request(request: Message) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def rejection(response: Any) -> str:
-    """What a backend says that it did not take, of any signal; empty when it took all (`…PartialSuccess`)."""
-    partial = response.partial_success
-    for field in partial.DESCRIPTOR.fields:
-        if field.name.startswith("rejected_") and (count := getattr(partial, field.name)):
-            what = field.name.removeprefix("rejected_").replace("_", " ")
-            return f"{count} {what} were rejected: {bounded(redacted(partial.error_message), _REASON_LIMIT)}"
-    return ""
+def fixed64(nanoseconds: int) -> int:
+    """A time as the wire can have it: not before 1970, nor after 2554."""
+    return min(max(nanoseconds, 0), 2**64 - 1)
+
+
+def int64(value: int) -> int:
+    """A whole number as the wire can have it."""
+    return min(max(value, -(2**63)), 2**63 - 1)
+
+
+def double(value: float) -> float:
+    """A number as the wire can have it: a whole one may be larger than any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(sys.float_info.max, value)
 
 
 def _hex_ids(value: Any) -> None:
@@ -75,12 +83,12 @@ def _span(span: Span) -> trace_pb2.Span:
         parent_span_id=span.parent_span_id,
         name=span.name,
         kind=trace_pb2.Span.SPAN_KIND_SERVER if span.part is Part.RUN else trace_pb2.Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=span.start_ns,
-        end_time_unix_nano=span.end_ns,
+        start_time_unix_nano=fixed64(span.start_ns),
+        end_time_unix_nano=fixed64(span.end_ns),
         attributes=attributes_of(span.attributes),
         events=[
             trace_pb2.Span.Event(
-                name=event.name, time_unix_nano=event.time_ns, attributes=attributes_of(event.attributes)
+                name=event.name, time_unix_nano=fixed64(event.time_ns), attributes=attributes_of(event.attributes)
             )
             for event in span.events
         ],
@@ -110,7 +118,7 @@ def _value(value: Value) -> AnyValue:
         case str():
             return AnyValue(string_value=value)
         case int():
-            return AnyValue(int_value=value)
+            return AnyValue(int_value=int64(value))
         case float():
             return AnyValue(double_value=value)
         case _:

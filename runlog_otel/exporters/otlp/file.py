@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
+from runlog_otel.exporters.sink import SizeLimit
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
 
@@ -19,17 +20,20 @@ class OtlpFileSink:
 
     def __init__(self, settings: Settings) -> None:
         self._path = path_from_url(settings.target)
+        self._limit = SizeLimit(settings)
 
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
         """See `SpanSink.send`; the line is in the file, not yet on the disk, when this returns."""
         line = json_from_request(request_from_spans(resource, spans)).encode() + b"\n" if spans else b""
+        self._limit.check(str(self._path), len(line), len(line), is_divisible=len(spans) > 1)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab", buffering=0) as file:
                 _lock(file.fileno())
                 file.write(line)
-        except OSError as error:
-            raise DeliveryError(str(self._path), error.strerror or str(error)) from error
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            problem = error.strerror if isinstance(error, OSError) else None
+            raise DeliveryError(str(self._path), problem or str(error)) from error
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -1,12 +1,15 @@
 """OTLP over gRPC (extra `grpc`)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runlog_otel.errors import ConfigError, DeliveryError, MissingExtraError
-from runlog_otel.exporters.otlp.encode import rejection, request_from_spans
+from runlog_otel.addresses import authorization_of, is_grpc_name
+from runlog_otel.errors import ConfigError, DeliveryError, MissingExtraError, TooLargeError
+from runlog_otel.exporters.otlp.answers import is_about_size, rejection
+from runlog_otel.exporters.otlp.certificates import pem_files
+from runlog_otel.exporters.otlp.encode import request_from_spans
+from runlog_otel.exporters.sink import SizeLimit
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
@@ -18,6 +21,7 @@ except ImportError as error:
     raise MissingExtraError("protocol grpc", "grpc") from error
 
 _TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_PORTS = {"http": 80, "https": 443}
 
 
 class OtlpGrpcSink:
@@ -27,25 +31,34 @@ class OtlpGrpcSink:
     """
 
     def __init__(self, settings: Settings) -> None:
-        parts = urlsplit(settings.target if "://" in settings.target else f"//{settings.target}")
-        self._target = parts.netloc.rpartition("@")[2]
-        is_plain = parts.scheme == "http" or (not parts.scheme and settings.insecure)
+        self._target, is_plain, login = _address(settings)
         self._credentials = None if is_plain else _credentials(settings)
         self._compression = grpc.Compression.Gzip if settings.compression == "gzip" else grpc.Compression.NoCompression
-        self._metadata = [(name.lower(), value.get_secret_value()) for name, value in settings.headers.items()]
+        headers = {name.lower(): value.get_secret_value() for name, value in settings.headers.items()}
+        self._metadata = list((login | headers).items())
+        self._limit = SizeLimit(settings)
 
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
         """See `SpanSink.send`."""
-        self.call(TraceServiceStub, request_from_spans(resource, spans), timeout_seconds)
+        request = request_from_spans(resource, spans)
+        self.call(TraceServiceStub, request, timeout_seconds, is_divisible=len(spans) > 1)
 
-    def call(self, service: Any, request: Any, timeout_seconds: float) -> None:
+    def call(self, service: Any, request: Any, timeout_seconds: float, *, is_divisible: bool = False) -> None:
         """Call Export of any signal's service stub; see `OtlpHttpSink.post`."""
+        size = request.ByteSize()
+        self._limit.check(self._target, size, size, is_divisible=is_divisible)
         try:
             with self._channel() as channel:
                 response = service(channel).Export(request, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
-            reason = f"{error.code().name}: {redacted(error.details() or '')}"
+            details = error.details() or ""
+            reason = f"{error.code().name}: {redacted(details)}"
+            if is_about_size(details):
+                self._limit.note_refusal(size, size)
+                raise TooLargeError(self._target, reason, size) from error
             raise DeliveryError(self._target, reason, is_transient=error.code() in _TRANSIENT) from error
+        except ValueError as error:  # a name that HTTP allows, and gRPC does not
+            raise ConfigError("telemetry.headers", "a name or value cannot be sent by gRPC") from error
         if rejected := rejection(response):
             raise DeliveryError(self._target, rejected)
 
@@ -58,15 +71,22 @@ class OtlpGrpcSink:
         return grpc.secure_channel(self._target, self._credentials, compression=self._compression)
 
 
-def _credentials(settings: Settings) -> Any:
-    def content(path: Path | None) -> bytes | None:
-        return path.read_bytes() if path else None
+def _address(settings: Settings) -> tuple[str, bool, dict[str, str]]:
+    """What gRPC connects to, whether without TLS, and the header of a login.
 
-    try:
-        return grpc.ssl_channel_credentials(
-            content(settings.certificate), content(settings.client_key), content(settings.client_certificate)
-        )
-    except OSError as error:
-        raise ConfigError(
-            "telemetry.certificate, client_certificate, client_key", f"cannot be read: {error}"
-        ) from error
+    `http` and `https` say whether there is TLS, else `insecure` does; a socket file needs none.
+    """
+    endpoint = settings.target
+    if is_grpc_name(endpoint):
+        return endpoint, endpoint.lower().startswith("unix") or settings.insecure, {}
+    if "://" not in endpoint:
+        return endpoint.rpartition("@")[2], settings.insecure, authorization_of(f"//{endpoint}")
+    parts = urlsplit(endpoint)
+    host = parts.netloc.rpartition("@")[2].removesuffix(":")
+    target = host if parts.port else f"{host}:{_PORTS[parts.scheme]}"
+    return target, parts.scheme == "http", authorization_of(endpoint)
+
+
+def _credentials(settings: Settings) -> Any:
+    files = pem_files(settings)
+    return grpc.ssl_channel_credentials(files.certificate, files.client_key, files.client_certificate)

@@ -1,130 +1,123 @@
 """OTLP over HTTP, within a time that holds for the whole exchange, acknowledged by the answer's content."""
 
 import gzip
-import json
 import ssl
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpcore
-from google.protobuf.json_format import ParseDict, ParseError
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from runlog_otel.errors import ConfigError, DeliveryError
-from runlog_otel.exporters.exchange import FAULTS, BoundedBackend, Deadline, limited, proxy_of
-from runlog_otel.exporters.otlp.encode import json_from_request, rejection, request_from_spans
-from runlog_otel.redaction import bounded, origin, redacted
+from runlog_otel.addresses import authorization_of, without_login
+from runlog_otel.errors import ConfigError, DeliveryError, TooLargeError
+from runlog_otel.exporters.exchange import Client, ExchangeError
+from runlog_otel.exporters.otlp.answers import check_answer, is_about_size
+from runlog_otel.exporters.otlp.certificates import pem_files
+from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
+from runlog_otel.exporters.sink import SizeLimit
+from runlog_otel.redaction import bounded, redacted
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
 
-_OK = 200
+_SUCCESS = range(200, 300)
+_BAD_REQUEST, _CONTENT_TOO_LARGE = 400, 413
 _TRANSIENT = (429, 502, 503, 504)
 _ANSWER_LIMIT = 64 * 1024
 _REASON_LIMIT = 200
 
 
 class OtlpHttpSink:
-    """Posts OTLP requests. Only HTTP 200 without a partial success is delivery; redirects are not followed.
+    """Posts OTLP requests. Only a 2xx without a partial success is delivery; redirects are not followed.
 
     Source: OTLP specification, sections "OTLP/HTTP Response" and "Partial Success".
     """
 
     def __init__(self, settings: Settings, url: str = "") -> None:
-        self._url = url or settings.target
+        url = url or settings.target
+        self._url = without_login(url)
         self._is_json = settings.protocol == "http/json"
         self._is_gzip = settings.compression == "gzip"
-        self._headers: dict[bytes | str, bytes | str] = {
+        headers = {
             "content-type": "application/json" if self._is_json else "application/x-protobuf",
             "user-agent": "runlog-otel",
             **({"content-encoding": "gzip"} if self._is_gzip else {}),
+            **authorization_of(url),
             **{name.lower(): value.get_secret_value() for name, value in settings.headers.items()},
         }
-        self._clock = Deadline()
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_ssl_context(settings) if self._url.startswith("https:") else None,
-            network_backend=BoundedBackend(self._clock),
-            proxy=proxy_of(self._url),
-            max_connections=1,
-        )
+        self._limit = SizeLimit(settings)
+        ssl_context = _ssl_context(settings) if self._url.startswith("https:") else None
+        self._client = Client(self._url, headers, _ANSWER_LIMIT, ssl_context)
 
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
         """See `SpanSink.send`."""
-        self.post(request_from_spans(resource, spans), ExportTraceServiceResponse(), timeout_seconds)
+        request = request_from_spans(resource, spans)
+        self.post(request, ExportTraceServiceResponse(), timeout_seconds, is_divisible=len(spans) > 1)
 
-    def post(self, request: Message, response: Any, timeout_seconds: float) -> None:
+    def post(self, request: Message, response: Any, timeout_seconds: float, *, is_divisible: bool = False) -> None:
         """Send a request of any signal.
 
         Args:
             request: it.
             response: an empty response of the signal.
             timeout_seconds: for the whole exchange.
+            is_divisible: whether it can be sent as several, and has to be where it is larger than the settings say.
 
         Raises:
+            TooLargeError: it is too large for one request.
             DeliveryError: it was not acknowledged whole, or not in time.
         """
         body = json_from_request(request).encode() if self._is_json else request.SerializeToString()
-        if self._is_gzip:
-            body = gzip.compress(body, mtime=0)
-        self._clock.set(timeout_seconds)
+        content = gzip.compress(body, mtime=0) if self._is_gzip else body
+        where = self._client.where
+        self._limit.check(where, len(body), len(content), is_divisible=is_divisible)
         try:
-            with self._pool.stream("POST", self._url, headers=self._headers, content=body) as answered:
-                answer = b"".join(limited(answered.iter_stream(), _ANSWER_LIMIT))
-        except FAULTS as e:
-            raise DeliveryError(origin(self._url), _reason(e), is_transient=True) from e
-        self._check(answered, answer, response)
+            answered, answer = self._client.request("POST", self._url, timeout_seconds, content)
+        except ExchangeError as error:
+            raise DeliveryError(error.where, error.reason, is_transient=True) from error
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answered.headers}
+        if answered.status in _SUCCESS:
+            check_answer(where, headers.get("content-type", ""), answer, response)
+            return
+        text = answer.decode("utf-8", "replace").strip()
+        shown = bounded(redacted(text), _REASON_LIMIT)
+        reason = f"HTTP {answered.status} {shown if shown.isprintable() else ''}".strip()
+        if answered.status == _CONTENT_TOO_LARGE or (answered.status == _BAD_REQUEST and is_about_size(text)):
+            self._limit.note_refusal(len(body), len(content))
+            raise TooLargeError(where, reason, len(body))
+        raise DeliveryError(
+            where,
+            reason,
+            is_transient=answered.status in _TRANSIENT,
+            retry_after_seconds=_retry_after_seconds(headers.get("retry-after", "0")),
+        )
 
     def close(self) -> None:
         """Close the connection."""
-        self._pool.close()
-
-    def _check(self, answered: httpcore.Response, answer: bytes, response: Any) -> None:
-        status = answered.status
-        if status != _OK:
-            text = bounded(redacted(answer.decode("utf-8", "replace").strip()), _REASON_LIMIT)
-            reason = f"HTTP {status} {text if text.isprintable() else ''}".strip()
-            raise DeliveryError(
-                origin(self._url),
-                reason,
-                is_transient=status in _TRANSIENT,
-                retry_after_seconds=_retry_after_seconds(answered),
-            )
-        try:
-            if self._is_json:
-                ParseDict(json.loads(answer or b"{}"), response, ignore_unknown_fields=True)
-            else:
-                response.ParseFromString(answer)
-        except (DecodeError, ParseError, ValueError) as error:
-            raise DeliveryError(origin(self._url), "the answer is not OTLP") from error
-        if rejected := rejection(response):
-            raise DeliveryError(origin(self._url), rejected)
+        self._client.close()
 
 
-def _retry_after_seconds(answered: httpcore.Response) -> float:
-    """What the header Retry-After asks for, in seconds or as a date (RFC 9110, section 10.2.3); 0 without one."""
-    headers = {name.lower(): value for name, value in answered.headers}
-    value = headers.get(b"retry-after", b"0").decode("ascii", "replace")
+def _retry_after_seconds(value: str) -> float:
+    """What the header Retry-After asks for, in seconds or as a date (RFC 9110, section 10.2.3)."""
     if value.isdecimal():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return 0.0
 
 
-def _reason(error: Exception) -> str:
-    return redacted(str(error)) or type(error).__name__
-
-
 def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    pem_files(settings)
     try:
         context = ssl.create_default_context(cafile=settings.certificate)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError("telemetry.certificate", f"{settings.certificate} cannot be used: {error}") from error
+    try:
         if settings.client_certificate:
             context.load_cert_chain(settings.client_certificate, settings.client_key)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(
-            "telemetry.certificate, client_certificate, client_key", f"cannot be used: {error}"
-        ) from error
+    except OSError as error:
+        files = f"{settings.client_certificate} and {settings.client_key or 'no key'}"
+        raise ConfigError("telemetry.client_certificate, client_key", f"{files} cannot be used: {error}") from error
     return context

@@ -8,7 +8,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from runlog_otel.exporters.log_record import LogRecord
-from runlog_otel.exporters.otlp.encode import attributes_of
+from runlog_otel.exporters.otlp.encode import attributes_of, fixed64
 from runlog_otel.exporters.otlp.signals import send_beside_spans
 from runlog_otel.names import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.settings import Settings
@@ -47,8 +47,8 @@ def send_log_records(
 
 def _record(record: LogRecord) -> logs_pb2.LogRecord:
     return logs_pb2.LogRecord(
-        time_unix_nano=record.time_ns,
-        observed_time_unix_nano=record.time_ns,
+        time_unix_nano=fixed64(record.time_ns),
+        observed_time_unix_nano=fixed64(record.time_ns),
         severity_number=logs_pb2.SEVERITY_NUMBER_ERROR,
         severity_text="ERROR",
         body=AnyValue(string_value=record.body),

@@ -33,7 +33,7 @@ def send_beside_spans(
         DeliveryError: not all was acknowledged in time.
     """
     target = settings.target_of(signal)
-    if settings.exporter.strip() != "otlp" or not target:
+    if "otlp" not in settings.exporters or not target:
         raise ConfigError(
             f"telemetry.{signal}", "needs the exporter otlp, and an endpoint for all signals (not …/v1/traces)"
         )

@@ -1,0 +1,79 @@
+"""What the body of an answer to an OTLP request says: all was taken, or what was not.
+
+Source: OTLP specification, sections "OTLP/HTTP Response" and "Partial Success".
+"""
+
+import json
+import re
+from typing import Any
+
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import DecodeError
+
+from runlog_otel.errors import DeliveryError
+from runlog_otel.redaction import bounded, redacted
+
+_PROTOBUF = ("application/x-protobuf", "application/protobuf")
+_REASON_LIMIT = 200
+_TOO_LARGE = re.compile(
+    r"larger than max|status: 413"
+    r"|\b(?:message|body|request|payload|entity|content|batch)\b.{0,60}"
+    r"(?:too (?:large|big)|exceed\w*\b.{0,40}\b(?:size|length|bytes)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How gRPC servers (Go, C, Java, .NET, Rust), Go's HTTP server and proxies say it."""
+
+
+def check_answer(where: str, content_type: str, body: bytes, response: Any) -> None:
+    """Return where the body of a successful HTTP answer acknowledges a whole request.
+
+    Args:
+        where: who answered, for messages.
+        content_type: the header.
+        body: an empty one says that all was taken; JSON is read as OTLP/JSON whatever was asked for.
+        response: an empty response of the signal.
+
+    Raises:
+        DeliveryError: something was rejected, or this is no answer of OTLP.
+    """
+    if not body:
+        return
+    kind = content_type.partition(";")[0].strip().lower()
+    try:
+        _read(body, kind, response)
+    except (DecodeError, ParseError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        named = f"of content type {bounded(redacted(kind), _REASON_LIMIT)!r}" if kind else "without content type"
+        raise DeliveryError(where, f"the answer is not OTLP, but {len(body)} bytes {named}") from error
+    if rejected := rejection(response):
+        raise DeliveryError(where, rejected)
+
+
+def is_about_size(text: str) -> bool:
+    """Whether the reason of a refusal is the size of the request."""
+    return _TOO_LARGE.search(text) is not None
+
+
+def rejection(response: Any) -> str:
+    """What a backend says that it did not take, of any signal; empty when it took all (`…PartialSuccess`)."""
+    partial = response.partial_success
+    for field in partial.DESCRIPTOR.fields:
+        if field.name.startswith("rejected_") and (count := getattr(partial, field.name)):
+            what = field.name.removeprefix("rejected_").replace("_", " ")
+            return f"{count} {what} were rejected: {bounded(redacted(partial.error_message), _REASON_LIMIT)}"
+    return ""
+
+
+def _read(body: bytes, content_type: str, response: Any) -> None:
+    """Read a body as JSON or protobuf, whichever it is; raises what their parsers raise for anything else."""
+    if body.lstrip()[:1] == b"{":
+        ParseDict(json.loads(body), response, ignore_unknown_fields=True)
+    elif content_type in _PROTOBUF:
+        response.ParseFromString(body)
+    elif content_type:
+        raise ValueError("neither JSON nor protobuf")
+    else:  # any text may happen to be protobuf of unknown fields
+        response.ParseFromString(body)
+        size = response.ByteSize()
+        response.DiscardUnknownFields()
+        if response.ByteSize() != size:
+            raise ValueError("not the message that is expected")
