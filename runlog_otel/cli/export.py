@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from runlog_otel.cli.options import age
-from runlog_otel.errors import ConfigError, DeliveryError, RunlogOtelError
+from runlog_otel.errors import ConfigError, DeliveryError, RunlogOtelError, TooLargeError
 from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.exporters.sending import send_trace
-from runlog_otel.exporters.sink import SpanSink, sink_from
+from runlog_otel.exporters.sending import raise_if_refused, send_trace
+from runlog_otel.exporters.sink import SpanSink, require_sending, sink_from
 from runlog_otel.model import Run
 from runlog_otel.settings import Settings
 from runlog_otel.sources import Source
@@ -47,6 +47,8 @@ class Outcome:
     is_complete: bool = False
     is_acknowledged: bool = False
     problem: str = ""
+    is_too_large: bool = False
+    """Of some spans; the backend took all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def export_runs(
     candidates = list(_candidates(source, selection, outboxes))
     console = Console(stderr=True, highlight=False)
     outcomes: list[Outcome] = []
+    require_sending(source.settings)
     sink = None if dry_run else sink_from(source.settings)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
@@ -85,7 +88,9 @@ def export_runs(
             for candidate in progress.track(candidates, description="sending"):
                 outcomes.append(_export(source, candidate, sink, outboxes, close=close))
                 last = outcomes[-_MAX_FAILURES:]
-                if len(last) == _MAX_FAILURES and all(outcome.spans and outcome.problem for outcome in last):
+                if len(last) == _MAX_FAILURES and all(
+                    outcome.spans and outcome.problem and not outcome.is_too_large for outcome in last
+                ):
                     break
     finally:
         if sink is not None:
@@ -131,14 +136,16 @@ def _export(
         outcome.spans = sum(len(trace.spans) for trace in traces)
         if sink is None:
             return outcome
-        for trace in traces:
-            send_trace(trace, sink, source.settings)
+        raise_if_refused([refused for trace in traces for refused in send_trace(trace, sink, source.settings)])
         outcome.is_acknowledged = True
         if outcome.is_complete:
             for outbox in outboxes:
                 outbox.discard(run.run_id)
     except RunlogOtelError as error:
         outcome.problem = str(error)
+        outcome.is_too_large = isinstance(error, TooLargeError)
+        if outcome.is_too_large:
+            outcome.problem += f"; raise its limit, or `runlog-otel export --forget {outcome.run_id}`"
         if isinstance(error, DeliveryError):
             outboxes[0].add(outcome.run_id, error.reason, is_abandoned=candidate.is_abandoned or close)
     return outcome
@@ -160,8 +167,7 @@ def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_
         sys.stderr.write(f"error: {_MAX_FAILURES} runs in a row were not taken; {not_tried} more were not tried\n")
     sent = [outcome for outcome in outcomes if outcome.spans and (dry_run or outcome.is_acknowledged)]
     what = f"{len(sent)} runs, {sum(outcome.spans for outcome in sent)} spans"
-    where = settings.model_dump()["endpoint"] if settings.exporter == "otlp" else settings.exporter
-    print(f"{what} would go to {where}" if dry_run else f"{what} acknowledged by {where}")
+    print(f"{what} would go to {settings.destination}" if dry_run else f"{what} acknowledged by {settings.destination}")
 
 
 def _note(outcome: Outcome) -> str:

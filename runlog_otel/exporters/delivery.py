@@ -16,12 +16,12 @@ from pathlib import Path
 
 from runlog_otel.errors import DeliveryError, RunlogOtelError
 from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.exporters.sending import BATCH_SPANS, Refused, reason_of, send_in_batches
 from runlog_otel.exporters.sink import SpanSink, sink_from
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
 
-BATCH_SPANS = 512
 _PAUSE_SECONDS = 30.0
 """How long a backend that failed is left alone, in a process that lives on."""
 
@@ -72,10 +72,7 @@ class Delivery:
             if time.monotonic() < self._paused_until:
                 return
         with self._lock:
-            self._waiting += [
-                _Parcel(run_id, resource, spans[at : at + BATCH_SPANS]) for at in range(0, len(spans), BATCH_SPANS)
-            ]
-            self._waiting += [_Parcel(run_id, resource, (), also)] if also else []
+            self._waiting.append(_Parcel(run_id, resource, spans, also))
             if not self._is_working:
                 self._is_working = True
                 self._thread = threading.Thread(target=self._work, name="runlog-otel", daemon=True)
@@ -124,7 +121,7 @@ class Delivery:
             if self._sink is None:
                 self._sink = sink_from(self._settings)
             if spans:
-                self._sink.send(parcels[0].resource, spans, self._request_seconds)
+                self._note_refused(parcels, send_in_batches(spans, self._sender(self._sink, parcels[0].resource)))
                 self._has_failed = False
         except RunlogOtelError as error:
             self._fail(parcels, error)
@@ -136,6 +133,18 @@ class Delivery:
             for parcel in parcels:
                 if parcel.also:
                     self._send_also(parcel.also)
+
+    def _sender(self, sink: SpanSink, resource: Mapping[str, str]) -> Callable[[Sequence[Span]], None]:
+        return lambda batch: sink.send(resource, batch, self._request_seconds)
+
+    def _note_refused(self, parcels: Sequence[_Parcel], refused: Sequence[Refused]) -> None:
+        """Remember the runs of spans that are too large, and name them; the backend takes others."""
+        for run_id in dict.fromkeys(parcel.run_id for parcel in parcels):
+            own = {id(span) for parcel in parcels if parcel.run_id == run_id for span in parcel.spans}
+            if of_run := [one for one in refused if id(one.span) in own]:
+                reason = reason_of(of_run)
+                self._remember(run_id, reason)
+                _log().warning("run %s was not sent whole to %s: %s", run_id, of_run[0].error.endpoint, reason)
 
     def _send_also(self, also: Also) -> None:
         """Send another signal to a backend that takes spans; one that does not take it is not asked again.

@@ -1,12 +1,13 @@
 """Sends what a backend has not acknowledged: the runs that the outbox remembers."""
 
 import logging
+import math
 import time
 
 from runlog_otel import names
-from runlog_otel.errors import DeliveryError, RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import DeliveryError, RunLogFormatError, RunNotFoundError, TooLargeError
 from runlog_otel.exporters.outbox import Outbox, Unsent
-from runlog_otel.exporters.sending import send_trace
+from runlog_otel.exporters.sending import Refused, raise_if_refused, send_trace
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.exporters.sink import SpanSink, sink_from
 from runlog_otel.metrics import Point
@@ -41,6 +42,7 @@ class Healer:
 
     def remember(self, run_id: str, reason: str, *, is_abandoned: bool = False) -> None:
         """Put a run into the outbox; where that cannot be written, it is told in the log."""
+        self._aside.pop(run_id, None)  # there is more of it
         try:
             self._outbox.add(run_id, reason, is_abandoned=is_abandoned)
         except OSError as error:
@@ -69,6 +71,9 @@ class Healer:
                 refused = 0
             except (RunNotFoundError, RunLogFormatError) as error:
                 self._set_aside(unsent, error)
+            except TooLargeError as error:  # it would be refused again, until the backend's config is changed
+                self._set_aside(unsent, error, math.inf)
+                self.close()
             except DeliveryError as error:
                 refused += 1
                 if error.is_transient or refused > _MAX_REFUSED:
@@ -81,10 +86,11 @@ class Healer:
         """Give connections back."""
         if self._sink is not None:
             self._sink.close()
+            self._sink = None
 
-    def _set_aside(self, unsent: Unsent, error: Exception) -> None:
+    def _set_aside(self, unsent: Unsent, error: Exception, seconds: float = _ASIDE_SECONDS) -> None:
         logger.warning("%s is not sent: %s", unsent.run_id, error)
-        self._aside[unsent.run_id] = time.monotonic() + _ASIDE_SECONDS
+        self._aside[unsent.run_id] = time.monotonic() + seconds
 
     def _send(self, unsent: Unsent) -> None:
         settings = self._source.settings
@@ -96,9 +102,11 @@ class Healer:
             return
         if self._sink is None:
             self._sink = sink_from(settings)
+        refused: list[Refused] = []
         for trace in filter(settings.sends, traces):
-            send_trace(trace, self._sink, settings)
-            self._table.add([Point(names.SPANS_ACKNOWLEDGED, (), len(trace.spans))])
+            refused += (too_large := send_trace(trace, self._sink, settings))
+            self._table.add([Point(names.SPANS_ACKNOWLEDGED, (), len(trace.spans) - len(too_large))])
+        raise_if_refused(refused)
         if all(trace.is_complete for trace in traces):
             self._outbox.discard(unsent.run_id)
             self._sent.pop(unsent.run_id, None)

@@ -15,10 +15,10 @@ from tests.service.sources import MemorySource, ended, going
 
 
 def picky(server: Backend, connection: socket.socket) -> None:
-    """Refuse the run `bad`, as one that is too large; acknowledge all others."""
+    """Refuse the run `bad`; acknowledge all others."""
     while (spans := server.read(connection)) is not None:
         if any(span.run_id == "bad" for span in spans):
-            connection.sendall(answer(413))
+            connection.sendall(answer(400))
         else:
             server.acknowledge(spans)
             connection.sendall(answer(200))
