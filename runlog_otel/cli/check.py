@@ -1,5 +1,6 @@
 """`runlog-otel check`: the settings in force, and whether store and endpoint work."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from runlog_otel.errors import RunlogOtelError, UnsupportedStoreError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.exporters.sink import sink_from
+from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,21 +35,28 @@ class Finding:
 
 
 def findings(project: "Project") -> list[Finding]:
-    """Look at the config, the store, the endpoint and the outbox."""
-    return [
-        Finding(True, "config", project.config_file),
-        Finding(
-            project.is_wrapped,
-            "wrapper",
-            f"{project.key} is of type otel"
-            if project.is_wrapped
-            else f"{project.key} is not of type otel: runs are not traced",
-        ),
-        *(Finding(False, "environment", text) for text in project.settings.ignored),
-        _store(project),
-        _endpoint(project.settings),
-        _outbox(project.settings),
-    ]
+    """Look at the config, the store, the endpoint and the outbox; what fails unforeseen is a finding, too."""
+    looks = {
+        "config": _config,
+        "wrapper": _wrapper,
+        "environment": _environment,
+        "store": _store,
+        "endpoint": _endpoint,
+        "outbox": _outbox,
+    }
+    return [finding for about, look in looks.items() for finding in _guarded(about, look, project)]
+
+
+def _guarded(about: str, look: Callable[["Project"], list[Finding]], project: "Project") -> list[Finding]:
+    try:
+        return look(project)
+    except Exception as error:  # noqa: BLE001 the other findings are still wanted
+        return [Finding(False, about, _problem(error))]
+
+
+def _problem(error: Exception) -> str:
+    """An error that is not ours, in one line."""
+    return f"{type(error).__name__}: {' '.join(redacted(str(error)).split())}"
 
 
 def settings_table(settings: Settings) -> None:
@@ -59,18 +68,32 @@ def settings_table(settings: Settings) -> None:
     Console(soft_wrap=True).print(table)
 
 
-def _store(project: "Project") -> Finding:
+def _config(project: "Project") -> list[Finding]:
+    return [Finding(True, "config", project.config_file)]
+
+
+def _wrapper(project: "Project") -> list[Finding]:
+    text = "is of type otel" if project.is_wrapped else "is not of type otel: runs are not traced"
+    return [Finding(project.is_wrapped, "wrapper", f"{project.key} {text}")]
+
+
+def _environment(project: "Project") -> list[Finding]:
+    return [Finding(False, "environment", text) for text in project.settings.ignored]
+
+
+def _store(project: "Project") -> list[Finding]:
     try:
-        return Finding(True, "store", f"{project.where}: {len(project.runs())} runs")
+        return [Finding(True, "store", f"{project.where}: {len(project.runs())} runs")]
     except UnsupportedStoreError as error:
-        return Finding(True, "store", f"{project.where} is loaded; {error}")
+        return [Finding(True, "store", f"{project.where} is loaded; {error}")]
     except Exception as error:  # noqa: BLE001 a store of somebody else's may raise anything
-        return Finding(False, "store", f"{project.where}: {type(error).__name__}: {error}")
+        return [Finding(False, "store", f"{project.where}: {_problem(error)}")]
 
 
-def _endpoint(settings: Settings) -> Finding:
+def _endpoint(project: "Project") -> list[Finding]:
+    settings = project.settings
     if not settings.is_active:
-        return Finding(True, "endpoint", "nothing is sent: enabled is false, or exporter is none")
+        return [Finding(True, "endpoint", "nothing is sent: enabled is false, or exporter is none")]
     try:
         sink = sink_from(settings)
         try:
@@ -78,12 +101,12 @@ def _endpoint(settings: Settings) -> Finding:
         finally:
             sink.close()
     except RunlogOtelError as error:
-        return Finding(False, "endpoint", str(error))
-    return Finding(True, "endpoint", f"{settings.model_dump()['endpoint']} acknowledges")
+        return [Finding(False, "endpoint", str(error))]
+    return [Finding(True, "endpoint", f"{settings.destination} acknowledges")]
 
 
-def _outbox(settings: Settings) -> Finding:
-    unsent = list(Outbox(settings.outbox))
+def _outbox(project: "Project") -> list[Finding]:
+    unsent = list(Outbox(project.settings.outbox))
     if not unsent:
-        return Finding(True, "outbox", "nothing is unsent")
-    return Finding(False, "outbox", f"{len(unsent)} runs are unsent: runlog-otel export --unsent")
+        return [Finding(True, "outbox", "nothing is unsent")]
+    return [Finding(False, "outbox", f"{len(unsent)} runs are unsent: runlog-otel export --unsent")]

@@ -13,6 +13,8 @@ from runlog_otel.redaction import origin, redacted
 
 _FAULTS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError)
 _LOGIN_REQUIRED = 407
+_LOGIN_REFUSED = frozenset(("401", "407"))
+"""The second is the right one; tinyproxy answers the first to a wrong login."""
 _WRITE_SIZE = 16 * 1024
 _HTTP2_SETTINGS = b"\x04\x00\x00\x00\x00\x00"
 """Type, flags and stream of the frame that an HTTP/2 server begins with, after three bytes of length (RFC 9113)."""
@@ -192,5 +194,5 @@ def _reason(error: Exception) -> str:
 
 
 def _proxy_reason(reason: str) -> str:
-    advice = "; give user:password@ in its URL, percent-encoded" if str(_LOGIN_REQUIRED) in reason else ""
-    return f"{reason}{advice}"
+    is_about_login = not _LOGIN_REFUSED.isdisjoint(reason.split())
+    return f"{reason}; give user:password@ in its URL, percent-encoded" if is_about_login else reason

@@ -11,7 +11,7 @@ import pytest
 from runlog_otel.cli.loading import sources
 from runlog_otel.exporters.outbox import Outbox
 from tests.cli.conftest import GOLDEN, RUNS, Command
-from tests.exporters.spans import Backend, backend
+from tests.exporters.spans import Backend, backend, refusing
 
 
 @pytest.fixture
@@ -78,6 +78,47 @@ def test_what_is_not_acknowledged_is_remembered_and_sent_later(
     assert command("export", "--unsent", "--endpoint", server.url).status == 0
     assert sorted(server.span_names()) == expected("demo")
     assert list(outbox) == []
+
+
+@pytest.mark.parametrize("exporter", ["none", "none,None"])
+def test_an_exporter_that_sends_nothing_acknowledges_nothing(
+    command: Command, server: Backend, project: Path, monkeypatch: pytest.MonkeyPatch, exporter: str
+) -> None:
+    """One line says so, and the outbox stays as it is; an endpoint on the command line is sent to all the same."""
+    outbox = Outbox(project / ".runlog-otel" / "unsent")
+    outbox.add(RUNS["demo"], "HTTP 503")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", exporter)
+    for arguments in (("--unsent",), (RUNS["demo"],), ("--all", "--dry-run"), ("--unsent", "--json")):
+        called = command("export", *arguments)
+        assert (called.status, called.out) == (2, "")
+        assert called.err == (
+            f"error: telemetry.exporter: nothing would be sent: it is {exporter} (from: OTEL_TRACES_EXPORTER); "
+            "--endpoint URL sends anyway\n"
+        )
+    assert [unsent.run_id for unsent in outbox] == [RUNS["demo"]]
+    called = command("export", "--unsent", "--endpoint", server.url)
+    assert (called.status, sorted(server.span_names()), list(outbox)) == (0, expected("demo"), [])
+    assert called.out == f"1 runs, {len(expected('demo'))} spans acknowledged by {server.url}\n"
+
+
+def test_spans_that_are_too_large_are_named_and_the_rest_is_sent(
+    command: Command, server: Backend, project: Path
+) -> None:
+    """Of each run, however many have some; they stay unsent, as the backend may take them after a change."""
+    server.act = refusing(1500)
+    called = command("export", RUNS["demo"], RUNS["retried"], "--endpoint", server.url)
+    assert called.status == 1
+    names = server.span_names()
+    refused = len(expected("demo", "retried")) - len(names)
+    assert refused > 0
+    lines = called.err.splitlines()
+    assert [line.partition(" too large")[0].rpartition(":")[0] for line in lines] == [
+        f"error: {RUNS[name]}: {server.url} did not take what was sent" for name in ("demo", "retried")
+    ]
+    told = [int(line.partition("sent: ")[2].partition(" span")[0]) for line in lines]
+    assert sum(told) == refused
+    assert all(line.endswith(f"export --forget {RUNS[n]}`") for line, n in zip(lines, ("demo", "retried"), strict=True))
+    assert {unsent.run_id for unsent in Outbox(project / ".runlog-otel" / "unsent")} == {RUNS["demo"], RUNS["retried"]}
 
 
 def test_what_serve_has_of_one_of_several_sources_is_sent_by_hand(

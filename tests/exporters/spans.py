@@ -6,7 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -21,8 +21,6 @@ RESOURCE = {"service.name": "train", "deployment.environment.name": "prod"}
 
 def spans_of_every_kind() -> tuple[Span, ...]:
     """A failed run with a link, an event of each kind, and values of each type."""
-    from dataclasses import replace
-
     first = replace(
         task(
             "a b", replace(attempt(1, 2), metrics={"f": 0.5, "i": 3, "b": True, "s": "x"}, input_parameters=("p", "q"))
@@ -35,6 +33,32 @@ def spans_of_every_kind() -> tuple[Span, ...]:
     header = Header(at(0), 0, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     (trace,) = spans_from_run(run(first, mapped, verdict("fail", 5), header=header))
     return trace.spans
+
+
+def spans_of_bytes(*sizes: int) -> list[Span]:
+    """Spans that differ, each with about so many bytes of attributes."""
+    (first, *_) = spans_of_every_kind()
+    return [
+        replace(first, span_id=number.to_bytes(8, "big"), name=f"s{number}", attributes={"x": "y" * size}, events=())
+        for number, size in enumerate(sizes, 1)
+    ]
+
+
+def refusing(limit: int, status: int = 413, body: bytes = b"") -> Callable[[BaseHTTPRequestHandler], bool]:
+    """What a `Backend` does that refuses requests of more bytes."""
+
+    def act(handler: BaseHTTPRequestHandler) -> bool:
+        size = int(handler.headers["content-length"])
+        if size <= limit:
+            return False
+        handler.rfile.read(size)
+        handler.send_response(status)
+        handler.send_header("content-length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+        return True
+
+    return act
 
 
 @dataclass

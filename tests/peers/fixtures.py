@@ -15,12 +15,15 @@ from tests.peers.alertmanager import Alertmanager, Webhook, running_alertmanager
 from tests.peers.collector import Collector, running_collector
 from tests.peers.jaeger import Jaeger, running_jaeger
 from tests.peers.minio import Minio, running_minio
+from tests.peers.nginx import running_nginx
 from tests.peers.postgres import Postgres, running_postgres
 from tests.peers.prometheus import Prometheus, running_prometheus
+from tests.peers.tinyproxy import Tinyproxy, running_tinyproxy
 
 REQUIRE = "RUNLOG_OTEL_REQUIRE_PEERS"
 StartPrometheus = Callable[[Mapping[str, Any] | Path], Prometheus]
 StartAlertmanager = Callable[[Mapping[str, Any] | Path], Alertmanager]
+StartNginx = Callable[[str], str]
 MISSING = re.compile(r"peer (\S+) is not installed")
 
 
@@ -51,6 +54,23 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     """A MinIO; a test makes buckets of its own in it."""
     with running_minio(_installed("minio"), tmp_path_factory.mktemp("minio")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def tinyproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tinyproxy]:
+    """A proxy that demands a login."""
+    with running_tinyproxy(_installed("tinyproxy"), tmp_path_factory.mktemp("tinyproxy")) as server:
+        yield server
+
+
+@pytest.fixture
+def start_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNginx]:
+    """Starts an nginx in front of a server, which ends with the test; gives its URL."""
+    binaries = _installed("nginx")
+    with ExitStack() as running:
+        yield lambda upstream: running.enter_context(
+            running_nginx(binaries, tmp_path_factory.mktemp("nginx"), upstream)
+        )
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,15 @@
 
 import json
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
+
+from tests.peers.loopback import HOST
 
 TAIL_LINES = 20
 PATIENCE_SECONDS = 120.0
@@ -131,3 +134,9 @@ def wait_until(is_done: Callable[[], bool], timeout_seconds: float = PATIENCE_SE
             return False
         time.sleep(0.05)
     return True
+
+
+def accepts(port: int) -> bool:
+    """Return whether somebody listens on a port."""
+    with socket.socket() as client:
+        return client.connect_ex((HOST, port)) == 0

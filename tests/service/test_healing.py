@@ -58,6 +58,47 @@ def test_a_run_that_is_refused_or_gone_holds_up_no_other(source: MemorySource, s
     healer.close()
 
 
+def strict(server: Backend, connection: socket.socket) -> None:
+    """Refuse requests for their size, if they are not those of the run `good`."""
+    while (spans := server.read(connection)) is not None:
+        if any(span.run_id != "good" for span in spans):
+            connection.sendall(answer(413))
+        else:
+            server.acknowledge(spans)
+            connection.sendall(answer(200))
+
+
+def test_a_run_that_is_too_large_is_not_tried_again(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, others are sent; it stays remembered, and is tried again when there is more of it."""
+    late, now = [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + late[0])
+    large = [f"large{number}" for number in range(8)]
+    for run_id in (*large, "good"):
+        source.put(ended(run_id))
+    with backend(strict) as server:
+        healer = healer_of(source, server, *large, "good")
+        healer.heal()
+        asked = len(server.requests)
+        late[0] = 86_400.0
+        healer.heal()
+        assert ({span.run_id for span in server.acknowledged}, healer.unsent()) == ({"good"}, 8)
+        assert len(server.requests) == asked
+        healer.remember("large0", "it was retried")
+        healer.heal()
+        assert len(server.requests) > asked
+        healer.close()
+
+
+def test_nothing_is_sent_by_an_exporter_that_sends_nothing(source: MemorySource, server: Backend) -> None:
+    """And what waits goes on waiting."""
+    source.put(ended("good"))
+    healer = healer_of(source, server, "good")
+    for exporter in ("none", "none,none"):
+        source.telemetry = {"exporter": exporter}
+        healer.heal()
+    assert (server.requests, healer.unsent()) == ([], 1)
+
+
 def test_a_backend_that_refuses_all_is_left_alone(source: MemorySource) -> None:
     """After a few runs, so that thousands that wait are not all tried."""
     with backend(answering(401)) as server:
