@@ -105,7 +105,7 @@ def test_spans_that_are_too_large_are_named_and_the_rest_is_sent(
     command: Command, server: Backend, project: Path
 ) -> None:
     """Of each run, however many have some; they stay unsent, as the backend may take them after a change."""
-    server.act = refusing(1500)
+    server.act = refusing(700)
     called = command("export", RUNS["demo"], RUNS["retried"], "--endpoint", server.url)
     assert called.status == 1
     names = server.span_names()

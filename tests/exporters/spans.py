@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ class Backend:
 
 
 @contextmanager
-def backend(context: ssl.SSLContext | None = None) -> Iterator[Backend]:
+def backend(context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Backend]:
     """A running backend."""
     state = Backend()
 
@@ -111,16 +112,17 @@ def backend(context: ssl.SSLContext | None = None) -> Iterator[Backend]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
         def handle_error(self, request: object, client_address: object) -> None:
             """A client that hangs up is what some tests are about."""
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server((host, 0), Handler) as server:
         scheme = "http"
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True)
             scheme = "https"
-        state.url = f"{scheme}://127.0.0.1:{server.server_port}"
+        state.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:

@@ -2,16 +2,22 @@
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
+import pytest
 from google.protobuf.json_format import Parse
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
+from runlog_otel.exporters.otlp.encode import double, json_from_request, request_from_spans
 from runlog_otel.exporters.sdk import sdk_spans
+from runlog_otel.trace import Event
 from tests.exporters.spans import RESOURCE, spans_of_every_kind
 
 
@@ -58,3 +64,28 @@ def test_json_is_otlp_json() -> None:
                 if name in message.DESCRIPTOR.fields_by_name:
                     message.ClearField(name)
     assert Parse(json.dumps(document), ExportTraceServiceRequest()) == stripped
+
+
+@given(st.integers(), st.integers(), st.integers())
+def test_numbers_are_clamped_to_what_the_wire_can_have(start_ns: int, end_ns: int, value: int) -> None:
+    """Times before 1970 and after 2554, and whole numbers of more than 64 bits, cost no span its place."""
+    (first, *_) = spans_of_every_kind()
+    event = Event("e", start_ns, {"value": value})
+    odd = replace(first, start_ns=start_ns, end_ns=end_ns, attributes={"value": value}, events=(event,))
+    request = request_from_spans(RESOURCE, [odd])
+    (span,) = request.resource_spans[0].scope_spans[0].spans
+    start, end = (min(max(ns, 0), 2**64 - 1) for ns in (start_ns, end_ns))
+    clamped = min(max(value, -(2**63)), 2**63 - 1)
+    assert (span.start_time_unix_nano, span.end_time_unix_nano, span.events[0].time_unix_nano) == (start, end, start)
+    assert [a.value.int_value for a in (*span.attributes, *span.events[0].attributes)] == [clamped, clamped]
+    assert json.loads(json_from_request(request))
+    assert request.SerializeToString() == encode_spans(sdk_spans(RESOURCE, [odd])).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [(10**400, sys.float_info.max), (-(10**400), -sys.float_info.max), (7, 7.0), (0.5, 0.5), (math.inf, math.inf)],
+)
+def test_a_whole_number_may_be_larger_than_any_float(value: float, encoded: float) -> None:
+    """Then the largest float is sent."""
+    assert double(value) == encoded

@@ -5,12 +5,15 @@ import json
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
 import trustme
 from hypothesis import given
@@ -21,8 +24,10 @@ from runlog_otel.errors import ConfigError, DeliveryError
 from runlog_otel.exporters.otlp.answers import check_answer
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.otlp.http import OtlpHttpSink
+from runlog_otel.exporters.sink import sink_from
 from runlog_otel.settings import Settings
 from tests.exporters.spans import RESOURCE, Backend, backend, spans_of_every_kind
+from tests.peers.collector import Collector
 
 _SECONDS = 5.0
 
@@ -317,7 +322,78 @@ def test_an_unknown_authority_is_no_delivery(mutual: Backend) -> None:
     assert mutual.requests == []
 
 
-def test_a_certificate_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
-    """It says which settings to look at."""
-    with pytest.raises(ConfigError, match=r"telemetry\.certificate"):
-        send("https://127.0.0.1:1", certificate=str(tmp_path / "none.pem"))
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("field", ["certificate", "client_certificate", "client_key"])
+def test_a_certificate_that_is_not_there_is_a_config_error(tmp_path: Path, protocol: str, field: str) -> None:
+    """It says which setting to look at, and names the file."""
+    path = tmp_path / "none.pem"
+    settings = Settings.load({"endpoint": "HTTPS://127.0.0.1:1", "protocol": protocol, field: str(path)}, {})
+    with pytest.raises(ConfigError) as caught:
+        sink_from(settings)
+    assert str(caught.value) == f"telemetry.{field}: {path} cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(("field", "beside"), [("certificate", {}), ("client_certificate", {"client_key": "text.pem"})])
+def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, field: str, beside: dict[str, str]) -> None:
+    """In one line."""
+    (tmp_path / "text.pem").write_text("hello")
+    files: dict[str, object] = {name: str(tmp_path / "text.pem") for name in (field, *beside)}
+    with pytest.raises(
+        ConfigError, match=rf"^telemetry\.{field}[^\n]* {tmp_path}/text\.pem [^\n]*cannot be used: [^\n]+$"
+    ):
+        send("https://127.0.0.1:1", **files)
+
+
+def test_capitals_of_the_scheme_change_nothing(mutual: Backend, authority: tuple[trustme.CA, Path]) -> None:
+    """HTTPS:// uses the certificates."""
+    folder = authority[1]
+    names = {"certificate": "ca.pem", "client_certificate": "cert.pem", "client_key": "key.pem"}
+    files: dict[str, object] = {setting: str(folder / name) for setting, name in names.items()}
+    send(mutual.url.replace("https", "HTTPS"), _SECONDS, **files)
+    assert len(mutual.requests) == 1
+
+
+def test_a_login_in_the_endpoint_is_sent(server: Backend) -> None:
+    """As HTTP's basic authentication, decoded; headers of the user win."""
+    url = server.url.replace("://", "://us%40er:p%3Aw@")
+    send(url)
+    send(url, headers={"Authorization": "Bearer abc"})
+    assert [headers["authorization"] for _, headers, _ in server.requests] == [
+        f"Basic {b64encode(b'us@er:p:w').decode()}",
+        "Bearer abc",
+    ]
+    assert [headers["host"] for _, headers, _ in server.requests] == [server.url.removeprefix("http://")] * 2
+
+
+def test_a_query_in_the_endpoint_is_sent(server: Backend) -> None:
+    """After the path of the signal."""
+    send(f"{server.url}/otlp?api-key=k&b=1")
+    assert [path for path, _, _ in server.requests] == ["/otlp/v1/traces?api-key=k&b=1"]
+
+
+def test_a_server_with_an_address_of_version_6() -> None:
+    """The header Host has its brackets, and so have messages."""
+    with backend(host="::1") as server:
+        send(server.url)
+        server.status = 400
+        with pytest.raises(DeliveryError) as caught:
+            send(server.url)
+    assert server.url.startswith("http://[::1]:")
+    assert {headers["host"] for _, headers, _ in server.requests} == {server.url.removeprefix("http://")}
+    assert str(caught.value) == f"{server.url} did not take what was sent: HTTP 400"
+
+
+def test_http_spoken_to_a_grpc_port_is_told() -> None:
+    """A common mistake, as both ports stand next to each other."""
+    made = grpc.server(ThreadPoolExecutor(1))
+    port = made.add_insecure_port("127.0.0.1:0")
+    made.start()
+    with pytest.raises(DeliveryError, match="it speaks HTTP/2 only, as a gRPC port does"):
+        send(f"http://127.0.0.1:{port}")
+    made.stop(None).wait()
+
+
+def test_http_spoken_to_the_collectors_grpc_port_is_told(collector: Collector) -> None:
+    """It is another server."""
+    with pytest.raises(DeliveryError, match="it speaks HTTP/2 only, as a gRPC port does"):
+        send(collector.otlp_grpc)

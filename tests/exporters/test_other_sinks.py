@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     TraceServiceServicer,
     add_TraceServiceServicer_to_server,
 )
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from runlog_otel.errors import ConfigError, DeliveryError
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.sink import sink_from
+from runlog_otel.redaction import MASK
 from runlog_otel.settings import Settings
 from tests.exporters.spans import RESOURCE, spans_of_every_kind
 
@@ -84,6 +88,47 @@ def test_a_grpc_partial_success_is_no_delivery(service: tuple[_Service, str]) ->
         send(protocol="grpc", endpoint=url)
 
 
+def test_grpc_reaches_a_socket_file_and_names_that_it_resolves(tmp_path: Path) -> None:
+    """As grpc's own names say; a socket file needs no TLS, a name needs `insecure`."""
+    made = _Service()
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    add_TraceServiceServicer_to_server(made, server)  # type: ignore[no-untyped-call, unused-ignore]
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    for endpoint in (f"unix://{tmp_path}/s", f"unix:{tmp_path}/s"):
+        send(protocol="grpc", endpoint=endpoint)
+    for endpoint in (f"dns:///127.0.0.1:{port}", f"dns:127.0.0.1:{port}", f"127.0.0.1:{port}"):
+        send(protocol="grpc", endpoint=endpoint, insecure=True)
+    server.stop(None).wait()
+    assert len(made.requests) == 5
+
+
+def test_a_socket_file_that_is_not_there_is_no_delivery(tmp_path: Path) -> None:
+    """Nothing else is tried in its place."""
+    with pytest.raises(DeliveryError, match=rf"^unix://{tmp_path}/none did not take what was sent: UNAVAILABLE: "):
+        send(protocol="grpc", endpoint=f"unix://{tmp_path}/none")
+
+
+def test_a_login_in_the_endpoint_is_sent_by_grpc(service: tuple[_Service, str]) -> None:
+    """As over HTTP; headers of the user win."""
+    made, url = service
+    send(protocol="grpc", endpoint=url.replace("://", "://user:pw@"))
+    send(protocol="grpc", endpoint=url.replace("http://", "user:pw@"), insecure=True)
+    send(protocol="grpc", endpoint=url.replace("://", "://user:pw@"), headers={"authorization": "Bearer abc"})
+    assert [metadata["authorization"] for _, metadata in made.requests] == [
+        "Basic dXNlcjpwdw==",
+        "Basic dXNlcjpwdw==",
+        "Bearer abc",
+    ]
+
+
+def test_a_header_that_grpc_cannot_have_is_no_delivery(service: tuple[_Service, str]) -> None:
+    """HTTP allows more names."""
+    with pytest.raises(DeliveryError, match=r": INTERNAL: Invalid metadata$"):
+        send(protocol="grpc", endpoint=service[1], headers={"a!b": "x"})
+
+
 def test_a_file_gets_a_line_for_each_request(tmp_path: Path) -> None:
     """OTLP/JSON lines; the folder is made."""
     path = tmp_path / "new" / "a b.jsonl"
@@ -145,6 +190,29 @@ def test_several_exporters_each_get_the_spans(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     assert printed_by("otlp, console", path.as_uri()) == [span.name for span in spans_of_every_kind()]
     assert len(path.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("exporter", ["none", "NONE", "none,none"])
+def test_there_is_no_sink_that_sends_nothing(exporter: str) -> None:
+    """What it would acknowledge would be lost."""
+    with pytest.raises(ConfigError, match=r"^telemetry\.exporter: nothing would be sent: "):
+        send(exporter=exporter)
+    with pytest.raises(ConfigError, match=r"^telemetry\.enabled: nothing would be sent: "):
+        send(enabled=False)
+
+
+class _Raising(SpanExporter):
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        raise RuntimeError("password=hunter2")
+
+
+def test_an_sdk_exporter_that_raises_is_no_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, without secrets."""
+    entry = EntryPoint("raising", f"{__name__}:_Raising", "opentelemetry_traces_exporter")
+    monkeypatch.setattr("runlog_otel.exporters.sdk.entry_points", lambda **_: [entry])
+    with pytest.raises(DeliveryError) as caught:
+        send(exporter="raising")
+    assert str(caught.value) == f"exporter raising did not take what was sent: RuntimeError: password={MASK}"
 
 
 def test_an_exporter_that_is_not_installed_is_a_config_error() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runlog_otel.addresses import authorization_of, is_grpc_name
-from runlog_otel.errors import ConfigError, DeliveryError, MissingExtraError, TooLargeError
+from runlog_otel.errors import DeliveryError, MissingExtraError, TooLargeError
 from runlog_otel.exporters.otlp.answers import is_about_size, rejection
 from runlog_otel.exporters.otlp.certificates import pem_files
 from runlog_otel.exporters.otlp.encode import request_from_spans
@@ -57,8 +57,6 @@ class OtlpGrpcSink:
                 self._limit.note_refusal(size, size)
                 raise TooLargeError(self._target, reason, size) from error
             raise DeliveryError(self._target, reason, is_transient=error.code() in _TRANSIENT) from error
-        except ValueError as error:  # a name that HTTP allows, and gRPC does not
-            raise ConfigError("telemetry.headers", "a name or value cannot be sent by gRPC") from error
         if rejected := rejection(response):
             raise DeliveryError(self._target, rejected)
 
