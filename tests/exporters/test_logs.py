@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as Message
 
 from runlog_otel.context import Current
+from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.delivery import Also, Delivery
 from runlog_otel.exporters.log_record import LogRecord, record_from_log
-from runlog_otel.exporters.otlp.logs import send_log_records
+from runlog_otel.exporters.otlp.logs import request_from_logs, send_log_records
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.failure import LOG_BYTES
 from runlog_otel.redaction import MASK, mark_of
@@ -101,6 +103,29 @@ def test_a_record_is_sent_by_http() -> None:
     with backend() as server:
         send_log_records(Settings.load({"endpoint": server.url}, {}), RESOURCE, [record()], 5)
         assert records_of(server) == [EXPECTED]
+
+
+@pytest.mark.parametrize(("time_ns", "encoded"), [(-5, 0), (2**64, 2**64 - 1)])
+def test_a_time_beyond_the_wire_s_is_clamped(time_ns: int, encoded: int) -> None:
+    """Before 1970, and after 2554."""
+    request = request_from_logs(RESOURCE, [replace(record(), time_ns=time_ns)])
+    (made,) = request.resource_logs[0].scope_logs[0].log_records
+    assert (made.time_unix_nano, made.observed_time_unix_nano) == (encoded, encoded)
+
+
+@pytest.mark.parametrize("status", [202, 204])
+def test_any_success_is_delivery_of_logs(status: int) -> None:
+    """As of spans; and so is a page of a web server none."""
+    with backend() as server:
+        settings = Settings.load({"endpoint": server.url}, {})
+        server.status = status
+        send_log_records(settings, RESOURCE, [record()], 5)
+        server.status, server.body, server.headers = 200, b"<html>", {"Content-Type": "text/html"}
+        with pytest.raises(DeliveryError, match="content type 'text/html'"):
+            send_log_records(settings, RESOURCE, [record()], 5)
+        server.body = b'{"partialSuccess": {"rejectedLogRecords": 1, "errorMessage": "no"}}'
+        with pytest.raises(DeliveryError, match="1 log records were rejected: no"):
+            send_log_records(settings, RESOURCE, [record()], 5)
 
 
 def test_a_record_is_sent_as_json() -> None:
