@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runlog_otel.errors import DeliveryError, RunlogOtelError
+from runlog_otel.errors import DeliveryError, RunlogOtelError, TooLargeError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.exporters.sending import BATCH_SPANS, Refused, reason_of, send_in_batches
 from runlog_otel.exporters.sink import SpanSink, sink_from
@@ -156,8 +156,9 @@ class Delivery:
         try:
             also.send(self._settings, self._request_seconds)
         except Exception as error:  # noqa: BLE001 as above
-            is_transient = isinstance(error, DeliveryError) and error.is_transient
-            self._refused[also.signal] = time.monotonic() + _PAUSE_SECONDS if is_transient else math.inf
+            if not isinstance(error, TooLargeError):  # another one may be smaller
+                is_transient = isinstance(error, DeliveryError) and error.is_transient
+                self._refused[also.signal] = time.monotonic() + _PAUSE_SECONDS if is_transient else math.inf
             _log().warning("%s are not sent: %s", also.signal, redacted(str(error)))
 
     def _fail(self, parcels: Sequence[_Parcel], error: RunlogOtelError) -> None:

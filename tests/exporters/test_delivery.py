@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel.exporters.delivery import BATCH_SPANS, Delivery, shared_delivery
+from runlog_otel.exporters.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.exporters.sending import BATCH_SPANS
 from runlog_otel.settings import Settings
 from tests.exporters.spans import RESOURCE, Backend, backend, spans_of_every_kind
 

@@ -175,7 +175,7 @@ _REJECTED_JSON = b'{"partialSuccess": {"rejectedSpans": "2", "errorMessage": "no
         ("", b"{}", ""),
         ("application/json", _REJECTED_JSON, "2 spans were rejected: no"),
         ("application/x-protobuf", _REJECTED.SerializeToString(), "2 spans were rejected: no"),
-        ("Application/X-Protobuf", ExportTraceServiceResponse(partial_success={}).SerializeToString(), ""),
+        ("Application/X-Protobuf", b"\x0a\x00", ""),
         ("text/html", b"<html>log in</html>", "the answer is not OTLP, but 19 bytes of content type 'text/html'"),
         ("text/plain", b"OK", "the answer is not OTLP, but 2 bytes of content type 'text/plain'"),
         ("", b"OK", "the answer is not OTLP, but 2 bytes without content type"),
@@ -341,7 +341,7 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, field: str, besi
     with pytest.raises(
         ConfigError, match=rf"^telemetry\.{field}[^\n]* {tmp_path}/text\.pem [^\n]*cannot be used: [^\n]+$"
     ):
-        send("https://127.0.0.1:1", **files)
+        send("https://127.0.0.1:1", _SECONDS, **files)
 
 
 def test_capitals_of_the_scheme_change_nothing(mutual: Backend, authority: tuple[trustme.CA, Path]) -> None:

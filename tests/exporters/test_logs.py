@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from runlog_otel.redaction import MASK, mark_of
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Execution
 from tests.e2e import oracle
-from tests.exporters.spans import RESOURCE, Backend, backend, spans_of_every_kind
+from tests.exporters.spans import RESOURCE, Backend, backend, refusing, spans_of_every_kind
 from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project
 
 ATTEMPT = Current("calm-otter", "load", b"t" * 16, b"s" * 8)
@@ -192,6 +193,29 @@ def test_a_backend_that_takes_no_logs_still_takes_the_spans(
     assert asked == ["/v1/traces", "/v1/logs", "/v1/traces", "/v1/traces", *later]
     assert [r.message.partition(":")[0] for r in caplog.records] == ["logs are not sent"] * (1 + len(later))
     assert list(Outbox(tmp_path)) == []
+
+
+def test_a_record_that_is_too_large_costs_the_next_one_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told, and the next one is sent."""
+    with backend() as server, caplog.at_level(logging.WARNING):
+        server.act = refusing(10_000)
+        sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
+        for body in ("x" * 20_000, "short"):
+            records = [replace(record(), body=body)]
+            also = Also("logs", partial(_send_records, records))
+            sending.offer("r", RESOURCE, spans_of_every_kind(), also)
+            sending.flush()
+        sending.close()
+        assert [sent["body"] for sent in records_of(server)] == ["short"]
+    assert [r.message for r in caplog.records] == [
+        f"logs are not sent: {server.url} did not take what was sent: HTTP 413"
+    ]
+
+
+def _send_records(records: list[LogRecord], settings: Settings, seconds: float) -> None:
+    send_log_records(settings, RESOURCE, records, seconds)
 
 
 @pytest.mark.parametrize("executor", [LOCAL, PARALLEL, EMULATOR], ids=["local", "parallel", "emulator"])

@@ -1,11 +1,13 @@
 """Series as OTLP metrics say what the series say."""
 
+import sys
+
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 
 from runlog_otel import names
 from runlog_otel.exporters.otlp.metrics import DELTA, request_from_series
 from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.metrics import known_points, points_from_run
+from runlog_otel.metrics import Point, known_points, points_from_run
 from runlog_otel.model import Status
 from tests.core.logs import attempt, run, task, verdict
 
@@ -45,3 +47,18 @@ def test_a_histogram_tells_buckets_sum_and_trace() -> None:
     assert len(point.bucket_counts) == len(point.explicit_bounds) + 1
     assert (point.start_time_unix_nano, point.time_unix_nano) == (7, 9)
     assert [exemplar.trace_id for exemplar in point.exemplars] == [execution.execution.trace_id]
+
+
+def test_numbers_beyond_the_wire_s_are_clamped() -> None:
+    """Times before 1970 and after 2554, and whole numbers larger than any float."""
+    table = SeriesTable()
+    for metric in (names.RUN_DURATION, names.RUN_ERRORS):
+        table.add([Point(metric, (), 10**400, at_ns=2**70, trace_id=b"t" * 16, span_id=b"s" * 8)])
+    request = request_from_series({}, table, -5, 2**64)
+    ((scope,),) = [list(resource.scope_metrics) for resource in request.resource_metrics]
+    duration, errors = scope.metrics
+    (histogram,), (number,) = duration.histogram.data_points, errors.sum.data_points
+    largest = sys.float_info.max
+    assert (histogram.start_time_unix_nano, histogram.time_unix_nano, histogram.sum) == (0, 2**64 - 1, largest / 10**9)
+    assert histogram.exemplars[0].time_unix_nano == 2**64 - 1
+    assert (number.start_time_unix_nano, number.as_double, number.exemplars[0].as_double) == (0, largest, largest)
