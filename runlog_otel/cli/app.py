@@ -28,7 +28,9 @@ app.command()(runs)
 Endpoint = Annotated[
     str,
     typer.Option(
-        help="Where to send: http://HOST:4318, or file:///PATH. Wins over config and environment.", show_default=False
+        help="Where to send, by OTLP: http://HOST:4318, or file:///PATH. Wins over config and environment, also over an "
+        "exporter that they name or turn off.",
+        show_default=False,
     ),
 ]
 
