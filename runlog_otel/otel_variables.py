@@ -95,11 +95,13 @@ def _lower(raw: str) -> tuple[Any, tuple[str, ...]]:
 
 
 def _flag(raw: str) -> tuple[Any, tuple[str, ...]]:
-    return raw.lower() == "true", ()
+    problems = () if raw.lower() in ("true", "false") else ("is taken for false: must be true or false",)
+    return raw.lower() == "true", problems
 
 
 def _inverted_flag(raw: str) -> tuple[Any, tuple[str, ...]]:
-    return raw.lower() != "true", ()
+    value, problems = _flag(raw)
+    return not value, problems
 
 
 def _seconds(raw: str) -> tuple[Any, tuple[str, ...]]:

@@ -282,6 +282,8 @@ class Settings(BaseModel):
     @field_serializer("endpoint")
     def _mask_endpoint(self, endpoint: str) -> str:
         url, separator, _ = redacted(endpoint).partition("?")
+        if "://" not in url and "@" in url:  # a login without a scheme, which only gRPC takes
+            url = f"{MASK}@{url.rpartition('@')[2]}"
         return f"{url}{separator}{MASK if separator else ''}"  # a query may hold a key under any name
 
     @field_serializer("service", "pipeline", "namespace", "ui", "exporter")

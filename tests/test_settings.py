@@ -341,6 +341,24 @@ def test_a_query_of_an_endpoint_is_masked() -> None:
     assert settings.destination == "http://h:1/x?********"
 
 
+def test_a_login_of_an_endpoint_is_masked() -> None:
+    """With a scheme or without, as gRPC takes it."""
+    for endpoint in ("http://me:canary@h:1", "me:canary@h:1"):
+        settings = loaded({}, endpoint=endpoint, protocol="grpc")
+        assert "canary" not in f"{settings!r} {settings.model_dump()} {settings.destination}"
+        assert settings.destination.endswith("********@h:1")
+
+
+def test_a_flag_that_is_neither_true_nor_false_is_told() -> None:
+    """It is false, as the specification says."""
+    settings = loaded({"OTEL_SDK_DISABLED": "1", "OTEL_EXPORTER_OTLP_INSECURE": "yes"})
+    assert (settings.enabled, settings.insecure) == (True, False)
+    assert settings.ignored == (
+        "OTEL_EXPORTER_OTLP_INSECURE is taken for false: must be true or false",
+        "OTEL_SDK_DISABLED is taken for false: must be true or false",
+    )
+
+
 @pytest.mark.parametrize("exporter", ["none", "None", " none ", "none,none", "none, "])
 def test_exporters_that_send_nothing_are_not_active(exporter: str) -> None:
     """However many of them are listed."""

@@ -28,8 +28,8 @@ app.command()(runs)
 Endpoint = Annotated[
     str,
     typer.Option(
-        help="Where to send, by OTLP: http://HOST:4318, or file:///PATH. Wins over config and environment, also over an "
-        "exporter that they name or turn off.",
+        help="Where to send, by OTLP: http://HOST:4318, or file:///PATH. Wins over config and environment, and over an "
+        "exporter that they name.",
         show_default=False,
     ),
 ]

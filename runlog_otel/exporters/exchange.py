@@ -11,11 +11,13 @@ import httpcore
 from runlog_otel.exporters.proxies import httpcore_url, proxy_of
 from runlog_otel.redaction import origin, redacted
 
-_FAULTS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError)
+_FAULTS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError, UnicodeError)
+"""The last is raised for a host that no name server can be asked for, as `a..b`."""
 _LOGIN_REQUIRED = 407
 _LOGIN_REFUSED = frozenset(("401", "407"))
 """The second is the right one; tinyproxy answers the first to a wrong login."""
 _WRITE_SIZE = 16 * 1024
+_HUNG_UP = "disconnected without sending a response"
 _HTTP2_SETTINGS = b"\x04\x00\x00\x00\x00\x00"
 """Type, flags and stream of the frame that an HTTP/2 server begins with, after three bytes of length (RFC 9113)."""
 
@@ -140,7 +142,7 @@ class _BoundedBackend(httpcore.SyncBackend):
         left = self._deadline.left(httpcore.ConnectTimeout)
         try:
             stream = super().connect_tcp(host.strip("[]"), port, left, local_address, socket_options)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+        except (httpcore.ConnectError, httpcore.ConnectTimeout, UnicodeError) as error:
             if self._has_proxy:  # then nobody else is connected to
                 raise httpcore.ProxyError(_reason(error)) from error
             raise
@@ -190,7 +192,8 @@ def _limited(chunks: Iterable[bytes], limit: int) -> Iterable[bytes]:
 
 
 def _reason(error: Exception) -> str:
-    return redacted(str(error)) or type(error).__name__
+    reason = redacted(str(error)) or type(error).__name__
+    return f"{reason} (a gRPC port with TLS does so)" if _HUNG_UP in reason else reason
 
 
 def _proxy_reason(reason: str) -> str:

@@ -5,11 +5,11 @@ import math
 import time
 
 from runlog_otel import names
-from runlog_otel.errors import DeliveryError, RunLogFormatError, RunNotFoundError, TooLargeError
+from runlog_otel.errors import ConfigError, DeliveryError, RunLogFormatError, RunNotFoundError, TooLargeError
 from runlog_otel.exporters.outbox import Outbox, Unsent
 from runlog_otel.exporters.sending import Refused, raise_if_refused, send_trace
 from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.exporters.sink import SpanSink, sink_from
+from runlog_otel.exporters.sink import SpanSink, require_sending, sink_from
 from runlog_otel.metrics import Point
 from runlog_otel.sources import Source
 from runlog_otel.spans import spans_from_run
@@ -35,6 +35,7 @@ class Healer:
         self._outbox = Outbox(source.settings.outbox)
         self._sink: SpanSink | None = None
         self._paused_until = 0.0
+        self._has_said_so = False
         self._aside: dict[str, float] = {}
         """run id → when to try it again."""
         self._sent: dict[str, int] = {}
@@ -58,7 +59,10 @@ class Healer:
         Raises:
             RunlogOtelError: the source cannot be reached.
         """
-        if not self._source.settings.is_active or time.monotonic() < self._paused_until:
+        if time.monotonic() < self._paused_until:
+            return
+        if not self._source.settings.is_active:
+            self._say_that_nothing_is_sent()
             return
         refused, until = 0, time.monotonic() + _AT_ONCE_SECONDS
         for unsent in self._outbox:
@@ -73,7 +77,8 @@ class Healer:
                 self._set_aside(unsent, error)
             except TooLargeError as error:  # it would be refused again, until the backend's config is changed
                 self._set_aside(unsent, error, math.inf)
-                self.close()
+                self.close()  # the next sink knows nothing of the sizes that were refused
+                refused = 0
             except DeliveryError as error:
                 refused += 1
                 if error.is_transient or refused > _MAX_REFUSED:
@@ -81,6 +86,16 @@ class Healer:
                     self._paused_until = time.monotonic() + _PAUSE_SECONDS
                     return
                 self._set_aside(unsent, error)
+
+    def _say_that_nothing_is_sent(self) -> None:
+        """Once, if something waits."""
+        waiting = self.unsent()
+        if waiting and not self._has_said_so:
+            self._has_said_so = True
+            try:
+                require_sending(self._source.settings)
+            except ConfigError as error:
+                logger.warning("%s; %d runs wait", error, waiting)
 
     def close(self) -> None:
         """Give connections back."""

@@ -242,6 +242,13 @@ def test_a_closed_port_is_no_delivery() -> None:
     assert str(caught.value) == f"http://127.0.0.1:{port} did not take what was sent: [Errno 111] Connection refused"
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "collector.invalid"])
+def test_a_host_that_no_name_can_be_is_no_delivery(host: str) -> None:
+    """As one that is not found."""
+    with pytest.raises(DeliveryError, match=rf"^http://{host}:4318 did not take what was sent: [^\n]+$"):
+        send(f"http://{host}:4318")
+
+
 @pytest.mark.parametrize("dripped", ["header", "body", "nothing"])
 def test_a_slow_answer_takes_no_longer_than_allowed(server: Backend, dripped: str) -> None:
     """The time holds for the exchange as a whole, however steadily bytes drip in."""
@@ -334,14 +341,17 @@ def test_a_certificate_that_is_not_there_is_a_config_error(tmp_path: Path, proto
 
 
 @pytest.mark.parametrize(("field", "beside"), [("certificate", {}), ("client_certificate", {"client_key": "text.pem"})])
-def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, field: str, beside: dict[str, str]) -> None:
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_file_that_is_no_certificate_is_named(
+    tmp_path: Path, field: str, beside: dict[str, str], protocol: str
+) -> None:
     """In one line."""
     (tmp_path / "text.pem").write_text("hello")
     files: dict[str, object] = {name: str(tmp_path / "text.pem") for name in (field, *beside)}
     with pytest.raises(
         ConfigError, match=rf"^telemetry\.{field}[^\n]* {tmp_path}/text\.pem [^\n]*cannot be used: [^\n]+$"
     ):
-        send("https://127.0.0.1:1", _SECONDS, **files)
+        sink_from(Settings.load({"endpoint": "https://127.0.0.1:1", "protocol": protocol, **files}, {}))
 
 
 def test_capitals_of_the_scheme_change_nothing(mutual: Backend, authority: tuple[trustme.CA, Path]) -> None:
@@ -391,6 +401,25 @@ def test_http_spoken_to_a_grpc_port_is_told() -> None:
     with pytest.raises(DeliveryError, match="it speaks HTTP/2 only, as a gRPC port does"):
         send(f"http://127.0.0.1:{port}")
     made.stop(None).wait()
+
+
+def test_http_spoken_to_a_grpc_port_with_tls_is_told(authority: tuple[trustme.CA, Path]) -> None:
+    """It hangs up on whoever does not offer HTTP/2."""
+    ca, folder = authority
+    issued = ca.issue_cert("127.0.0.1")
+    chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
+    made = grpc.server(ThreadPoolExecutor(1))
+    port = made.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(issued.private_key_pem.bytes(), chain)]))
+    made.start()
+    with pytest.raises(DeliveryError, match=r"a gRPC port with TLS does so"):
+        send(f"https://127.0.0.1:{port}", certificate=str(folder / "ca.pem"))
+    made.stop(None).wait()
+
+
+def test_grpc_spoken_to_an_http_port_is_told(server: Backend) -> None:
+    """The same mistake the other way round."""
+    with pytest.raises(DeliveryError, match=r"; is it a port for OTLP over HTTP\?$"):
+        sink_from(Settings.load({"endpoint": server.url, "protocol": "grpc"}, {})).send(RESOURCE, [], _SECONDS)
 
 
 def test_http_spoken_to_the_collectors_grpc_port_is_told(collector: Collector) -> None:

@@ -89,14 +89,20 @@ def test_a_run_that_is_too_large_is_not_tried_again(source: MemorySource, monkey
         healer.close()
 
 
-def test_nothing_is_sent_by_an_exporter_that_sends_nothing(source: MemorySource, server: Backend) -> None:
-    """And what waits goes on waiting."""
+def test_nothing_is_sent_by_an_exporter_that_sends_nothing(
+    source: MemorySource, server: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits goes on waiting, and one line says so."""
     source.put(ended("good"))
     healer = healer_of(source, server, "good")
-    for exporter in ("none", "none,none"):
+    for exporter in ("none,none", "none"):
         source.telemetry = {"exporter": exporter}
         healer.heal()
     assert (server.requests, healer.unsent()) == ([], 1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "telemetry.exporter: nothing would be sent: it is none,none (from: config); --endpoint URL sends anyway; "
+        "1 runs wait"
+    ]
 
 
 def test_a_backend_that_refuses_all_is_left_alone(source: MemorySource) -> None:

@@ -1,5 +1,6 @@
 """OTLP over gRPC (extra `grpc`)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,7 +8,7 @@ from urllib.parse import urlsplit
 from runlog_otel.addresses import authorization_of, is_grpc_name
 from runlog_otel.errors import DeliveryError, MissingExtraError, TooLargeError
 from runlog_otel.exporters.otlp.answers import is_about_size, rejection
-from runlog_otel.exporters.otlp.certificates import pem_files
+from runlog_otel.exporters.otlp.certificates import pem_files, ssl_context
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.sink import SizeLimit
 from runlog_otel.redaction import redacted
@@ -21,6 +22,7 @@ except ImportError as error:
     raise MissingExtraError("protocol grpc", "grpc") from error
 
 _TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_NO_GRPC = re.compile(r"http1|parsing HTTP/2|missing selected ALPN", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -53,6 +55,7 @@ class OtlpGrpcSink:
         except grpc.RpcError as error:
             details = error.details() or ""
             reason = f"{error.code().name}: {redacted(details)}"
+            reason += "; is it a port for OTLP over HTTP?" if _NO_GRPC.search(details) else ""
             if is_about_size(details):
                 self._limit.note_refusal(size, size)
                 raise TooLargeError(self._target, reason, size) from error
@@ -86,5 +89,6 @@ def _address(settings: Settings) -> tuple[str, bool, dict[str, str]]:
 
 
 def _credentials(settings: Settings) -> Any:
+    ssl_context(settings)  # gRPC itself says nothing of what is wrong with a file
     files = pem_files(settings)
     return grpc.ssl_channel_credentials(files.certificate, files.client_key, files.client_certificate)

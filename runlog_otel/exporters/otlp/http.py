@@ -1,7 +1,6 @@
 """OTLP over HTTP, within a time that holds for the whole exchange, acknowledged by the answer's content."""
 
 import gzip
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -11,10 +10,10 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from runlog_otel.addresses import authorization_of, without_login
-from runlog_otel.errors import ConfigError, DeliveryError, TooLargeError
+from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.exchange import Client, ExchangeError
 from runlog_otel.exporters.otlp.answers import check_answer, is_about_size
-from runlog_otel.exporters.otlp.certificates import pem_files
+from runlog_otel.exporters.otlp.certificates import ssl_context
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.sink import SizeLimit
 from runlog_otel.redaction import bounded, redacted
@@ -47,8 +46,8 @@ class OtlpHttpSink:
             **{name.lower(): value.get_secret_value() for name, value in settings.headers.items()},
         }
         self._limit = SizeLimit(settings)
-        ssl_context = _ssl_context(settings) if self._url.startswith("https:") else None
-        self._client = Client(self._url, headers, _ANSWER_LIMIT, ssl_context)
+        context = ssl_context(settings) if self._url.startswith("https:") else None
+        self._client = Client(self._url, headers, _ANSWER_LIMIT, context)
 
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
         """See `SpanSink.send`."""
@@ -106,18 +105,3 @@ def _retry_after_seconds(value: str) -> float:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError, IndexError, OverflowError):
         return 0.0
-
-
-def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    pem_files(settings)
-    try:
-        context = ssl.create_default_context(cafile=settings.certificate)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError("telemetry.certificate", f"{settings.certificate} cannot be used: {error}") from error
-    try:
-        if settings.client_certificate:
-            context.load_cert_chain(settings.client_certificate, settings.client_key)
-    except OSError as error:
-        files = f"{settings.client_certificate} and {settings.client_key or 'no key'}"
-        raise ConfigError("telemetry.client_certificate, client_key", f"{files} cannot be used: {error}") from error
-    return context
