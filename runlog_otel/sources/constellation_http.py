@@ -119,9 +119,8 @@ class History:
         try:
             return self._client.request("GET", self._url + path, self.settings.timeout_seconds)
         except ExchangeError as error:
-            if error.where.startswith("the proxy"):
-                raise SourceError(self.where, f"cannot be reached: {error}") from error
-            raise SourceError(self.where, f"cannot be reached: {error.reason}") from error
+            problem = error.reason if error.where == self._client.where else error
+            raise SourceError(self.where, f"cannot be reached: {problem}") from error
 
 
 def history_at(url: str, settings: Settings) -> History:

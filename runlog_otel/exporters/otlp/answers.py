@@ -5,6 +5,7 @@ Source: OTLP specification, sections "OTLP/HTTP Response" and "Partial Success".
 
 import json
 import re
+from codecs import BOM_UTF8
 from typing import Any
 
 from google.protobuf.json_format import ParseDict, ParseError
@@ -14,6 +15,7 @@ from runlog_otel.errors import DeliveryError
 from runlog_otel.redaction import bounded, redacted
 
 _PROTOBUF = ("application/x-protobuf", "application/protobuf")
+_UNKNOWN = ("", "application/octet-stream")
 _REASON_LIMIT = 200
 _TOO_LARGE = re.compile(
     r"larger than max|status: 413"
@@ -65,11 +67,11 @@ def rejection(response: Any) -> str:
 
 def _read(body: bytes, content_type: str, response: Any) -> None:
     """Read a body as JSON or protobuf, whichever it is; raises what their parsers raise for anything else."""
-    if body.lstrip()[:1] == b"{":
+    if body.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
         ParseDict(json.loads(body), response, ignore_unknown_fields=True)
     elif content_type in _PROTOBUF:
         response.ParseFromString(body)
-    elif content_type:
+    elif content_type not in _UNKNOWN:
         raise ValueError("neither JSON nor protobuf")
     else:  # any text may happen to be protobuf of unknown fields
         response.ParseFromString(body)
