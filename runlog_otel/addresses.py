@@ -30,7 +30,7 @@ def checked_endpoint(endpoint: str, protocol: str) -> str:
     except ValueError:  # a port that is no number, brackets that do not match
         is_host = False
     else:
-        if parts.scheme == "file" and parts.path and parts.netloc in ("", "localhost"):
+        if parts.scheme == "file" and parts.path.isprintable() and parts.path and parts.netloc in ("", "localhost"):
             return f"file{separator}{rest}"
         if is_host and parts.scheme in ("http", "https"):
             return f"{parts.scheme}{separator}{rest}"

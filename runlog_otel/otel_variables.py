@@ -33,9 +33,21 @@ def settings_in(environ: Mapping[str, str]) -> Iterator[Setting]:
     """What each variable that is set says; of those of one field, the one that wins comes first."""
     for field, parse, *variables in _VARIABLES:
         for variable in variables:
-            if raw := environ.get(variable, "").strip():
+            raw = environ.get(variable, "").strip()
+            if not is_utf8(raw):
+                yield Setting(field, variable, None, ("is ignored: it must be UTF-8",))
+            elif raw:
                 value, problems = parse(raw)
                 yield Setting(field, variable, value, problems)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether every character can be sent and shown; bytes of the system that are no UTF-8 are lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def header_problem(name: str, value: str) -> str:

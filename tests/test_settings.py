@@ -330,8 +330,21 @@ def test_a_header_of_the_config_that_is_none_is_refused(headers: dict[str, str],
 def test_no_environment_is_worse_than_ignored(environ: dict[str, str]) -> None:
     """Settings load whatever the variables hold, and what is told of them is one line each."""
     settings = loaded(environ)
-    assert settings.target
+    assert settings.key
+    assert settings.model_dump(mode="json")
     assert all(text.isprintable() for text in settings.ignored)
+
+
+def test_a_variable_that_is_not_utf8_is_ignored_and_told() -> None:
+    """Whatever it is of."""
+    raw = os.fsdecode(b"caf\xe9")
+    variables = ["CERTIFICATE", "PROTOCOL", "HEADERS", "ENDPOINT", "TIMEOUT"]
+    environ = {f"OTEL_EXPORTER_OTLP_{name}": f"a={raw}" for name in variables} | {"OTEL_SERVICE_NAME": raw}
+    settings = loaded(environ)
+    assert (settings.service, settings.certificate, settings.headers) == ("", None, {})
+    assert sorted(settings.ignored) == sorted(f"{name} is ignored: it must be UTF-8" for name in environ)
+    with pytest.raises(ConfigError, match=r"^telemetry\.endpoint: must be "):
+        loaded({}, endpoint=f"file:///{raw}")
 
 
 def test_a_query_of_an_endpoint_is_masked() -> None:
