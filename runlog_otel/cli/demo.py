@@ -26,6 +26,7 @@ run-log-store:
       type: sql
       config: {{connection_string: "sqlite:///.run_log_store/runs.db"}}
     telemetry:
+      enabled: true
       exporter: otlp
       endpoint: {endpoint}
       pipeline: demo

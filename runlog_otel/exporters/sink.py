@@ -36,18 +36,20 @@ class SizeLimit:
 
     def __init__(self, settings: Settings) -> None:
         self._most = settings.max_batch_bytes
-        self._refused: list[tuple[int, int]] = []
+        self._refused: list[tuple[int, int, str]] = []
 
     def check(self, endpoint: str, size: int, sent_size: int, *, is_divisible: bool) -> None:
         """Raise TooLargeError for a request that need not be tried; one span alone may be larger than a batch."""
-        is_hopeless = any(size >= refused and sent_size >= sent for refused, sent in self._refused)
-        if is_hopeless or (is_divisible and size > self._most):
-            reason = "a smaller request was refused for its size" if is_hopeless else "larger than max_batch_bytes"
-            raise TooLargeError(endpoint, reason, size)
+        for refused_size, refused_sent_size, reason in self._refused:
+            if size >= refused_size and sent_size >= refused_sent_size:
+                raise TooLargeError(endpoint, f"{reason} to a smaller request", size)
+        if is_divisible and size > self._most:
+            raise TooLargeError(endpoint, "larger than max_batch_bytes", size)
 
-    def note_refusal(self, size: int, sent_size: int) -> None:
-        """Remember that a request of this size was refused for it."""
-        self._refused.append((size, sent_size))
+    def note_refusal(self, error: TooLargeError, sent_size: int) -> TooLargeError:
+        """Remember that a request was refused for its size; returns the error."""
+        self._refused.append((error.size_bytes, sent_size, error.reason))
+        return error
 
 
 class ManySinks:

@@ -57,8 +57,7 @@ class OtlpGrpcSink:
             reason = f"{error.code().name}: {redacted(details)}"
             reason += "; is it a port for OTLP over HTTP?" if _NO_GRPC.search(details) else ""
             if is_about_size(details):
-                self._limit.note_refusal(size, size)
-                raise TooLargeError(self._target, reason, size) from error
+                raise self._limit.note_refusal(TooLargeError(self._target, reason, size), size) from error
             raise DeliveryError(self._target, reason, is_transient=error.code() in _TRANSIENT) from error
         if rejected := rejection(response):
             raise DeliveryError(self._target, rejected)

@@ -83,8 +83,7 @@ class OtlpHttpSink:
         shown = bounded(redacted(text), _REASON_LIMIT)
         reason = f"HTTP {answered.status} {shown if shown.isprintable() else ''}".strip()
         if answered.status == _CONTENT_TOO_LARGE or (answered.status == _BAD_REQUEST and is_about_size(text)):
-            self._limit.note_refusal(len(body), len(content))
-            raise TooLargeError(where, reason, len(body))
+            raise self._limit.note_refusal(TooLargeError(where, reason, len(body)), len(content))
         raise DeliveryError(
             where,
             reason,
