@@ -59,14 +59,28 @@ class ManySinks:
         self._sinks = sinks
 
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        """Send to each in turn; see `SpanSink.send`."""
-        for sink in self._sinks:
-            sink.send(resource, spans, timeout_seconds)
+        """Send to each in turn; see `SpanSink.send`. A span that is too large for one of them goes to the others."""
+        errors = [_send_to(sink, resource, spans, timeout_seconds) for sink in self._sinks]
+        if error := next(filter(None, errors), None):
+            raise error
 
     def close(self) -> None:
         """Close each."""
         for sink in self._sinks:
             sink.close()
+
+
+def _send_to(
+    sink: SpanSink, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float
+) -> TooLargeError | None:
+    """Send to a sink; returns the error when one span alone is too large for it: others may still take the span."""
+    try:
+        sink.send(resource, spans, timeout_seconds)
+    except TooLargeError as error:
+        if len(spans) > 1:
+            raise
+        return error
+    return None
 
 
 def sink_from(settings: Settings) -> SpanSink:
@@ -77,7 +91,9 @@ def sink_from(settings: Settings) -> SpanSink:
         MissingExtraError: grpc is asked for and not installed.
     """
     require_sending(settings)
-    sinks = [_sink(kind, settings) for kind in settings.exporters]
+    # What bounds sizes comes first: other exporters get no batch before it has the size that is sent.
+    kinds = sorted(settings.exporters, key=lambda kind: kind.lower() != "otlp")
+    sinks = [_sink(kind, settings) for kind in kinds]
     return sinks[0] if len(sinks) == 1 else ManySinks(sinks)
 
 

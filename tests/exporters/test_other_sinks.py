@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -19,12 +19,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from runlog_otel.errors import ConfigError, DeliveryError
+from runlog_otel.errors import ConfigError, DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.encode import request_from_spans
-from runlog_otel.exporters.sink import sink_from
+from runlog_otel.exporters.sending import send_in_batches
+from runlog_otel.exporters.sink import ManySinks, sink_from
 from runlog_otel.redaction import MASK
 from runlog_otel.settings import Settings
-from tests.exporters.spans import RESOURCE, spans_of_every_kind
+from runlog_otel.trace import Span
+from tests.exporters.spans import RESOURCE, spans_of_bytes, spans_of_every_kind
 
 
 def send(seconds: float = 5.0, **config: object) -> None:
@@ -165,15 +167,18 @@ def test_a_file_that_cannot_be_written_is_no_delivery(tmp_path: Path) -> None:
         send(endpoint=tmp_path.as_uri())
 
 
-def printed_by(exporter: str, endpoint: str = "") -> list[str]:
+def printed_by(exporter: str, endpoint: str = "", **config: object) -> list[str]:
     """The span names that a process prints whose spans go to these exporters."""
     code = (
         "import sys\n"
+        "from runlog_otel.exporters.sending import send_in_batches\n"
         "from runlog_otel.exporters.sink import sink_from\n"
         "from runlog_otel.settings import Settings\n"
         "from tests.exporters.spans import RESOURCE, spans_of_every_kind\n"
-        "settings = Settings.load({'exporter': sys.argv[1], 'endpoint': sys.argv[2] or 'http://127.0.0.1:1'}, {})\n"
-        "sink_from(settings).send(RESOURCE, spans_of_every_kind(), 5)\n"
+        "endpoint = sys.argv[2] or 'http://127.0.0.1:1'\n"
+        f"settings = Settings.load({{'exporter': sys.argv[1], 'endpoint': endpoint, **{config}}}, {{}})\n"
+        "sink = sink_from(settings)\n"
+        "send_in_batches(spans_of_every_kind(), lambda batch: sink.send(RESOURCE, batch, 5))\n"
     )
     done = subprocess.run([sys.executable, "-c", code, exporter, endpoint], capture_output=True, text=True, check=True)
     lines = [line.strip() for line in done.stdout.splitlines() if line.startswith('    "name": ')]
@@ -213,6 +218,35 @@ def test_an_sdk_exporter_that_raises_is_no_delivery(monkeypatch: pytest.MonkeyPa
     with pytest.raises(DeliveryError) as caught:
         send(exporter="raising")
     assert str(caught.value) == f"exporter raising did not take what was sent: RuntimeError: password={MASK}"
+
+
+def test_a_batch_that_is_halved_for_one_exporter_reaches_the_others_once(tmp_path: Path) -> None:
+    """Whatever order they are listed in."""
+    path = tmp_path / "out.jsonl"
+    printed = printed_by("console,otlp", path.as_uri(), max_batch_bytes=2000)
+    assert printed == [span.name for span in spans_of_every_kind()]
+    assert len(path.read_text().splitlines()) > 1
+
+
+def test_a_span_that_is_too_large_for_one_exporter_reaches_the_others() -> None:
+    """And is told as too large."""
+    taken: list[str] = []
+
+    class Taking:
+        def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
+            taken.extend(span.name for span in spans)
+
+        def close(self) -> None:
+            pass
+
+    class Strict(Taking):
+        def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
+            if any(span.name == "s2" for span in spans):
+                raise TooLargeError("here", "too large", 1)
+
+    many = ManySinks([Strict(), Taking()])
+    refused = send_in_batches(spans_of_bytes(1, 1, 1), lambda batch: many.send(RESOURCE, batch, 5))
+    assert ([one.span.name for one in refused], taken) == (["s2"], ["s1", "s2", "s3"])
 
 
 def test_an_exporter_that_is_not_installed_is_a_config_error() -> None:

@@ -2,14 +2,18 @@
 
 import sys
 
+import pytest
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 
 from runlog_otel import names
-from runlog_otel.exporters.otlp.metrics import DELTA, request_from_series
+from runlog_otel.errors import DeliveryError
+from runlog_otel.exporters.otlp.metrics import DELTA, push_delta, request_from_series
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.metrics import Point, known_points, points_from_run
 from runlog_otel.model import Status
+from runlog_otel.settings import Settings
 from tests.core.logs import attempt, run, task, verdict
+from tests.exporters.spans import backend
 
 LOG = run(task("a", attempt(1, 3, ok=False)), verdict("fail", 4), status=Status.FAIL)
 
@@ -62,3 +66,19 @@ def test_numbers_beyond_the_wire_s_are_clamped() -> None:
     assert (histogram.start_time_unix_nano, histogram.time_unix_nano, histogram.sum) == (0, 2**64 - 1, largest / 10**9)
     assert histogram.exemplars[0].time_unix_nano == 2**64 - 1
     assert (number.start_time_unix_nano, number.as_double, number.exemplars[0].as_double) == (0, largest, largest)
+
+
+def test_any_success_is_delivery_of_metrics() -> None:
+    """As of spans; and so is a page of a web server none."""
+    (execution,) = points_from_run(LOG)
+    with backend() as server:
+        settings = Settings.load({"endpoint": server.url}, {})
+        server.status = 202
+        push_delta(settings, execution, 5)
+        server.status, server.body, server.headers = 200, b"<html>", {"Content-Type": "text/html"}
+        with pytest.raises(DeliveryError, match="content type 'text/html'"):
+            push_delta(settings, execution, 5)
+        server.body = b'{"partialSuccess": {"rejectedDataPoints": 1, "errorMessage": "no"}}'
+        with pytest.raises(DeliveryError, match="1 data points were rejected: no"):
+            push_delta(settings, execution, 5)
+        assert {path for path, _, _ in server.requests} == {"/v1/metrics"}
