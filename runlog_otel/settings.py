@@ -20,7 +20,7 @@ from pydantic import (
 
 from runlog_otel.addresses import base_url, checked_endpoint, signal_url
 from runlog_otel.errors import ConfigError
-from runlog_otel.otel_variables import TRACES_ENDPOINT, header_problem, settings_in
+from runlog_otel.otel_variables import TRACES_ENDPOINT, Setting, header_problem, settings_in
 from runlog_otel.redaction import MASK, Disclosure, Redaction, masked, redacted, tells_of_secret
 from runlog_otel.sampling import is_notable, is_sampled
 from runlog_otel.trace import Trace
@@ -165,25 +165,10 @@ class Settings(BaseModel):
         options = dict(options or {})
         if options.get("endpoint"):  # whoever names an endpoint wants it to be sent there
             options = {"exporter": "otlp", "enabled": True} | options
-        sources = dict.fromkeys(config, "config") | dict.fromkeys(options, "command line")
-        ignored: list[str] = []
-        merged: dict[str, Any] = {}
-        for found in settings_in(environ):
-            field = found.field
-            if field in merged or (field in config and field != "resource") or field in options:
-                continue
-            ignored += [f"{found.variable} {problem}" for problem in found.problems]
-            if found.problems and not found.value:
-                continue
-            protocol = options.get("protocol") or config.get("protocol") or merged.get("protocol")
-            beside = {"protocol": protocol} if field == "endpoint" and protocol else {}
-            try:
-                cls.model_validate({**beside, field: found.value})
-            except ValidationError as error:
-                ignored.append(f"{found.variable} is ignored: {_problem(error)}")
-                continue
-            merged[field] = found.value
-            sources.setdefault(field, found.variable)
+        found, ignored = cls._from_environment(environ, config, options)
+        sources = {field: one.variable for field, one in found.items()}
+        sources |= dict.fromkeys(config, "config") | dict.fromkeys(options, "command line")
+        merged: dict[str, Any] = {field: one.value for field, one in found.items()}
         resource = config.get("resource")
         if isinstance(resource, Mapping):
             resource = merged.get("resource", {}) | dict(resource)
@@ -197,6 +182,30 @@ class Settings(BaseModel):
         settings._sources.update(sources)
         settings._ignored.extend(ignored)
         return settings
+
+    @classmethod
+    def _from_environment(
+        cls, environ: Mapping[str, str], config: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> tuple[dict[str, Setting], list[str]]:
+        """What variables say of fields that nobody else sets, and a sentence for each that is not understood."""
+        found: dict[str, Setting] = {}
+        ignored: list[str] = []
+        for one in settings_in(environ):
+            field = one.field
+            if field in found or (field in config and field != "resource") or field in options:
+                continue
+            ignored += [f"{one.variable} {problem}" for problem in one.problems]
+            if one.problems and not one.value:
+                continue
+            in_force = {name: other.value for name, other in found.items()} | {**config, **options}
+            beside = {"protocol": in_force["protocol"]} if field == "endpoint" and "protocol" in in_force else {}
+            try:
+                cls.model_validate({**beside, field: one.value})
+            except ValidationError as error:
+                ignored.append(f"{one.variable} is ignored: {_problem(error)}")
+            else:
+                found[field] = one
+        return found, ignored
 
     def source(self, field: str) -> str:
         """Where a setting came from: `config`, the name of an environment variable, or `default`."""
