@@ -70,8 +70,8 @@ def strict(server: Backend, connection: socket.socket) -> None:
 
 def test_a_run_that_is_too_large_is_not_tried_again(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are, others are sent; it stays remembered, and is tried again when there is more of it."""
-    late, now = [0.0], time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: now() + late[0])
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     large = [f"large{number}" for number in range(8)]
     for run_id in (*large, "good"):
         source.put(ended(run_id))
@@ -79,7 +79,7 @@ def test_a_run_that_is_too_large_is_not_tried_again(source: MemorySource, monkey
         healer = healer_of(source, server, *large, "good")
         healer.heal()
         asked = len(server.requests)
-        late[0] = 86_400.0
+        now[0] += 86_400.0
         healer.heal()
         assert ({span.run_id for span in server.acknowledged}, healer.unsent()) == ({"good"}, 8)
         assert len(server.requests) == asked
