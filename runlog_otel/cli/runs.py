@@ -15,7 +15,8 @@ from runlog_otel.redaction import MASK, Redaction
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runlog_otel.sources import Source
+    from runlog_otel.plugins.project import Project
+    from runlog_otel.sources import RunLogs, Source
     from runlog_otel.sources.listing import Listing
     from runlog_otel.stores.compare import ComparedRun
     from runlog_otel.stores.entries import Document
@@ -128,6 +129,14 @@ def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[s
     return replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
 
 
+def _column(source: "RunLogs | Project", run_id: str, patterns: tuple[str, ...]) -> "ComparedRun | None":
+    try:
+        return _compared(source.document(run_id), patterns)
+    except RunLogFormatError as error:
+        typer.echo(f"not compared: {error}", err=True)
+        return None
+
+
 def _compared(document: "Document", patterns: tuple[str, ...]) -> "ComparedRun":
     from runlog_otel.documents import run_from_log
     from runlog_otel.stores.compare import compared
@@ -173,12 +182,7 @@ def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> No
     if not isinstance(source, RunLogs | Project):
         raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")
     patterns = source.settings.disclosure.patterns
-    columns = []
-    for run in page.runs:
-        try:
-            columns.append(_compared(source.document(run.run_id), patterns))
-        except RunLogFormatError as error:
-            typer.echo(f"not compared: {error}", err=True)
+    columns = [column for run in page.runs if (column := _column(source, run.run_id, patterns))]
     if as_json:
         typer.echo(json.dumps([asdict(column) for column in columns], indent=2))
     else:

@@ -15,6 +15,7 @@ from tests.peers.alertmanager import Alertmanager, Webhook, running_alertmanager
 from tests.peers.collector import Collector, running_collector
 from tests.peers.jaeger import Jaeger, running_jaeger
 from tests.peers.minio import Minio, running_minio
+from tests.peers.pgbouncer import Pgbouncer, running_pgbouncer
 from tests.peers.postgres import Postgres, running_postgres
 from tests.peers.prometheus import Prometheus, running_prometheus
 
@@ -43,6 +44,13 @@ def collector(tmp_path_factory: pytest.TempPathFactory, jaeger: Jaeger) -> Itera
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server; a test that writes takes a database of its own from it."""
     with running_postgres(_installed("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Postgres) -> Iterator[Pgbouncer]:
+    """A pgbouncer in transaction pooling in front of the `postgres` of the session."""
+    with running_pgbouncer(_installed("pgbouncer"), postgres) as server:
         yield server
 
 

@@ -1,7 +1,9 @@
 """A row that somebody or something damaged: its run is told, and the others are read, listed, checked and copied."""
 
+import sqlite3
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,6 @@ from tests.stores.conftest import run, step
 
 NO_TEXT = "it has no text"
 DEEP = "[" * 100_000
-COMPRESSED = "body = NULL, packed = CAST('{}' AS BLOB)"
 
 
 def whole(run_id: str) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def test_an_entry_whose_parent_went_is_told(filled: SqlStore) -> None:
     entries = filled.database.tables.entries
     gone = entries.delete().where(entries.c.kind == "branch")
     filled.database.write(lambda connection: connection.execute(gone))
-    with pytest.raises(RunLogFormatError, match="^run 'damaged': parameter 'y' is not a run log: 'mp.1', which it"):
+    with pytest.raises(RunLogFormatError, match=r"^run 'damaged': parameter 'y' is not a run log: 'mp.1', which it"):
         filled.document("damaged")
 
 
@@ -149,7 +150,24 @@ def test_a_source_tells_a_damaged_run_as_one(url: str, filled: SqlStore) -> None
     source.close()
 
 
-def test_a_page_that_cannot_be_read_ends_no_other_check(tmp_path: Any) -> None:
+def test_text_that_is_not_utf_8_ends_nothing(tmp_path: Path) -> None:
+    """SQLite keeps any bytes as text; they are read with what cannot be decoded as lone surrogates."""
+    path = tmp_path / "runs.db"
+    store = SqlStore(Database(f"sqlite:///{path}"))
+    for run_id in ("before", "damaged"):
+        store.put(whole(run_id))
+    store.database.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE runnable_logs SET tag = CAST(x'ff' AS TEXT) WHERE run_id = 'damaged'")
+        connection.execute("UPDATE runnable_logs_entries SET body = CAST(x'ff' AS TEXT) WHERE run_seq = 2")
+    connection.close()
+    assert [run.tag for run in RunHistory(store).page().runs] == ["\udcff", ""]
+    assert "run 'damaged': job ''" in "".join(problems(store.database))
+    assert store.document("before") == whole("before")
+    store.database.close()
+
+
+def test_a_page_that_cannot_be_read_ends_no_other_check(tmp_path: Path) -> None:
     """SQLite says which page is damaged; what stands on the others is checked all the same."""
     path = tmp_path / "runs.db"
     store = SqlStore(Database(f"sqlite:///{path}"))
