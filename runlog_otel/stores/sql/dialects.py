@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.connection_string import WANTED, is_in_memory, masked, with_driver
-from runlog_otel.stores.errors import StoreUnavailableError
+from runlog_otel.stores.errors import StoreError, StoreUnavailableError
 from runlog_otel.stores.sql.schema import SERVER_CODEC
 
 _SQLITE_OPTIONS = ("cached_statements", "check_same_thread", "detect_types", "isolation_level", "timeout", "uri")
@@ -125,22 +125,31 @@ def sqlite_engine(url: URL, limits: Limits, *, is_foreign: bool) -> Engine:
     event.listen(engine, "begin", _begin_sqlite)
     if is_read_only:
         event.listen(engine, "begin", lambda connection: connection.info.update(state=_state(file)))
-        event.listen(engine, "commit", lambda connection: _refuse_changed(file, connection))
+        event.listen(engine, "commit", lambda connection: _refuse_changed(file, connection.info["state"]))
     return engine
 
 
 def is_unwritable(file: Path) -> bool:
-    """Whether a SQLite file is there, and neither it nor the files that stand beside it may be written."""
-    beside = [file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm")]
+    """Whether a SQLite file is there and may be read, but not written, or not the files beside it."""
     may_write = os.access(file, os.W_OK) and (
-        os.access(file.parent, os.W_OK) or all(os.access(path, os.W_OK) for path in beside)
+        os.access(file.parent, os.W_OK) or all(os.access(path, os.W_OK) for path in _beside(file))
     )
     return os.access(file, os.R_OK) and not may_write
 
 
+def _beside(file: Path) -> tuple[Path, Path]:
+    """The newest writes, and the index into them that readers share."""
+    return file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")
+
+
 def _read_only_uri(file: Path) -> str:
-    """Without a WAL there is nothing that SQLite must lock or write to read, and it would fail to make one."""
-    is_immutable = _has_wal_format(file) and not os.access(f"{file}-wal", os.F_OK)
+    wal, index = _beside(file)
+    has_writes = wal.exists() and wal.stat().st_size > 0
+    if has_writes and not index.exists() and not os.access(file.parent, os.W_OK):
+        problem = f"its newest writes are in {wal.name}, which only who may write to its folder can read"
+        raise StoreError(f"sqlite:///{file}", problem, "read it as such a user, or copy both files to another folder")
+    # Without a WAL there is nothing to lock, and SQLite would fail to make one.
+    is_immutable = _has_wal_format(file) and not has_writes and not index.exists()
     return f"file:{quote(str(file.absolute()))}?mode=ro{'&immutable=1' if is_immutable else ''}"
 
 
@@ -149,14 +158,14 @@ def _has_wal_format(file: Path) -> bool:
         return content.read(19)[18:] == _WAL
 
 
-def _state(file: Path) -> tuple[bool, int, int]:
+def _state(file: Path) -> tuple[int, int] | None:
+    """What changes when a writer changes the pages of a file that is read as immutable, as nothing keeps it from."""
     found = file.stat()
-    return os.access(f"{file}-wal", os.F_OK), found.st_mtime_ns, found.st_size
+    return None if _beside(file)[1].exists() else (found.st_mtime_ns, found.st_size)
 
 
-def _refuse_changed(file: Path, connection: Connection) -> None:
-    # Nothing keeps a writer from changing the pages of a file that is read as immutable.
-    if connection.info["state"] != _state(file):
+def _refuse_changed(file: Path, before: tuple[int, int] | None) -> None:
+    if before is not None and before != _state(file):
         raise StoreUnavailableError(f"sqlite:///{file}", "it was changed while it was read", "try again")
 
 
