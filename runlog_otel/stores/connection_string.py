@@ -11,7 +11,7 @@ WANTED = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-_SERVER = re.compile(r"((?:[^:/]*(?::[^@]*)?@)?)([^/?@]*)([^?]*)\??(.*)", re.DOTALL)
+_SERVER = re.compile(r"((?:[^:/]*(?::[^@]*)?@)?)([^/?@]*)((?:/[^?]*)?)(?:\?(.*))?", re.DOTALL)
 
 
 def masked(connection_string: str) -> str:
@@ -50,7 +50,7 @@ def with_driver(text: str) -> str:
         return text
     scheme = _DRIVERS.get(scheme.lower(), scheme.lower())
     if scheme.startswith("postgresql") and (parts := _SERVER.fullmatch(rest)):
-        credentials, hosts, database, query = parts.groups()
+        credentials, hosts, database, query = parts.groups("")
         if "," in hosts or "%" in hosts:
             named = _hosts_in_query(hosts)
             rest = f"{credentials}{database}?{named}{'&' if query else ''}{query}"

@@ -161,9 +161,9 @@ def test_a_wrong_option_is_told(option: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        ("sslmode=nonsense", 'invalid sslmode value: "nonsense"; check the options of connection_string'),
-        ("sslmode=require", "SSL was required; check the options of connection_string"),
-        ("options=-c%20work_mem%3D1MB", "unsupported startup parameter: options; check the options of connection"),
+        ("sslmode=nonsense", 'invalid sslmode value: "nonsense"; check connection_string'),
+        ("sslmode=require", "SSL was required; check connection_string"),
+        ("options=-c%20work_mem%3D1MB", "unsupported startup parameter: options; check connection_string"),
     ],
 )
 def test_an_option_that_is_refused_is_told_at_once(pooled: str, option: str, told: str) -> None:

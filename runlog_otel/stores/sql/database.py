@@ -11,7 +11,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, select, table
+from sqlalchemy import Connection, Engine, func, select, table
 from sqlalchemy import column as sql_column
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -196,6 +196,9 @@ class Database:
     def _check_schema(self, live: _Live) -> None:
         with live.guard, _begun(live.engine, is_write=False) as connection:
             revision = schema_revision(connection, self.tables)
+            if revision is None and not self.is_sqlite and connection.scalar(select(func.current_schema())) is None:
+                problem = "the role may not use a schema of its search_path"
+                raise StoreError(self.where, problem, "GRANT USAGE ON SCHEMA public TO the role")
         if self._is_created and (revision is None or revision < REVISION):
             from runlog_otel.stores.sql.upgrade import upgrade
 

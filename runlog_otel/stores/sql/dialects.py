@@ -77,9 +77,8 @@ def parsed(url: str) -> URL:
 def _refuse_other_file(url: str, found: URL) -> None:
     file = found.database or ""
     if found.host or found.username or found.port:
-        raise _wrong(
-            f"{masked(url)} has a host; a file has three slashes: sqlite:///{found.host or ''}{file and '/'}{file}"
-        )
+        path = "/".join(part for part in (found.host, file) if part)
+        raise _wrong(f"{masked(url)} has a host, which SQLite has not; with three slashes it is sqlite:///{path}")
     if file == "~" or file.startswith("~/"):
         raise _wrong(f"in {url} write the folder for ~: sqlite:///{Path(file).expanduser()}")
     if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]|\\\\", file):

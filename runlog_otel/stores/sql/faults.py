@@ -64,33 +64,31 @@ def fault_from_error(error: DBAPIError, password: str | None = None) -> Fault:
 
     Source: SQLite's `sqlite3ErrStr`; PostgreSQL's appendix A, classes 08, 40 and 57.
     """
-    text = _text(error, password)
-    lowered = text.lower()
-    if known := _known_by_text(text):
+    said = " ".join(str(error.orig).split())
+    lowered, text = said.lower(), _masked(said, password)
+    if known := _known_by_text(said):
         return known
     if type(error.orig).__name__.lower() in _NO_SUCH_TABLE or any(needle in lowered for needle in _NO_SUCH_TABLE):
         return Fault(False, "the tables are not there", "run `runlog-otel db upgrade`", is_schema=True)
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate is not None:
         return Fault(str(sqlstate).startswith(_TRANSIENT_SQLSTATES) or error.connection_invalidated, text)
-    if "does not exist" in lowered:
+    if "does not exist" in lowered or _WRONG_OPTION.search(said):
         return Fault(False, text, "check connection_string")
     if error.connection_invalidated or _is_from_connecting(error):
         return Fault(True, f"{_UNREACHABLE}: {text}", "check that it runs, and the host and port")
     return Fault(False, text)
 
 
-def _known_by_text(text: str) -> Fault | None:
-    lowered = text.lower()
+def _known_by_text(said: str) -> Fault | None:
+    lowered = said.lower()
     for needle, is_transient, reason, advice in _MESSAGES:
         if needle in lowered:
             return Fault(is_transient, reason, advice)
-    if found := _RIGHTS.search(text):
+    if found := _RIGHTS.search(said):
         kind, name = found[1].lower(), found[2]
         grant = _GRANTS.get(kind, _GRANTS["table"]).format(name=name)
         return Fault(False, f"the role has no right on {kind} {name}", f"{grant} the role")
-    if _WRONG_OPTION.search(text):
-        return Fault(False, text, "check the options of connection_string")
     return None
 
 
@@ -99,8 +97,5 @@ def _is_from_connecting(error: DBAPIError) -> bool:
     return error.statement is None and type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
 
 
-def _text(error: DBAPIError, password: str | None) -> str:
-    text = " ".join(str(error.orig).split())
-    if password:
-        text = text.replace(password, MASK)
-    return bounded(redacted(text), _MAX_REASON_BYTES)
+def _masked(text: str, password: str | None) -> str:
+    return bounded(redacted(text.replace(password, MASK) if password else text), _MAX_REASON_BYTES)
