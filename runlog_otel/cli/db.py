@@ -116,7 +116,7 @@ def delete(
 
 @db_app.command()
 def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
-    """Look for damage: pages, counts, parents, documents. Exit status 1 when there is some."""
+    """Look for damage: pages, counts, parents, headers, documents. Exit status 1 when there is some."""
     from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.check import problems
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
-from runlog_otel.errors import ConfigError
+from runlog_otel.errors import ConfigError, RunLogFormatError
 from runlog_otel.names import HEADER_KEY
-from runlog_otel.redaction import Redaction
+from runlog_otel.redaction import MASK, Redaction
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runlog_otel.sources import Source
+    from runlog_otel.plugins.project import Project
+    from runlog_otel.sources import RunLogs, Source
     from runlog_otel.sources.listing import Listing
     from runlog_otel.stores.compare import ComparedRun
     from runlog_otel.stores.entries import Document
@@ -120,9 +121,20 @@ def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[s
     from runlog_otel.documents import header_from_config
     from runlog_otel.stores.sql.history import RunHistory
 
-    config = history.store.config(run.run_id, HEADER_KEY) if isinstance(history, RunHistory) else {}
+    try:
+        config = history.store.config(run.run_id, HEADER_KEY) if isinstance(history, RunHistory) else {}
+    except RunLogFormatError:  # nobody knows what is secret in it
+        return replace(run, tag=run.tag and MASK, pipeline=run.pipeline and MASK)
     redaction = Redaction(patterns, run.run_id, header_from_config(config).marks)
     return replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
+
+
+def _column(source: "RunLogs | Project", run_id: str, patterns: tuple[str, ...]) -> "ComparedRun | None":
+    try:
+        return _compared(source.document(run_id), patterns)
+    except RunLogFormatError as error:
+        typer.echo(f"not compared: {error}", err=True)
+        return None
 
 
 def _compared(document: "Document", patterns: tuple[str, ...]) -> "ComparedRun":
@@ -170,7 +182,7 @@ def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> No
     if not isinstance(source, RunLogs | Project):
         raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")
     patterns = source.settings.disclosure.patterns
-    columns = [_compared(source.document(run.run_id), patterns) for run in page.runs]
+    columns = [column for run in page.runs if (column := _column(source, run.run_id, patterns))]
     if as_json:
         typer.echo(json.dumps([asdict(column) for column in columns], indent=2))
     else:

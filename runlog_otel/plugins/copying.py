@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runlog_otel.errors import RunlogOtelError
+from runlog_otel.errors import RunLogFormatError, RunlogOtelError
 from runlog_otel.redaction import redacted
 from runlog_otel.stores.entries import text_from_value
 
@@ -55,26 +55,31 @@ def copy_runs(
         is_overwriting: merge into runs that the target has with another content, instead of leaving them alone.
     """
     for run_id in run_ids:
-        with source.outside_a_run(run_id), target.outside_a_run(run_id):
-            copied = _copy(source, target, run_id, is_overwriting)
+        try:
+            with source.outside_a_run(run_id), target.outside_a_run(run_id):
+                copied = _copy(source, target, run_id, is_overwriting)
+        except source.not_found as error:
+            copied = Copy(run_id, FAILED, " ".join(str(getattr(error, "message", error)).split()))
+        except (RunlogOtelError, OSError, ValueError) as error:
+            copied = Copy(run_id, FAILED, redacted(" ".join(str(error).split())))
+        except Exception as error:  # noqa: BLE001 - what a host's store raises of a damaged log; others are copied
+            problem = redacted(" ".join(f"{type(error).__name__}: {error}".split()))
+            copied = Copy(run_id, FAILED, f"it is not a run log, or cannot be kept: {problem}")
         yield copied
 
 
 def _copy(source: RunLogs, target: RunLogTarget, run_id: str, is_overwriting: bool) -> Copy:
-    try:
-        document = source.document(run_id)
-        wanted, there = _content(target.as_kept(document)), _found(target, run_id)
-        if there is not None and _content(there) == wanted:
-            return Copy(run_id, THERE)
-        if there is not None and not is_overwriting:
-            return Copy(run_id, DIFFERS, "the target has it with another content; --overwrite merges into it")
-        target.put(document)
-        if _content(target.document(run_id)) != wanted:
-            return Copy(run_id, FAILED, "it reads back with another content")
-    except source.not_found as error:
-        return Copy(run_id, FAILED, " ".join(str(getattr(error, "message", error)).split()))
-    except (RunlogOtelError, OSError, ValueError) as error:
-        return Copy(run_id, FAILED, redacted(" ".join(str(error).split())))
+    document = source.document(run_id)
+    if document.get("run_id") != run_id:
+        raise RunLogFormatError(f"the log of {run_id!r}", f"its run_id is {document.get('run_id')!r}")
+    wanted, there = _content(target.as_kept(document)), _found(target, run_id)
+    if there is not None and _content(there) == wanted:
+        return Copy(run_id, THERE)
+    if there is not None and not is_overwriting:
+        return Copy(run_id, DIFFERS, "the target has it with another content; --overwrite merges into it")
+    target.put(document)
+    if _content(target.document(run_id)) != wanted:
+        return Copy(run_id, FAILED, "it reads back with another content")
     return Copy(run_id, COPIED)
 
 
@@ -83,6 +88,8 @@ def _found(store: RunLogs, run_id: str) -> Mapping[str, Any] | None:
         return store.document(run_id)
     except store.not_found:
         return None
+    except RunLogFormatError:  # damaged: what is written over it may mend it
+        return {}
 
 
 def _content(document: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from runlog_otel.errors import ConfigError
-from runlog_otel.stores.connection_string import masked, with_driver
+from runlog_otel.stores.connection_string import WANTED, masked, with_driver
 from runlog_otel.stores.sql.database import Database
 
 _PATIENCE_SECONDS = 5.0
@@ -22,7 +22,7 @@ def string_and_table(url: str, default_table: str) -> tuple[str, str]:
     try:
         parsed = make_url(with_driver(url))
     except (ArgumentError, ValueError):
-        raise ConfigError("--source", f"{masked(url)} is no URL of a database") from None
+        raise ConfigError("--source", f"{masked(url)} is no URL of a database; {WANTED}") from None
     table = parsed.query.get("table", default_table)
     if not isinstance(table, str):
         raise ConfigError("--source", "name one table: ?table=NAME")

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable
-from string import Template
+from urllib.parse import quote, unquote
 
 from runlog_otel.errors import ConfigError
 from runlog_otel.redaction import MASK, redacted
 
+WANTED = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
-_DRIVERS = {"postgresql://": "postgresql+psycopg://", "postgres://": "postgresql+psycopg://"}
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_SERVER = re.compile(r"((?:[^:/]*(?::[^@]*)?@)?)([^/?@]*)((?:/[^?]*)?)(?:\?(.*))?", re.DOTALL)
 
 
 def masked(connection_string: str) -> str:
@@ -20,9 +23,9 @@ def filled(connection_string: str, secret: Callable[[str], str | None], where: s
     """The string with its `${name}` placeholders filled, and a driver that is ours named.
 
     Arguments:
-        connection_string: a SQLAlchemy URL, `postgresql://` meaning psycopg 3.
-        secret: gives the value of a name, or None when it has none. Values are put in as they are
-            (`string.Template.safe_substitute`, as magnus's database store does it): percent-encode them for a URL.
+        connection_string: a URL as `with_driver` takes it.
+        secret: gives the value of a name, or None when it has none. Values are put in as they are: percent-encode
+            them for a URL. Nothing else is changed: `$$` and `$name` stay.
         where: the place of the string, for messages.
 
     Raises:
@@ -33,25 +36,42 @@ def filled(connection_string: str, secret: Callable[[str], str | None], where: s
     missing = [name for name in names if name not in values]
     if missing:
         raise ConfigError(where, f"no secret and no environment variable is named {', '.join(missing)}")
-    return with_driver(Template(connection_string).safe_substitute(values))
+    return with_driver(_PLACEHOLDER.sub(lambda match: values[match[1]], connection_string))
 
 
 def with_driver(text: str) -> str:
-    """The URL with a driver that is ours named, where it names none."""
-    for short, full in _DRIVERS.items():
-        if text.startswith(short):
-            return full + text[len(short) :]
-    return text
+    """The URL as SQLAlchemy takes it: a driver that is ours is named where there is none, and so are libpq's hosts.
+
+    Libpq takes several hosts (`h1:5432,h2/db`) and the folder of a socket (`%2Frun%2Fpostgresql`) where SQLAlchemy
+    takes one host: they go into the query.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text
+    scheme = _DRIVERS.get(scheme.lower(), scheme.lower())
+    if scheme.startswith("postgresql") and (parts := _SERVER.fullmatch(rest)):
+        credentials, hosts, database, query = parts.groups("")
+        if "," in hosts or "%" in hosts:
+            named = _hosts_in_query(hosts)
+            rest = f"{credentials}{database}?{named}{'&' if query else ''}{query}"
+    return f"{scheme}://{rest}"
+
+
+def _hosts_in_query(hosts: str) -> str:
+    found = [re.fullmatch(r"(\[[^\]]*\]|[^:]*):?(.*)", host) for host in hosts.split(",")]
+    pairs = [match.groups() for match in found if match]
+    names, ports = ",".join(unquote(name).strip("[]") for name, _ in pairs), ",".join(port for _, port in pairs)
+    return f"host={quote(names)}" + (f"&port={quote(ports)}" if ports.strip(",") else "")
 
 
 def is_in_memory(connection_string: str) -> bool:
     """Whether the string names a SQLite database that lives in this process only."""
-    if not connection_string.startswith("sqlite"):
+    scheme, _, path = connection_string.partition("://")
+    if not scheme.lower().startswith("sqlite"):
         return False
-    _, _, path = connection_string.partition("://")
     return path.split("?", 1)[0] in ("", "/", "/:memory:") or "mode=memory" in path
 
 
 def placeholders(connection_string: str) -> list[str]:
     """The names in its `${name}` placeholders."""
-    return [name for match in Template.pattern.finditer(connection_string) if (name := match.group("braced"))]
+    return _PLACEHOLDER.findall(connection_string)

@@ -6,7 +6,7 @@ writers leave duplicates. It never changes `created_at`, which says when a row w
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Dialect,
     Integer,
     MetaData,
     Sequence,
@@ -27,8 +28,9 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.types import TypeDecorator
 
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError, SourceError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.model import StoredRun
 from runlog_otel.stores.entries import Document, document_from_parts, text_from_value
 from runlog_otel.stores.sql.database import Database
@@ -64,10 +66,7 @@ class DbLog:
         """The runs to which a row was added at or after a moment, in the order of their newest rows.
 
         A changed row keeps its moment, which has microseconds: the nanoseconds below them tell by the length of its
-        texts that a run was changed.
-
-        Raises:
-            SourceError: a moment is none (SQLite takes anything).
+        texts that a run was changed. A run whose newest moment is none (SQLite takes anything) stands first.
         """
         columns = self.table.c
         newest = func.max(columns.created_at)
@@ -80,11 +79,9 @@ class DbLog:
         if since_ns > 0:
             since = _EPOCH + timedelta(microseconds=since_ns // 1000)
             statement = statement.where(columns.run_id.in_(select(columns.run_id).where(columns.created_at >= since)))
-        try:
-            rows = self.database.read(lambda connection: connection.execute(statement).all())
-        except (TypeError, ValueError) as error:
-            raise SourceError(self.where, f"created_at holds no time: {error}") from error
-        for run_id, created_at, length in rows:
+        for run_id, created_at, length in self.database.read(lambda connection: connection.execute(statement).all()):
+            if created_at is None and since_ns <= 0:
+                logger.warning("%s: created_at of run %s holds no time", self.where, run_id)
             yield StoredRun(run_id, _microseconds(created_at) * 1000 + int(length or 0) % 1000)
 
     def document(self, run_id: str) -> Document:
@@ -140,7 +137,7 @@ class DbLog:
             parsed = json.loads(value or "")
             if part[0] != _PARAMETER and not isinstance(parsed, dict):
                 raise ValueError("it is no JSON object")
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise RunLogFormatError(f"{part[0]} {part[1]!r} of {run_id!r} in {self.where}", str(error)) from error
         return parsed
 
@@ -202,6 +199,25 @@ def _microseconds(moment: datetime | None) -> int:
     return (naive - _EPOCH) // _MICROSECOND
 
 
+class _Moment(TypeDecorator[datetime]):
+    """A time; None where SQLite, which keeps anything in any column, has something else."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], datetime | None]:
+        """From the database."""
+        process = super().result_processor(dialect, coltype)
+
+        def moment(value: Any) -> datetime | None:
+            try:
+                return process(value) if process else value
+            except (TypeError, ValueError):
+                return None
+
+        return moment
+
+
 @lru_cache
 def _table(name: str) -> Table:
     return Table(
@@ -212,5 +228,5 @@ def _table(name: str) -> Table:
         Column("attribute_key", Text),
         Column("attribute_type", Text),
         Column("attribute_value", Text),
-        Column("created_at", DateTime),
+        Column("created_at", _Moment),
     )

@@ -5,7 +5,7 @@ part of the document verbatim, so that any of them is written and read without t
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -29,6 +29,8 @@ PARAMETERS_OF_RUN = OF_RUN + b"p"
 CONFIG_OF_RUN = OF_RUN + b"c"
 
 _MAX_FAILURE_BYTES = 4096
+_OBJECTS = ("step", "branch", "job")
+"""The kinds of entries whose values are JSON objects."""
 _TERMINAL = ("success", "fail")
 
 
@@ -145,15 +147,39 @@ def entry_from_job(job: Mapping[str, Any]) -> Entry:
     return Entry("job", "", text_from_value(job), None, status_of(job), None, started_ns, ended_ns, failure_of(job))
 
 
+def value_of(entry: Entry, run_id: str) -> Any:
+    """The document of an entry.
+
+    Raises:
+        RunLogFormatError: it is no JSON, or, of a step, branch or job, no JSON object.
+    """
+    where = f"run {run_id!r}: {entry.kind} {entry.key!r}"
+    try:
+        value = json.loads(entry.text)
+    except (ValueError, RecursionError) as error:
+        raise RunLogFormatError(where, f"it is no JSON: {error}") from error
+    if entry.kind in _OBJECTS and not isinstance(value, dict):
+        raise RunLogFormatError(where, "it is no JSON object")
+    return value
+
+
 def document_from_entries(header: Mapping[str, Any], entries: Iterable[Entry]) -> Document:
-    """The run's document; entries in the order in which they were first written, parents before children."""
+    """The run's document; entries in the order in which they were first written, parents before children.
+
+    Raises:
+        RunLogFormatError: an entry is damaged, or what it belongs to is not there.
+    """
     entries = list(entries)
+    run_id = str(header.get("run_id"))
     document: Document = {**header, **{name: {} for name, empty in RUN_PARTS.items() if name in header and empty == {}}}
     steps: dict[str, Document] = {}
     branches: dict[str, Document] = {}
-    # One parse of all texts is several times faster than one each.
-    for entry, value in zip(entries, json.loads(f"[{','.join(entry.text for entry in entries)}]"), strict=True):
-        scope = document if entry.parent is None else branches.get(entry.parent, {})
+    for entry, value in zip(entries, _values(entries, run_id), strict=True):
+        parents = steps if entry.kind == "branch" else branches
+        scope = document if entry.parent is None else parents.get(entry.parent)
+        if scope is None:
+            where = f"run {run_id!r}: {entry.kind} {entry.key!r}"
+            raise RunLogFormatError(where, f"{entry.parent!r}, which it belongs to, is not there")
         match entry.kind:
             case "config":
                 document.setdefault("run_config", {})[entry.key] = value
@@ -163,11 +189,23 @@ def document_from_entries(header: Mapping[str, Any], entries: Iterable[Entry]) -
                 scope.setdefault("parameters", {})[entry.key] = value
             case "branch":
                 branches[entry.key] = value
-                steps[entry.parent or ""].setdefault("branches", {})[entry.key] = value
+                scope.setdefault("branches", {})[entry.key] = value
             case "step":
                 steps[entry.key] = value
                 scope.setdefault("steps", {})[entry.key] = value
     return document
+
+
+def _values(entries: Sequence[Entry], run_id: str) -> list[Any]:
+    # One parse of all texts is several times faster than one each, but does not tell which one is damaged.
+    try:
+        values: list[Any] = json.loads(f"[{','.join(entry.text for entry in entries)}]")
+    except (ValueError, RecursionError):
+        values = []
+    is_whole = len(values) == len(entries) and all(
+        isinstance(value, dict) for entry, value in zip(entries, values, strict=True) if entry.kind in _OBJECTS
+    )
+    return values if is_whole else [value_of(entry, run_id) for entry in entries]
 
 
 def document_from_parts(header: Mapping[str, Any], parts: Iterable[Mapping[str, Any]]) -> tuple[Document, list[str]]:

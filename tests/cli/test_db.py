@@ -155,6 +155,59 @@ def test_damage_is_found(sql: Command, project: Path) -> None:
     )
 
 
+def test_damaged_logs_end_no_copy(command: Command, project: Path) -> None:
+    """Each that is none is told and counted, by the URL of a folder and by the host's own store; the others arrive."""
+    damaged = {
+        "brace": "{",
+        "list": "[]",
+        "number": "5",
+        "empty": "{}",
+        "steps": '{"run_id": "steps", "steps": {"a": 5}}',
+        "renamed": json.dumps({"run_id": RUNS["job"], "status": "FAIL", "steps": {}}),
+        "deep": "[" * 100_000,
+    }
+    for name, text in damaged.items():
+        (project / ".run_log_store" / f"{name}.json").write_text(text)
+    for number, source in enumerate((".run_log_store", "runnable-config.yaml")):
+        called = command("db", "copy", "--from", source, "--to", f"sqlite:///{number}.db", "--json")
+        copied = json.loads(called.out)
+        problems = {problem["run_id"]: problem["problem"] for problem in copied["problems"]}
+        assert (called.status, copied["copied"], copied["failed"]) == (1, 3, len(damaged))
+        assert problems.keys() == damaged.keys()
+        assert f"its run_id is {RUNS['job']!r}" in problems["renamed"]
+        assert all(problems.values())
+        assert "Traceback" not in called.err
+        with sqlite3.connect(project / f"{number}.db") as database:
+            rows = database.execute("SELECT run_id, status FROM runnable_logs").fetchall()
+        database.close()
+        assert sorted(rows) == sorted((run_id, "SUCCESS") for run_id in RUNS.values())
+
+
+def test_damaged_rows_end_no_command(sql: Command, project: Path) -> None:
+    """Lists, comparisons and copies are of the other runs, and say which one is missing."""
+    with sqlite3.connect(project / "runs.db") as database:
+        job, header = (
+            database.execute("SELECT seq FROM runnable_logs WHERE run_id = ?", [RUNS[name]]).fetchone()[0]
+            for name in ("job", "retried")
+        )
+        database.execute("UPDATE runnable_logs_entries SET body = NULL, packed = x'ff' WHERE run_seq = ?", [job])
+        database.execute("UPDATE runnable_logs SET header = '', tag = 'may be secret' WHERE seq = ?", [header])
+    database.close()
+    assert listed(sql) == NEWEST_FIRST
+    compared = sql("runs", "-c", "sql.yaml", "--compare", "--json")
+    assert [run["run_id"] for run in json.loads(compared.out)] == [RUNS["demo"]]
+    assert compared.err.count("not compared: run ") == 2
+    copied = sql("db", "copy", "--from", "sql.yaml", "--to", "sqlite:///other.db")
+    assert (copied.status, copied.out) == (1, "1 copied, 0 there, 0 differs, 2 failed\n")
+    checked = sql("db", "check", "-c", "sql.yaml")
+    assert (checked.status, "Traceback" in checked.err) == (1, False)
+    assert f"run {RUNS['retried']!r}: its header is not a run log: it is no JSON: Expecting value: " in checked.out
+    assert f"run {RUNS['job']!r}: job '' is not a run log: Error -5 while decompressing data" in checked.out
+    mended = sql("db", "copy", "--from", "files.yaml", "--to", "sql.yaml", "--overwrite", RUNS["job"], RUNS["retried"])
+    assert (mended.status, mended.out) == (0, "2 copied, 0 there, 0 differs, 0 failed\n")
+    assert sql("db", "check", "-c", "sql.yaml").out == "sqlite:///runs.db: nothing is wrong\n"
+
+
 def test_what_is_no_database_is_told(sql: Command, project: Path) -> None:
     """One line and a status: 2 for the config, 1 for the database."""
     (project / "absent.yaml").write_text("run-log-store: {type: sql, config: {connection_string: 'sqlite:///no.db'}}")

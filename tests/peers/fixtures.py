@@ -16,6 +16,7 @@ from tests.peers.collector import Collector, running_collector
 from tests.peers.jaeger import Jaeger, running_jaeger
 from tests.peers.minio import Minio, running_minio
 from tests.peers.nginx import running_nginx
+from tests.peers.pgbouncer import Pgbouncer, running_pgbouncer
 from tests.peers.postgres import Postgres, running_postgres
 from tests.peers.prometheus import Prometheus, running_prometheus
 from tests.peers.tinyproxy import Tinyproxy, running_tinyproxy
@@ -46,6 +47,13 @@ def collector(tmp_path_factory: pytest.TempPathFactory, jaeger: Jaeger) -> Itera
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server; a test that writes takes a database of its own from it."""
     with running_postgres(_installed("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Postgres) -> Iterator[Pgbouncer]:
+    """A pgbouncer in transaction pooling in front of the `postgres` of the session."""
+    with running_pgbouncer(_installed("pgbouncer"), postgres) as server:
         yield server
 
 

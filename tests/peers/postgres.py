@@ -50,10 +50,10 @@ class Postgres:
         """SQLAlchemy's URL of the server's first database."""
         return self._url("postgres")
 
-    def create_database(self) -> str:
-        """Create an empty database and return its URL."""
+    def create_database(self, encoding: str = "UTF8") -> str:
+        """Create an empty database of an encoding and return its URL."""
         name = f"test_{secrets.token_hex(8)}"
-        self._client("createdb", name).check_returncode()
+        self._client("createdb", "--template=template0", f"--encoding={encoding}", name).check_returncode()
         return self._url(name)
 
     def start(self) -> None:

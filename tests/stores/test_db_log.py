@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
+from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError
 from runlog_otel.stores.db_log import DbLog
 from runlog_otel.stores.errors import StoreError
 from runlog_otel.stores.sql.database import Database
@@ -128,18 +128,37 @@ def test_moments_have_a_time_zone_or_none(empty: str, monkeypatch: pytest.Monkey
     table.close()
 
 
-def test_a_moment_that_is_none_is_said(tmp_path: Path) -> None:
-    """SQLite keeps anything in any column."""
+def test_a_moment_that_is_none_does_not_end_the_listing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SQLite keeps anything in any column: that run is listed first, with a warning, and the others as they are."""
     url = f"sqlite:///{tmp_path}/magnus.db"
     table = DbLogTable(url)
-    table.add(*rows_of(golden("again")))
+    table.add(*rows_of(golden("again")), *rows_of(golden("nested")))
     with sqlite3.connect(tmp_path / "magnus.db") as connection:
-        connection.execute("UPDATE db_log SET created_at = 1772359200")
+        connection.execute("UPDATE db_log SET created_at = 1772359200 WHERE run_id = ?", [golden("again")["run_id"]])
+    connection.close()
     logs = DbLog(Database(url, is_foreign=True))
-    with pytest.raises(SourceError, match=r"table db_log of sqlite:.*: created_at holds no time: "):
-        list(logs.changes())
+    strange, other = logs.changes()
+    assert (strange.run_id, strange.changed_ns // 1000) == (golden("again")["run_id"], 0)
+    assert (other.run_id, other.changed_ns // 1000 > MICROSECONDS) == (golden("nested")["run_id"], True)
+    assert caplog.messages == [f"{logs.where}: created_at of run {strange.run_id} holds no time"]
     logs.database.close()
     table.close()
+
+
+@pytest.mark.parametrize("value", ["'{'", "''", "NULL", "'5'", "'[1]'", "'" + "[" * 100_000 + "'"])
+@pytest.mark.parametrize("part", [("RunLog", "run_log"), ("StepLog", "load")])
+def test_a_damaged_row_is_told_with_its_run(logs: DbLog, table: DbLogTable, value: str, part: tuple[str, str]) -> None:
+    """Whatever stands there instead of a JSON object; the other runs are read."""
+    damaged, whole = golden("nested"), golden("regions")
+    table.add(*rows_of(damaged), *rows_of(whole))
+    where = f"run_id = '{damaged['run_id']}' AND attribute_type = '{part[0]}' AND attribute_key = '{part[1]}'"
+    logs.database.write(
+        lambda connection: connection.exec_driver_sql(f"UPDATE db_log SET attribute_value = {value} WHERE {where}")
+    )
+    assert [run.run_id for run in logs.changes()] == [damaged["run_id"], whole["run_id"]]
+    with pytest.raises(RunLogFormatError, match=f"^{part[0]} '{part[1]}' of '{damaged['run_id']}' in table db_log of "):
+        logs.document(damaged["run_id"])
+    assert logs.document(whole["run_id"]) == whole
 
 
 def test_a_table_of_ones_own_schema_is_written(empty: str) -> None:

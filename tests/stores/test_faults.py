@@ -168,6 +168,78 @@ def test_a_wrong_password(postgres: Any, caplog: pytest.LogCaptureFixture, capfd
     assert SECRET not in f"{error!r}{error.__cause__!r}{store.database!r}{caplog.text}{capfd.readouterr()}"
 
 
+def test_a_fault_is_known_whatever_the_password_is(postgres: Any) -> None:
+    """A password that is a part of the server's words hides none of them."""
+    url = make_url(postgres.create_database()).set(password="pass").render_as_string(hide_password=False)
+    assert refused(opened(url, timeout_seconds=30)).reason == "the server refused the password"
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """It is told as what it is."""
+    assert str(refused(opened(f"sqlite:///{tmp_path}"))) == f"sqlite:///{tmp_path}: it is a folder; name a file in it"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "'' is no URL of a database; write sqlite:///FILE or postgresql://USER@HOST/DATABASE"),
+        (
+            "sqlite:runs.db",
+            "'sqlite:runs.db' is no URL of a database; write sqlite:///FILE or postgresql://USER@HOST/DATABASE",
+        ),
+        (
+            "sqlite://runs.db",
+            "sqlite://runs.db has a host, which SQLite has not; with three slashes it is sqlite:///runs.db",
+        ),
+        (
+            "sqlite://a/b.db",
+            "sqlite://a/b.db has a host, which SQLite has not; with three slashes it is sqlite:///a/b.db",
+        ),
+        ("sqlite:///~/runs.db", f"in sqlite:///~/runs.db write the folder for ~: sqlite:///{Path.home()}/runs.db"),
+        ("sqlite:///C:\\runs.db", "sqlite:///C:\\runs.db is a path of Windows, which this machine is not"),
+        ("sqlite:///a%00b", "the name of a file has no NUL"),
+        (
+            "sqlite:///a.db?mode=ro",
+            "sqlite:///a.db?mode=ro has an unknown option mode; SQLite's own need uri=true and a file:PATH",
+        ),
+        (
+            "postgresql+asyncpg://h/d",
+            "postgresql+asyncpg is not supported; write sqlite:///FILE or postgresql://USER@HOST/DATABASE",
+        ),
+        (f"postgresql://u:{SECRET}@x@h/d", "in postgresql://********@h/d write the @ of the password as %40"),
+    ],
+)
+def test_a_url_that_means_no_database_of_ours_is_told(url: str, told: str) -> None:
+    """In one line that says what to write."""
+    with pytest.raises(ConfigError) as caught:
+        Database(url)
+    assert str(caught.value) == f"connection_string: {told}"
+
+
+def test_a_wrong_value_of_an_option_is_told(tmp_path: Path) -> None:
+    """SQLite's, and the lists of hosts and ports of PostgreSQL."""
+    for url, told in (
+        (f"sqlite:///{tmp_path}/a.db?timeout=x", "could not convert string to float: 'x'"),
+        ("postgresql://h/d?host=a,b&port=1,2,3", "number of hosts and ports don't match"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            Database(url).read(lambda connection: None)
+        assert str(caught.value).endswith(f": {told}")
+
+
+def test_one_of_several_hosts_is_enough(postgres: Any) -> None:
+    """As libpq takes them: a host that does not answer, and then the server."""
+    url = make_url(postgres.create_database())
+    several = url.render_as_string(hide_password=False).replace(
+        f"{url.host}:{url.port}", f"127.0.0.1:{free_ports(1)[0]},{url.host}:{url.port}"
+    )
+    create_tables(several)
+    store = opened(f"{several}?target_session_attrs=read-write", timeout_seconds=30)
+    store.put(run("r"))
+    assert store.document("r")["run_id"] == "r"
+    store.database.close()
+
+
 def test_a_database_that_does_not_exist(postgres: Any) -> None:
     """A typing error is told at once, not tried again until the deadline."""
     url = make_url(postgres.url).set(database="absent").render_as_string(hide_password=False)

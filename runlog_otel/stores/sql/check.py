@@ -1,15 +1,19 @@
 """Whether what a database holds is whole: its own checks, and ours."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, not_, select
+from sqlalchemy import Connection, Row, and_, case, func, not_, select
 
+from runlog_otel.errors import RunLogFormatError
 from runlog_otel.model import Status
+from runlog_otel.stores.entries import value_of
+from runlog_otel.stores.errors import StoreError, StoreUnavailableError
 from runlog_otel.stores.sql.database import Database
-from runlog_otel.stores.sql.store import unpacked
+from runlog_otel.stores.sql.store import entry_from_row, header_from_row
 
 _SHOWN = 20
 _AT_ONCE = 1000
@@ -19,26 +23,33 @@ def problems(database: Database) -> list[str]:
     """What is wrong, one line each, 20 at most of a kind; nothing is repaired.
 
     SQLite checks every page; on both databases the counts of runs are compared with their steps, entries are
-    searched for parents that are not there, and every document is parsed.
+    searched for parents that are not there, and every header and document is parsed. A check that the database
+    cannot finish is a problem itself, and does not end the others.
+
+    Raises:
+        StoreError: the database cannot be opened.
     """
-    return database.read(
-        lambda connection: [
-            *_pages(connection, database),
-            *_counts(connection, database),
-            *_parents(connection, database),
-            *_documents(connection, database),
-        ]
-    )
+    database.read(lambda _: None)
+    found: dict[str, None] = {}
+    for check in (_pages, _counts, _parents, _headers, _documents):
+        try:
+            lines = database.read(partial(check, database))
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:
+            lines = [str(error)]
+        found.update(dict.fromkeys(lines))
+    return list(found)
 
 
-def _pages(connection: Connection, database: Database) -> list[str]:
+def _pages(database: Database, connection: Connection) -> list[str]:
     if not database.is_sqlite:
         return []
     found = connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars().all()
     return [f"SQLite: {line}" for line in found if line != "ok"]
 
 
-def _counts(connection: Connection, database: Database) -> list[str]:
+def _counts(database: Database, connection: Connection) -> list[str]:
     runs, entries = database.tables.runs.c, database.tables.entries.c
     is_work = and_(entries.kind == "step", func.coalesce(entries.step_type, "").not_in(("success", "fail")))
     counted = (
@@ -64,7 +75,7 @@ def _counts(connection: Connection, database: Database) -> list[str]:
     ]
 
 
-def _parents(connection: Connection, database: Database) -> list[str]:
+def _parents(database: Database, connection: Connection) -> list[str]:
     runs, entries = database.tables.runs.c, database.tables.entries.c
     statement = (
         select(runs.run_id, entries.kind, entries.key, entries.parent)
@@ -87,23 +98,33 @@ def _orphans(entries: list[tuple[str, str, str | None]]) -> Iterator[tuple[str, 
             yield kind, key, parent
 
 
-def _documents(connection: Connection, database: Database) -> list[str]:
+def _headers(database: Database, connection: Connection) -> list[str]:
+    runs = database.tables.runs.c
+    rows = connection.execution_options(yield_per=_AT_ONCE).execute(select(runs.run_id, runs.header))
+    return _damaged(header_from_row, rows)
+
+
+def _documents(database: Database, connection: Connection) -> list[str]:
     runs, entries = database.tables.runs.c, database.tables.entries.c
-    statement = select(runs.run_id, entries.kind, entries.key, entries.body, entries.packed).join(
-        database.tables.entries, entries.run_seq == runs.seq
-    )
-    rows = connection.execution_options(yield_per=_AT_ONCE).execute(statement)
-    found = (
-        f"run {row.run_id!r}: {row.kind} {row.key!r} is no JSON: {problem}"
-        for row in rows
-        if (problem := _problem(unpacked(row.body, row.packed)))
-    )
-    return list(islice(found, _SHOWN))
+    columns = (entries.kind, entries.key, entries.parent, entries.identity, entries.body, entries.packed)
+    statement = select(runs.run_id, *columns).join(database.tables.entries, entries.run_seq == runs.seq)
+    return _damaged(_parse_entry, connection.execution_options(yield_per=_AT_ONCE).execute(statement))
 
 
-def _problem(text: str) -> str:
+def _parse_entry(row: Row[Any]) -> None:
+    entry = entry_from_row(row, row.run_id)
+    value_of(entry, row.run_id)
+    if bytes(row.identity) != entry.identity:
+        raise RunLogFormatError(f"run {row.run_id!r}: {row.kind} {row.key!r}", "it is not found by its name")
+
+
+def _damaged(parse: Callable[[Row[Any]], Any], rows: Iterable[Row[Any]]) -> list[str]:
+    return list(islice((problem for row in rows if (problem := _problem(parse, row))), _SHOWN))
+
+
+def _problem(parse: Callable[[Row[Any]], Any], row: Row[Any]) -> str:
     try:
-        json.loads(text)
-    except ValueError as error:
+        parse(row)
+    except RunLogFormatError as error:
         return str(error)
     return ""

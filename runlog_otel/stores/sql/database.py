@@ -11,14 +11,15 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url, select, table
+from sqlalchemy import Connection, Engine, func, select, table
 from sqlalchemy import column as sql_column
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from runlog_otel.errors import ConfigError, MissingExtraError
+from runlog_otel.errors import MissingExtraError
 from runlog_otel.stores.connection_string import is_in_memory, masked
 from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
+from runlog_otel.stores.sql import dialects
 from runlog_otel.stores.sql.faults import fault_from_error
 from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME, REVISION, Tables, tables_named
 
@@ -81,7 +82,7 @@ class Database:
         self._patience_seconds = timeout_seconds if patience_seconds is None else patience_seconds
         self.max_connections = max_connections
         self.is_in_memory = is_in_memory(url)
-        self.is_sqlite = _parsed(url).get_backend_name() == "sqlite"
+        self.is_sqlite = dialects.parsed(url).get_backend_name() == "sqlite"
         self._is_created = self.is_sqlite if is_created is None else is_created
         self._is_to_exist = is_to_exist
         self._is_foreign = is_foreign
@@ -96,7 +97,12 @@ class Database:
     @property
     def is_missing(self) -> bool:
         """Whether it is a SQLite file that is not there yet."""
-        return self.is_sqlite and not self.is_in_memory and not _file(_parsed(self._url)).exists()
+        if not self.is_sqlite or self.is_in_memory:
+            return False
+        try:
+            return not dialects.file_of(dialects.parsed(self._url)).exists()
+        except OSError:  # its folder may not be looked into: opening it tells
+            return False
 
     def refuse_missing(self) -> None:
         """Raise StoreError if it is a SQLite file that is not there: nobody who only looks should make it."""
@@ -155,10 +161,12 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            fault = fault_from_error(error, _parsed(self._url).password)
+            fault = fault_from_error(error, dialects.parsed(self._url).password)
             if fault.is_schema and self._is_foreign:
                 raise StoreError(self.where, "the table is not there", "name the right one: ?table=NAME") from None
             raise fault.as_error(self.where) from None
+        except UnicodeError as error:
+            raise StoreError(self.where, f"its encoding cannot hold a text: {error}") from None
         except PoolTimeoutError:
             reason = f"all {self.max_connections} connections were in use for {self.timeout_seconds:g} s"
             raise StoreUnavailableError(self.where, reason, "raise max_connections") from None
@@ -188,6 +196,9 @@ class Database:
     def _check_schema(self, live: _Live) -> None:
         with live.guard, _begun(live.engine, is_write=False) as connection:
             revision = schema_revision(connection, self.tables)
+            if revision is None and not self.is_sqlite and connection.scalar(select(func.current_schema())) is None:
+                problem = "the role may not use a schema of its search_path"
+                raise StoreError(self.where, problem, "GRANT USAGE ON SCHEMA public TO the role")
         if self._is_created and (revision is None or revision < REVISION):
             from runlog_otel.stores.sql.upgrade import upgrade
 
@@ -197,59 +208,26 @@ class Database:
         refuse_other_schema(revision, self.where)
 
     def _engine(self) -> Engine:
-        url = _parsed(self._url)
+        url = dialects.parsed(self._url)
+        limits = dialects.Limits(self.timeout_seconds, self._patience_seconds, self.max_connections)
+        if self.is_sqlite:
+            if not self.is_in_memory:
+                self._make_folder(dialects.file_of(url))
+            return dialects.sqlite_engine(url, limits, is_foreign=self._is_foreign)
         try:
-            if self.is_sqlite:
-                return self._sqlite_engine(url)
-            return self._server_engine(url)
+            return dialects.server_engine(url, limits, is_foreign=self._is_foreign)
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"a {url.get_backend_name()} run log store", "postgres") from error
 
-    def _sqlite_engine(self, url: URL) -> Engine:
-        connect: dict[str, Any] = {"timeout": self.timeout_seconds, "check_same_thread": False}
-        if self.is_in_memory:
-            engine = create_engine(url, hide_parameters=True, connect_args=connect, poolclass=StaticPool)
-        else:
-            self._make_folder(url)
-            engine = create_engine(
-                url,
-                hide_parameters=True,
-                connect_args=connect,
-                pool_size=min(5, self.max_connections),
-                max_overflow=self.max_connections - min(5, self.max_connections),
-                pool_timeout=self.timeout_seconds,
-            )
-        event.listen(engine, "connect", _prepare_foreign_sqlite if self._is_foreign else _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-
-    def _make_folder(self, url: URL) -> None:
-        path = _file(url)
-        if self._is_to_exist and not path.exists():
+    def _make_folder(self, path: Path) -> None:
+        if self._is_to_exist and self.is_missing:
             raise StoreError(self.where, "the file does not exist", "check connection_string")
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises in a folder that may not be looked into
+            raise StoreError(self.where, "it is a folder", "name a file in it")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(self.where, f"its folder cannot be made: {error.strerror}") from error
-
-    def _server_engine(self, url: URL) -> Engine:
-        statement_timeout_ms = int(self.timeout_seconds * 1000)
-        engine = create_engine(
-            url,
-            hide_parameters=True,
-            connect_args={"connect_timeout": max(2, int(self._patience_seconds))},  # libpq takes less than 2 for 2
-            pool_size=min(5, self.max_connections),
-            max_overflow=self.max_connections - min(5, self.max_connections),
-            pool_timeout=self.timeout_seconds,
-        )
-
-        @event.listens_for(engine, "connect")
-        def _limit(connection: Any, _: Any) -> None:
-            connection.execute(f"SET statement_timeout = {statement_timeout_ms:d}")
-            connection.execute("SET TIME ZONE 'UTC'")  # a foreign column with time zone is compared to times in UTC
-            connection.commit()
-
-        return engine
 
 
 def _forget_lock() -> None:
@@ -258,10 +236,6 @@ def _forget_lock() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_lock)
-
-
-def _file(url: URL) -> Path:
-    return Path((url.database or "").removeprefix("file:").split("?", 1)[0])
 
 
 def schema_revision(connection: Connection, tables: Tables) -> str | None:
@@ -286,40 +260,5 @@ def refuse_other_schema(revision: str | None, where: str) -> None:
 
 @contextmanager
 def _begun(engine: Engine, is_write: bool) -> Iterator[Connection]:
-    options: dict[str, Any] = {"is_write": is_write}
-    if not is_write and engine.dialect.name == "postgresql":
-        options["isolation_level"] = "REPEATABLE READ"
-    with engine.connect().execution_options(**options) as connection, connection.begin():
+    with engine.connect().execution_options(is_write=is_write) as connection, connection.begin():
         yield connection
-
-
-def _prepare_foreign_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # sqlite3 would begin transactions of its own, and too late
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    _prepare_foreign_sqlite(connection, _)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a loss of power
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    is_write = connection.get_execution_options().get("is_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
-
-
-def _parsed(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-        dialect = parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ValueError):
-        raise ConfigError("connection_string", f"not a SQLAlchemy URL: {masked(url)}") from None
-    if "@" in (parsed.host or ""):  # a part of the password, which messages of the driver would show
-        raise ConfigError("connection_string", f"in {masked(url)} write the @ of the password as %40")
-    if dialect.name not in ("sqlite", "postgresql") or parsed.get_driver_name() not in ("pysqlite", "psycopg"):
-        raise ConfigError(
-            "connection_string",
-            f"{parsed.drivername} is not supported; write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
-        )
-    return parsed

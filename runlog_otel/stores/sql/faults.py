@@ -1,5 +1,6 @@
 """What a database error means: to be tried again or not, and one line for people without a secret."""
 
+import re
 from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
@@ -17,12 +18,26 @@ _MESSAGES: tuple[tuple[str, bool, str, str], ...] = (
     ("file is not a database", False, "the file is not a SQLite database", "check connection_string"),
     ("unable to open database file", False, "the file cannot be opened", "check its folder and the rights on it"),
     ("disk i/o error", False, "the disk does not work", "check the disk; SQLite does not belong on a network share"),
+    ("sasl authentication failed", False, "the server refused the password", "check connection_string"),
     ("password authentication failed", False, "the server refused the password", "check connection_string"),
     ("no password supplied", False, "the server wants a password", "check connection_string"),
     ("no pg_hba.conf entry", False, "the server does not let this user in from here", "check pg_hba.conf"),
-    ("permission denied", False, "the role has no right to do this", "grant it SELECT, INSERT, UPDATE and DELETE"),
+    ("must be owner of", False, "the tables are another role's", "let their owner run `runlog-otel db upgrade`"),
+    ("read-only transaction", False, "the server only reads", "name the primary, or ?target_session_attrs=read-write"),
     ("no space left", False, "the disk of the server is full", "free space, or `runlog-otel db prune`"),
     ("statement timeout", False, "the server needed longer than timeout_seconds", "raise it, or look for a lock"),
+)
+_RIGHTS = re.compile(r'permission denied for (table|sequence|schema|database|relation) "?([^\s"]+)', re.IGNORECASE)
+_GRANTS = {
+    "table": "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO",
+    "sequence": "GRANT USAGE ON ALL SEQUENCES IN SCHEMA … TO",
+    "schema": "GRANT USAGE, and for `runlog-otel db upgrade` CREATE, ON SCHEMA {name} TO",
+    "database": "GRANT CONNECT ON DATABASE {name} TO",
+}
+_WRONG_OPTION = re.compile(
+    "invalid [a-z_]+ value|invalid port number|could not match|unsupported startup parameter"
+    "|ssl was required|certificate verify failed|does not match host name",
+    re.IGNORECASE,
 )
 _NO_SUCH_TABLE = ("no such table", "undefinedtable")
 _UNREACHABLE = "the server cannot be reached"
@@ -49,21 +64,32 @@ def fault_from_error(error: DBAPIError, password: str | None = None) -> Fault:
 
     Source: SQLite's `sqlite3ErrStr`; PostgreSQL's appendix A, classes 08, 40 and 57.
     """
-    text = _text(error, password)
-    lowered = text.lower()
-    for needle, is_transient, reason, advice in _MESSAGES:
-        if needle in lowered:
-            return Fault(is_transient, reason, advice)
+    said = " ".join(str(error.orig).split())
+    lowered, text = said.lower(), _masked(said, password)
+    if known := _known_by_text(said):
+        return known
     if type(error.orig).__name__.lower() in _NO_SUCH_TABLE or any(needle in lowered for needle in _NO_SUCH_TABLE):
         return Fault(False, "the tables are not there", "run `runlog-otel db upgrade`", is_schema=True)
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate is not None:
         return Fault(str(sqlstate).startswith(_TRANSIENT_SQLSTATES) or error.connection_invalidated, text)
-    if "does not exist" in lowered:
+    if "does not exist" in lowered or _WRONG_OPTION.search(said):
         return Fault(False, text, "check connection_string")
     if error.connection_invalidated or _is_from_connecting(error):
         return Fault(True, f"{_UNREACHABLE}: {text}", "check that it runs, and the host and port")
     return Fault(False, text)
+
+
+def _known_by_text(said: str) -> Fault | None:
+    lowered = said.lower()
+    for needle, is_transient, reason, advice in _MESSAGES:
+        if needle in lowered:
+            return Fault(is_transient, reason, advice)
+    if found := _RIGHTS.search(said):
+        kind, name = found[1].lower(), found[2]
+        grant = _GRANTS.get(kind, _GRANTS["table"]).format(name=name)
+        return Fault(False, f"the role has no right on {kind} {name}", f"{grant} the role")
+    return None
 
 
 def _is_from_connecting(error: DBAPIError) -> bool:
@@ -71,8 +97,5 @@ def _is_from_connecting(error: DBAPIError) -> bool:
     return error.statement is None and type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
 
 
-def _text(error: DBAPIError, password: str | None) -> str:
-    text = " ".join(str(error.orig).split())
-    if password:
-        text = text.replace(password, MASK)
-    return bounded(redacted(text), _MAX_REASON_BYTES)
+def _masked(text: str, password: str | None) -> str:
+    return bounded(redacted(text.replace(password, MASK) if password else text), _MAX_REASON_BYTES)

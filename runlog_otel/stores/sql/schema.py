@@ -31,24 +31,33 @@ MAX_TABLE_NAME = 40
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_STORABLE = re.compile("[\\\\\x00\ud800-\udfff]")
-_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
+_ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+SERVER_CODEC = "runlog_otel_codec"
+"""The attribute of a dialect that names the codec of a database that cannot hold any text; else None."""
 
 
 class Name(TypeDecorator[str]):
-    """Text that keeps what PostgreSQL's text cannot hold (NUL, lone surrogates), escaped as `\\uXXXX`."""
+    """Text that keeps what a database cannot hold, escaped as Python does it.
+
+    PostgreSQL's text holds no NUL and no lone surrogates; a database of another encoding than UTF-8 holds less.
+    """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """To the database."""
-        return None if value is None else _NOT_STORABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
+        if value is None:
+            return None
+        escaped = _NOT_STORABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
+        codec = getattr(dialect, SERVER_CODEC, None)
+        return escaped.encode(codec, "backslashreplace").decode(codec) if codec else escaped
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
         """From the database."""
         if value is None:
             return None
-        return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value) if "\\" in value else str(value)
+        return _ESCAPED.sub(lambda match: chr(int(match[0][2:], 16)), value) if "\\" in value else str(value)
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runlog_otel.errors import RunNotFoundError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.model import Status
 from runlog_otel.stores import entries as parts
 from runlog_otel.stores.entries import Document, Entry
@@ -41,7 +41,8 @@ class Known:
 class SqlStore:
     """Run logs as rows; documents are dicts as the hosts' models dump them.
 
-    Every method raises RunNotFoundError when the run is not there, and StoreError when the database fails.
+    Every method raises RunNotFoundError when the run is not there, and StoreError when the database fails; those
+    that read raise RunLogFormatError when a row is damaged.
 
     Arguments:
         database: where.
@@ -74,7 +75,7 @@ class SqlStore:
 
         def work(connection: Connection) -> Document:
             run = self._run(connection, run_id)
-            found = self._entries(connection, run.seq, self._begins_with(parts.OF_RUN))
+            found = self._entries(connection, run, self._begins_with(parts.OF_RUN))
             return parts.document_from_entries(_header(run), found)
 
         return self.database.read(work)
@@ -86,7 +87,7 @@ class SqlStore:
     def document_in(self, connection: Connection, run_id: str) -> Document:
         """The whole run, in the caller's transaction."""
         run = self._run(connection, run_id)
-        return parts.document_from_entries(_header(run), self._entries(connection, run.seq))
+        return parts.document_from_entries(_header(run), self._entries(connection, run))
 
     def put(self, document: Mapping[str, Any], pipeline: str = "") -> None:
         """Add or merge a document: what it holds is written, what it does not hold stays."""
@@ -104,7 +105,7 @@ class SqlStore:
             run = self.lock(connection, run_id)
             # A run that comes from elsewhere stands in lists where it belongs.
             changes["created_ns"] = min([run.created_ns, *(entry.started_ns for entry in entries if entry.started_ns)])
-        changes["header"] = parts.text_from_value({**json.loads(run.header), **header})
+        changes["header"] = parts.text_from_value({**_own_part(run), **header})
         if "tag" in header:
             changes["tag"] = searched(header["tag"])
         if pipeline:
@@ -120,7 +121,7 @@ class SqlStore:
         found = self._found(run_id, parts.identity("step", key))
         if not found:
             raise StepNotFoundError(key, run_id)
-        return dict(json.loads(found[0].text))
+        return dict(parts.value_of(found[0], run_id))
 
     def put_step(self, step: Mapping[str, Any], run_id: str) -> None:
         """Add or replace a step; branches that are not in the document stay. Raises BranchNotFoundError."""
@@ -133,7 +134,7 @@ class SqlStore:
         branch = next((entry for entry in found if entry.kind == "branch"), None)
         if branch is None:
             raise BranchNotFoundError(key, run_id)
-        return {**json.loads(branch.text), "parameters": _parameters(found)}
+        return {**parts.value_of(branch, run_id), "parameters": _parameters(found, run_id)}
 
     def put_branch(self, branch: Mapping[str, Any], run_id: str) -> None:
         """Add or merge a branch; steps that are not in the document stay. Raises StepNotFoundError."""
@@ -151,7 +152,7 @@ class SqlStore:
         found = self._found(run_id, parts.identity("branch", branch) if branch else parts.PARAMETERS_OF_RUN)
         if branch and not any(entry.kind == "branch" for entry in found):
             raise BranchNotFoundError(branch, run_id)
-        return _parameters(found)
+        return _parameters(found, run_id)
 
     def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None:
         """Merge parameters into those of a branch, or of the run; raises BranchNotFoundError."""
@@ -160,7 +161,7 @@ class SqlStore:
     def config(self, run_id: str, key: str = "") -> Document:
         """The run config, or as much of it as stands under one key."""
         wanted = parts.identity("config", key) if key else parts.CONFIG_OF_RUN
-        return {entry.key: json.loads(entry.text) for entry in self._found(run_id, wanted)}
+        return {entry.key: parts.value_of(entry, run_id) for entry in self._found(run_id, wanted)}
 
     def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None:
         """Merge into the run config, by its top-level keys; `pipeline` is the name that lists show."""
@@ -171,7 +172,7 @@ class SqlStore:
         found = self._found(run_id, parts.identity("job", ""))
         if not found:
             raise JobNotFoundError(run_id)
-        return dict(json.loads(found[0].text))
+        return dict(parts.value_of(found[0], run_id))
 
     def put_job(self, job: Mapping[str, Any], run_id: str) -> None:
         """Add or replace the job; the run takes its status."""
@@ -188,22 +189,19 @@ class SqlStore:
 
     def _found(self, run_id: str, prefix: bytes) -> list[Entry]:
         where = self._begins_with(prefix)
-        return self.database.read(
-            lambda connection: self._entries(connection, self._run(connection, run_id).seq, where)
-        )
+        return self.database.read(lambda connection: self._entries(connection, self._run(connection, run_id), where))
 
     def _begins_with(self, prefix: bytes) -> ColumnElement[bool]:
         return self.database.tables.entries.c.identity.between(prefix, prefix + _LAST)
 
-    def _entries(self, connection: Connection, run_seq: int, where: Any = None) -> list[Entry]:
+    def _entries(self, connection: Connection, run: Row[Any], where: Any = None) -> list[Entry]:
         entries = self.database.tables.entries.c
         statement = (
             select(entries.kind, entries.key, entries.body, entries.packed, entries.parent)
-            .where(entries.run_seq == run_seq, true() if where is None else where)
+            .where(entries.run_seq == run.seq, true() if where is None else where)
             .order_by(entries.seq)
         )
-        rows = connection.execute(statement)
-        return [Entry(kind, key, unpacked(body, packed), parent) for kind, key, body, packed, parent in rows]
+        return [entry_from_row(row, run.run_id) for row in connection.execute(statement)]
 
     # Writing
 
@@ -345,20 +343,45 @@ def searched(text: str | None) -> str:
     return (text or "")[:_MAX_SEARCHED]
 
 
+def header_from_row(run: Row[Any]) -> Document:
+    """The run's own part as it was written; raises RunLogFormatError."""
+    try:
+        header = json.loads(run.header)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RunLogFormatError(f"run {run.run_id!r}: its header", f"it is no JSON: {error}") from error
+    if not isinstance(header, dict) or header.get("run_id") != run.run_id:
+        raise RunLogFormatError(f"run {run.run_id!r}: its header", "it is no JSON object with that run_id")
+    return header
+
+
 def _header(run: Row[Any]) -> Document:
-    header: Document = json.loads(run.header)
+    header = header_from_row(run)
     if parts.status_of(header) != run.status:  # else it keeps its spelling
         header["status"] = run.status
     return header
 
 
-def unpacked(body: str | None, packed: bytes | None) -> str:
-    """The text of an entry, compressed or not."""
-    return zlib.decompress(packed).decode() if packed is not None else body or "null"
+def _own_part(run: Row[Any]) -> Document:
+    """What a whole document is merged into: nothing where it is damaged, so that a copy of it mends the run."""
+    try:
+        return header_from_row(run)
+    except RunLogFormatError:
+        return {}
 
 
-def _parameters(entries: Iterable[Entry]) -> Document:
-    return {entry.key: json.loads(entry.text) for entry in entries if entry.kind == "parameter"}
+def entry_from_row(row: Row[Any], run_id: str) -> Entry:
+    """An entry with its text, compressed or not; raises RunLogFormatError."""
+    try:
+        text = zlib.decompress(row.packed).decode() if row.packed is not None else row.body
+        if not isinstance(text, str):
+            raise ValueError("it has no text")
+    except (ValueError, TypeError, zlib.error) as error:
+        raise RunLogFormatError(f"run {run_id!r}: {row.kind} {row.key!r}", str(error)) from error
+    return Entry(row.kind, row.key, text, row.parent)
+
+
+def _parameters(entries: Iterable[Entry], run_id: str) -> Document:
+    return {entry.key: parts.value_of(entry, run_id) for entry in entries if entry.kind == "parameter"}
 
 
 def _parent_identity(entry: Entry) -> bytes:

@@ -1,0 +1,261 @@
+"""What differs by database: which URLs it takes, how it is connected to, how a transaction begins."""
+
+import codecs
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from runlog_otel.errors import ConfigError
+from runlog_otel.stores.connection_string import WANTED, is_in_memory, masked, with_driver
+from runlog_otel.stores.errors import StoreError, StoreUnavailableError
+from runlog_otel.stores.sql.schema import SERVER_CODEC
+
+_SQLITE_OPTIONS = ("cached_statements", "check_same_thread", "detect_types", "isolation_level", "timeout", "uri")
+_NUMBERS = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "prepare_threshold",
+    "tcp_user_timeout",
+)
+_OWN_OPTIONS = ("client_encoding", "replication")
+_UNIVERSAL = ("UTF8", "SQL_ASCII")
+"""The encodings of databases that keep any text as we send it."""
+_WAL = b"\x02"
+"""What a SQLite file has at byte 18 when it is journalled by WAL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how often a database is asked."""
+
+    timeout_seconds: float
+    patience_seconds: float
+    max_connections: int
+
+    @property
+    def pool(self) -> dict[str, Any]:
+        """The arguments of a pool of connections."""
+        kept = min(5, self.max_connections)
+        return {
+            "pool_size": kept,
+            "max_overflow": self.max_connections - kept,
+            "pool_timeout": self.timeout_seconds,
+        }
+
+
+def parsed(url: str) -> URL:
+    """The URL of a database that is supported.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        found = make_url(with_driver(url))
+        dialect = found.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise _wrong(f"{masked(url)!r} is no URL of a database; {WANTED}") from None
+    if "@" in (found.host or ""):  # a part of the password, which messages of the driver would show
+        raise _wrong(f"in {masked(url)} write the @ of the password as %40")
+    if dialect.name not in ("sqlite", "postgresql") or found.get_driver_name() not in ("pysqlite", "psycopg"):
+        raise _wrong(f"{found.drivername} is not supported; {WANTED}")
+    if dialect.name == "sqlite":
+        _refuse_other_file(url, found)
+    return found
+
+
+def _refuse_other_file(url: str, found: URL) -> None:
+    file = found.database or ""
+    if found.host or found.username or found.port:
+        path = "/".join(part for part in (found.host, file) if part)
+        raise _wrong(f"{masked(url)} has a host, which SQLite has not; with three slashes it is sqlite:///{path}")
+    if file == "~" or file.startswith("~/"):
+        raise _wrong(f"in {url} write the folder for ~: sqlite:///{Path(file).expanduser()}")
+    if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]|\\\\", file):
+        raise _wrong(f"{url} is a path of Windows, which this machine is not")
+    if "\x00" in file:
+        raise _wrong("the name of a file has no NUL")
+    is_uri = found.query.get("uri") == "true"
+    unknown = [] if is_uri else [name for name in found.query if name not in _SQLITE_OPTIONS]
+    if unknown:
+        raise _wrong(f"{url} has an unknown option {unknown[0]}; SQLite's own need uri=true and a file:PATH")
+
+
+def _wrong(problem: str) -> ConfigError:
+    return ConfigError("connection_string", problem)
+
+
+def file_of(url: URL) -> Path:
+    """The file of a SQLite database."""
+    return Path((url.database or "").removeprefix("file:").split("?", 1)[0])
+
+
+def sqlite_engine(url: URL, limits: Limits, *, is_foreign: bool) -> Engine:
+    """Connections to a SQLite database: those to a file that may not be written only read.
+
+    Raises:
+        ConfigError: an option of the URL has a wrong value.
+    """
+    connect: dict[str, Any] = {"timeout": limits.timeout_seconds, "check_same_thread": False}
+    options: dict[str, Any] = {"hide_parameters": True}
+    file = file_of(url)
+    is_read_only = not is_in_memory(str(url)) and "uri" not in url.query and is_unwritable(file)
+    if is_in_memory(str(url)):
+        options |= {"connect_args": connect, "poolclass": StaticPool}
+    elif is_read_only:  # each transaction looks anew how the file can be read
+        options |= {
+            "creator": lambda: sqlite3.connect(_read_only_uri(file), uri=True, **connect),
+            "poolclass": NullPool,
+        }
+    else:
+        options |= {"connect_args": connect, **limits.pool}
+    engine = _made(url, options)
+    event.listen(engine, "connect", _prepare_foreign_sqlite if is_foreign or is_read_only else _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    if is_read_only:
+        event.listen(engine, "begin", lambda connection: connection.info.update(state=_state(file)))
+        event.listen(engine, "commit", lambda connection: _refuse_changed(file, connection.info["state"]))
+    return engine
+
+
+def is_unwritable(file: Path) -> bool:
+    """Whether a SQLite file is there and may be read, but not written, or not the files beside it."""
+    may_write = os.access(file, os.W_OK) and (
+        os.access(file.parent, os.W_OK) or all(os.access(path, os.W_OK) for path in _beside(file))
+    )
+    return os.access(file, os.R_OK) and not may_write
+
+
+def _beside(file: Path) -> tuple[Path, Path]:
+    """The newest writes, and the index into them that readers share."""
+    return file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")
+
+
+def _read_only_uri(file: Path) -> str:
+    wal, index = _beside(file)
+    has_writes = wal.exists() and wal.stat().st_size > 0
+    if has_writes and not index.exists() and not os.access(file.parent, os.W_OK):
+        problem = f"its newest writes are in {wal.name}, which only who may write to its folder can read"
+        raise StoreError(f"sqlite:///{file}", problem, "read it as such a user, or copy both files to another folder")
+    # Without a WAL there is nothing to lock, and SQLite would fail to make one.
+    is_immutable = _has_wal_format(file) and not has_writes and not index.exists()
+    return f"file:{quote(str(file.absolute()))}?mode=ro{'&immutable=1' if is_immutable else ''}"
+
+
+def _has_wal_format(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(19)[18:] == _WAL
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """What changes when a writer changes the pages of a file that is read as immutable, as nothing keeps it from."""
+    found = file.stat()
+    return None if _beside(file)[1].exists() else (found.st_mtime_ns, found.st_size)
+
+
+def _refuse_changed(file: Path, before: tuple[int, int] | None) -> None:
+    if before is not None and before != _state(file):
+        raise StoreUnavailableError(f"sqlite:///{file}", "it was changed while it was read", "try again")
+
+
+def _text_from_bytes(text: bytes) -> str:
+    return text.decode(errors="surrogateescape")  # one text that is damaged must not end the reading of all
+
+
+def _prepare_foreign_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # sqlite3 would begin transactions of its own, and too late
+    connection.text_factory = _text_from_bytes
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    _prepare_foreign_sqlite(connection, _)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a loss of power
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_write = connection.get_execution_options().get("is_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def server_engine(url: URL, limits: Limits, *, is_foreign: bool) -> Engine:
+    """Connections to PostgreSQL, on which nothing is set for longer than a transaction: poolers lend them to others.
+
+    Raises:
+        ConfigError: an option of the URL is unknown, or has a wrong value.
+        ModuleNotFoundError: psycopg is not installed.
+    """
+    connect = {
+        "connect_timeout": max(2, int(limits.patience_seconds)),  # libpq takes less than 2 for 2
+        "prepare_threshold": None,  # a pooler's next connection does not know what this one prepared
+        **_numbers(url.query),
+        "client_encoding": "utf8",
+        "autocommit": True,  # `_begin` begins, in one message with the settings
+    }
+    engine = _made(url, {"connect_args": connect, **limits.pool, "hide_parameters": True})
+    settings = [f"SET LOCAL statement_timeout = {int(limits.timeout_seconds * 1000):d}"]
+    if is_foreign:  # a column with time zone is compared to times in UTC
+        settings.append("SET LOCAL TIME ZONE 'UTC'")
+    is_preparing = connect["prepare_threshold"] is not None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        is_write = connection.get_execution_options().get("is_write", False)
+        begin = "BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ"
+        statements = [begin, *settings]
+        for message in statements if is_preparing else ["; ".join(statements)]:  # of several none can be prepared
+            connection.exec_driver_sql(message)
+
+    @event.listens_for(engine, "connect")
+    def _note_encoding(connection: Any, _: Any) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        setattr(engine.dialect, SERVER_CODEC, None if encoding in _UNIVERSAL else _codec(encoding))
+
+    return engine
+
+
+def _numbers(query: Mapping[str, Any]) -> dict[str, int | None]:
+    """The options of a URL that are whole numbers; raises ConfigError for any that is wrong."""
+    from psycopg.pq import Conninfo
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} - {*_OWN_OPTIONS} | {"prepare_threshold"}
+    numbers: dict[str, int | None] = {}
+    for name, value in query.items():
+        if name not in known:
+            raise _wrong(f"option {name}: not known; docs/stores.md lists options")
+        if not isinstance(value, str) and name != "host":
+            raise _wrong(f"option {name}: is given twice")
+        if name == "prepare_threshold" and value == "none":
+            numbers[name] = None
+        elif name in _NUMBERS:
+            if not re.fullmatch(r"[0-9]{1,9}", str(value)):
+                raise _wrong(f"option {name}: must be a whole number, not {value!r}")
+            numbers[name] = int(str(value))
+    return numbers
+
+
+def _codec(encoding: str) -> str:
+    """Python's codec for an encoding of PostgreSQL, else the one that keeps what any of them does."""
+    try:
+        return codecs.lookup(encoding.replace("WIN", "cp")).name
+    except LookupError:
+        return "ascii"
+
+
+def _made(url: URL, options: Mapping[str, Any]) -> Engine:
+    make: Callable[..., Engine] = create_engine
+    try:
+        return make(url, **options)
+    except (ArgumentError, ValueError) as error:
+        raise _wrong(f"{masked(url.render_as_string())}: {' '.join(str(error).split())}") from None
