@@ -37,6 +37,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _INT64 = range(-(2**63), 2**63)
 _DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """`str(timedelta)`, as magnus writes how long an attempt took."""
+_MARK = re.compile(r"(?P<size>[1-9]\d{0,8}):(?P<digest>[^:]+)(?::(?P<outline>[0-3]{0,8}))?", re.ASCII)
 _UNCHAINED = "unchained"
 """magnus runs a single function or notebook without a graph (`magnus.defaults.EXECUTION_PLAN`): a job."""
 
@@ -177,13 +178,13 @@ def _changes(entry: Document) -> Changes:
 
 
 def _mark_text(mark: Mark) -> str:
-    return f"{mark.characters}:{mark.digest}"
+    return f"{mark.characters}:{mark.digest}:{mark.outline}"
 
 
 def _marks(text: str) -> tuple[Mark, ...]:
     """Marks from their texts; what is none is passed over."""
-    pairs = (part.partition(":") for part in text.split(","))
-    return tuple(Mark(int(size), digest) for size, _, digest in pairs if size.isdecimal() and int(size) and digest)
+    found = (_MARK.fullmatch(part) for part in text.split(","))
+    return tuple(Mark(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in found if mark)
 
 
 class Clock:

@@ -78,9 +78,9 @@ def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool
 
     A series that appears with its first failure has no increase in the eyes of Prometheus; one that was zero has.
     """
-    text = Redaction(disclosure.patterns, run.run_id, run.header.marks)
+    text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
     of_run = labels_of_run(run, disclosure, by_tag=by_tag)
-    nodes = [Node(bounded(text(node.name)), node.kind) for node in run.graph]
+    nodes = [Node(text(node.name), node.kind) for node in run.graph]
     for result, error in ((Result.SUCCESS, ""), (Result.FAILURE, names.STEP_FAILED), (Result.ERROR, names.ABANDONED)):
         labels = {names.PIPELINE_RUN_STATE: "executing", names.PIPELINE_RESULT: result.value, names.ERROR_TYPE: error}
         yield _zero(names.RUN_DURATION, of_run | labels)
@@ -96,8 +96,8 @@ def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool
 
 def labels_of_run(run: Run, disclosure: Disclosure, *, by_tag: bool) -> dict[str, str]:
     """The labels that every series of a run has, as they may leave; the tag is empty unless it was asked for."""
-    text = Redaction(disclosure.patterns, run.run_id, run.header.marks)
-    return {names.PIPELINE_NAME: bounded(text(run.pipeline)), names.RUN_TAG: bounded(text(run.tag)) if by_tag else ""}
+    text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
+    return {names.PIPELINE_NAME: text(run.pipeline), names.RUN_TAG: text(run.tag) if by_tag else ""}
 
 
 class _Mapping:

@@ -11,7 +11,7 @@ from typing import Any
 from runlog_otel import identity, names
 from runlog_otel.failure import Failure, failure_from_message
 from runlog_otel.model import Attempt, CodeIdentity, Mark, Scalar, Status, Step
-from runlog_otel.redaction import Disclosure, Redaction, bounded, bounded_names, url_without_credentials
+from runlog_otel.redaction import Disclosure, Redaction, bounded_names, url_without_credentials
 
 SHORTEST_NS = 1
 """No span is shorter: Jaeger takes a span that ends when it starts for one of negative duration, and warns of it."""
@@ -120,7 +120,7 @@ class Execution:
 
     def resource_pipeline(self) -> str:
         """The pipeline's name as it may leave."""
-        return bounded(self.redaction()(self.pipeline))
+        return self.redaction().bounded(self.pipeline)
 
     def released(self, span: Span, marks: tuple[Mark, ...] = ()) -> Span:
         """The span as it may leave: every text in it redacted, then cut. Whatever leaves passes here.
@@ -131,15 +131,12 @@ class Execution:
         """
         if self.disclosure.is_unlimited:
             return span
-        redaction = self.redaction(marks)
-
-        def text(value: str, limit: int = names.MAX_ATTRIBUTE_BYTES) -> str:
-            return bounded(redaction(value), limit)
+        text = self.redaction(marks).bounded
 
         def released(value: Value) -> Value:
             if isinstance(value, str):
                 return text(value)
-            return bounded_names(map(redaction, value)) if isinstance(value, tuple) else value
+            return bounded_names(map(text, value)) if isinstance(value, tuple) else value
 
         def attributes(given: Attributes) -> Attributes:
             return {
