@@ -16,6 +16,7 @@ from runlog_otel.trace import Execution, Part, Result, Span, Trace
 SECOND_NS = 1_000_000_000
 _ENDS = (Result.SUCCESS, Result.FAILURE)
 _MAX_MESSAGE_BYTES = 200
+_STAGES = ("get", "put")
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -151,7 +152,8 @@ class _Mapping:
         if result == Result.SUCCESS.value:
             path = str(span.attributes.get(names.TASK_RUN_ID, ""))
             for item in dict.fromkeys(self._steps[path].catalog if path in self._steps else ()):
-                yield _point(names.CATALOG_ITEMS, of_step | {names.CATALOG_STAGE: item.stage}, 1, span)
+                stage = item.stage if item.stage in _STAGES else ""
+                yield _point(names.CATALOG_ITEMS, of_step | {names.CATALOG_STAGE: stage}, 1, span)
 
     def _attempts(self, of_step: dict[str, str], attempts: list[Span], *, has_passed: bool) -> Iterator[Point]:
         if len(attempts) > 1:

@@ -55,6 +55,16 @@ def rejection(response: Any) -> str:
     return ""
 
 
+def fixed64(nanoseconds: int) -> int:
+    """A time as the wire can have it: not before 1970, nor after 2554."""
+    return min(max(nanoseconds, 0), 2**64 - 1)
+
+
+def int64(value: int) -> int:
+    """A whole number as the wire can have it."""
+    return min(max(value, -(2**63)), 2**63 - 1)
+
+
 def _hex_ids(value: Any) -> None:
     if isinstance(value, list):
         for item in value:
@@ -75,12 +85,12 @@ def _span(span: Span) -> trace_pb2.Span:
         parent_span_id=span.parent_span_id,
         name=span.name,
         kind=trace_pb2.Span.SPAN_KIND_SERVER if span.part is Part.RUN else trace_pb2.Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=span.start_ns,
-        end_time_unix_nano=span.end_ns,
+        start_time_unix_nano=fixed64(span.start_ns),
+        end_time_unix_nano=fixed64(span.end_ns),
         attributes=attributes_of(span.attributes),
         events=[
             trace_pb2.Span.Event(
-                name=event.name, time_unix_nano=event.time_ns, attributes=attributes_of(event.attributes)
+                name=event.name, time_unix_nano=fixed64(event.time_ns), attributes=attributes_of(event.attributes)
             )
             for event in span.events
         ],
@@ -110,7 +120,7 @@ def _value(value: Value) -> AnyValue:
         case str():
             return AnyValue(string_value=value)
         case int():
-            return AnyValue(int_value=value)
+            return AnyValue(int_value=int64(value))
         case float():
             return AnyValue(double_value=value)
         case _:
