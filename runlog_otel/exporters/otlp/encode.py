@@ -2,6 +2,8 @@
 
 import base64
 import json
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,6 +65,14 @@ def fixed64(nanoseconds: int) -> int:
 def int64(value: int) -> int:
     """A whole number as the wire can have it."""
     return min(max(value, -(2**63)), 2**63 - 1)
+
+
+def double(value: float) -> float:
+    """A number as the wire can have it: a whole one may be larger than any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(sys.float_info.max, value)
 
 
 def _hex_ids(value: Any) -> None:

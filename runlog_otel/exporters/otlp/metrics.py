@@ -13,7 +13,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from runlog_otel import names
-from runlog_otel.exporters.otlp.encode import attributes_of
+from runlog_otel.exporters.otlp.encode import attributes_of, double, fixed64
 from runlog_otel.exporters.otlp.signals import send_beside_spans
 from runlog_otel.exporters.series import Exemplar, Series, SeriesTable
 from runlog_otel.metrics import SECOND_NS, ExecutionPoints, Labels
@@ -101,9 +101,9 @@ def _metric(
 def _number(labels: Labels, series: Series, since_ns: int, now_ns: int) -> pb.NumberDataPoint:
     return pb.NumberDataPoint(
         attributes=attributes_of(dict(labels)),  # details would make a series of each failure
-        start_time_unix_nano=since_ns,
-        time_unix_nano=now_ns,
-        as_double=float(series.value),
+        start_time_unix_nano=fixed64(since_ns),
+        time_unix_nano=fixed64(now_ns),
+        as_double=double(series.value),
         exemplars=[_exemplar(exemplar, 1) for exemplar in series.exemplars.values()],
     )
 
@@ -111,10 +111,10 @@ def _number(labels: Labels, series: Series, since_ns: int, now_ns: int) -> pb.Nu
 def _histogram_point(labels: Labels, series: Series, since_ns: int, now_ns: int) -> pb.HistogramDataPoint:
     return pb.HistogramDataPoint(
         attributes=attributes_of(dict(labels)),
-        start_time_unix_nano=since_ns,
-        time_unix_nano=now_ns,
+        start_time_unix_nano=fixed64(since_ns),
+        time_unix_nano=fixed64(now_ns),
         count=series.count,
-        sum=series.value / SECOND_NS,
+        sum=double(series.value) / SECOND_NS,
         bucket_counts=series.buckets,
         explicit_bounds=names.DURATION_BUCKETS,
         exemplars=[_exemplar(exemplar, SECOND_NS) for _, exemplar in sorted(series.exemplars.items())],
@@ -123,8 +123,8 @@ def _histogram_point(labels: Labels, series: Series, since_ns: int, now_ns: int)
 
 def _exemplar(exemplar: Exemplar, scale: int) -> pb.Exemplar:
     return pb.Exemplar(
-        time_unix_nano=exemplar.at_ns,
-        as_double=exemplar.value / scale,
+        time_unix_nano=fixed64(exemplar.at_ns),
+        as_double=double(exemplar.value) / scale,
         trace_id=bytes.fromhex(exemplar.trace_id),
         span_id=bytes.fromhex(exemplar.span_id),
     )
