@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
+from runlog_otel.private_files import make_private
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
 
@@ -24,7 +25,7 @@ class OtlpFileSink:
         """See `SpanSink.send`; the line is in the file, not yet on the disk, when this returns."""
         line = json_from_request(request_from_spans(resource, spans)).encode() + b"\n" if spans else b""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._path)
             with self._path.open("ab", buffering=0) as file:
                 _lock(file.fileno())
                 file.write(line)

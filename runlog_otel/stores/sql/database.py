@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from runlog_otel.errors import ConfigError, MissingExtraError
+from runlog_otel.private_files import make_private
 from runlog_otel.stores.connection_string import is_in_memory, masked
 from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
 from runlog_otel.stores.sql.faults import fault_from_error
@@ -228,9 +229,11 @@ class Database:
         if self._is_to_exist and not path.exists():
             raise StoreError(self.where, "the file does not exist", "check connection_string")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(self.where, f"its folder cannot be made: {error.strerror}") from error
+        with suppress(OSError):  # SQLite says why; its other files get the mode of this one
+            make_private(path)
 
     def _server_engine(self, url: URL) -> Engine:
         statement_timeout_ms = int(self.timeout_seconds * 1000)
