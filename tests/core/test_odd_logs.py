@@ -1,8 +1,10 @@
 """Whatever stands in a log: it is mapped, or refused in one way; and what is mapped can be encoded, twice alike."""
 
+import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ from runlog_otel.exporters.otlp.encode import json_from_request, request_from_sp
 from runlog_otel.exporters.otlp.metrics import request_from_series
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.failure import failure_from_message
+from runlog_otel.hosts.constellation import run_from_execution
 from runlog_otel.metrics import known_points, points_from_trace
+from runlog_otel.model import Run
 from runlog_otel.redaction import Disclosure
 from runlog_otel.spans import spans_from_run
+from tests.core.test_constellation import execution, result
 
 _GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.log.json"))
 _ALL = Disclosure(parameters=("*",), has_digests=True)
@@ -66,10 +71,15 @@ def places(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from places(value, (*path, key))
 
 
+def recorded(path: Path) -> Any:
+    """A log that a host wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 @st.composite
-def odd_logs(draw: st.DrawFn) -> Any:
-    """A recorded log with odd values in random places, and with parts that are missing."""
-    document = json.loads(draw(st.sampled_from(_GOLDEN)).read_text(encoding="utf-8"))
+def odd(draw: st.DrawFn, documents: st.SearchStrategy[Any]) -> Any:
+    """A document with odd values in random places, and with parts that are missing."""
+    document = draw(documents)
     for _ in range(draw(st.integers(1, 3))):
         *way, last = draw(st.sampled_from(list(places(document)) or [("run_id",)]))
         parent = document
@@ -89,9 +99,8 @@ def odd_logs(draw: st.DrawFn) -> Any:
     return document
 
 
-def mapped(document: Any) -> list[bytes | str]:
-    """Everything that is made of a log."""
-    run = run_from_log(document, zone=timezone.utc)
+def mapped(run: Run) -> list[bytes | str]:
+    """Everything that is made of a run."""
     made: list[bytes | str] = []
     table = SeriesTable()
     table.add(known_points(run))
@@ -106,22 +115,33 @@ def mapped(document: Any) -> list[bytes | str]:
     return made
 
 
-def outcome(document: Any) -> list[bytes | str] | str:
-    """Everything that is made of a log, or why it is refused."""
+def outcome(run_from: Callable[[Any], Run], document: Any) -> list[bytes | str] | str:
+    """Everything that is made of a document, or why it is refused."""
     try:
-        return mapped(document)
+        return mapped(run_from(document))
     except RunLogFormatError as error:
         return str(error)
 
 
 @settings(max_examples=300, deadline=None)
-@given(odd_logs())
+@given(odd(st.sampled_from(_GOLDEN).map(recorded)))
 @example([])
 @example(None)
 @example({"steps": {}, "status": "SUCCESS", "run_id": "\ud800"})
 def test_an_odd_log_is_mapped_or_refused(document: Any) -> None:
     """Nothing but a format error is raised, and a second mapping makes the same bytes."""
-    assert outcome(document) == outcome(document)
+    in_utc = partial(run_from_log, zone=timezone.utc)
+    assert outcome(in_utc, document) == outcome(in_utc, document)
+
+
+_EXECUTION = execution(result("n1", 100), result("n2", 300, "Failed", "no customer"), result("n3", 5))
+
+
+@settings(max_examples=200, deadline=None)
+@given(odd(st.just(_EXECUTION).map(copy.deepcopy)))
+def test_an_odd_execution_of_constellation_is_mapped_or_refused(document: Any) -> None:
+    """As a log of the other hosts is."""
+    assert outcome(run_from_execution, document) == outcome(run_from_execution, document)
 
 
 def log(*attempts: Any, **more: Any) -> dict[str, Any]:
