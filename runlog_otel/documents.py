@@ -34,9 +34,13 @@ JOB_STEP = "job"
 MARKS = "runlog_otel.marks"
 """The type of the code identity that holds an attempt's marks."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAX_DEPTH = 50
+"""No graph has more graphs inside of each other; what maps them calls itself for each."""
+MAX_EXECUTIONS = 10_000
 _INT64 = range(-(2**63), 2**63)
 _DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """`str(timedelta)`, as magnus writes how long an attempt took."""
+_MARK = re.compile(r"(?P<size>[1-9]\d{0,8}):(?P<digest>[^:]+)(?::(?P<outline>[0-3]{0,8}))?", re.ASCII)
 _UNCHAINED = "unchained"
 """magnus runs a single function or notebook without a graph (`magnus.defaults.EXECUTION_PLAN`): a job."""
 
@@ -63,6 +67,7 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             steps = (*steps, step_from_job(log["job"], clock))
         elif config.get("execution_plan") == _UNCHAINED:
             steps = tuple(replace(step, kind="job") for step in steps)
+        _refuse_depth(steps)
         executor = config.get("pipeline_executor") or config.get("job_executor") or config.get("executor") or {}
         host = host_of(log)
         return Run(
@@ -80,10 +85,19 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             executor=_text(executor.get("service_name") or executor.get("type")),
             graph=tuple(dict.fromkeys(_nodes(_graph(config)))),
         )
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         name = log.get("run_id") if isinstance(log, Mapping) else None
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise RunLogFormatError(f"the log of {name!r}" if name else "the document", problem) from error
+        if isinstance(error, RecursionError):
+            problem = "it is nested too deeply"
+        raise RunLogFormatError(f"the log of {name!r}" if isinstance(name, str) else "the document", problem) from error
+
+
+def _refuse_depth(steps: tuple[Step, ...]) -> None:
+    for _ in range(_MAX_DEPTH):
+        steps = tuple(inner for step in steps for branch in step.branches for inner in branch.steps)
+    if steps:
+        raise ValueError(f"more than {_MAX_DEPTH} graphs stand inside of each other")
 
 
 def host_of(log: Document) -> str:
@@ -120,7 +134,7 @@ def header_from_config(config: Document) -> Header:
             created_ns=_nanoseconds(created),
             utc_offset_seconds=int(offset.total_seconds()),
             traceparent=_text(own.get("traceparent")),  # type: ignore[union-attr]
-            retries=tuple(_retry(entry) for entry in own.get("retries", ())),  # type: ignore[union-attr]
+            retries=tuple(_retries(own.get("retries", ()))),  # type: ignore[union-attr]
             marks=_marks(",".join(own.get("marks", ()))),  # type: ignore[union-attr]
             changes=tuple(_changes(entry) for entry in own.get("changes", ())),  # type: ignore[union-attr]
         )
@@ -161,8 +175,10 @@ def retried_config(config: Document, execution: int, started: datetime) -> dict[
     return {HEADER_KEY: {**own, "retries": [*own.get("retries", ()), retry]}}
 
 
-def _retry(entry: Document) -> tuple[int, int]:
-    return int(entry["execution"]), _nanoseconds(datetime.fromisoformat(entry["started"]))
+def _retries(entries: Iterable[Document]) -> Iterator[tuple[int, int]]:
+    for entry in entries:
+        if 0 < (execution := int(entry["execution"])) <= MAX_EXECUTIONS:
+            yield execution, _nanoseconds(datetime.fromisoformat(entry["started"]))
 
 
 def _changes(entry: Document) -> Changes:
@@ -177,13 +193,13 @@ def _changes(entry: Document) -> Changes:
 
 
 def _mark_text(mark: Mark) -> str:
-    return f"{mark.characters}:{mark.digest}"
+    return f"{mark.characters}:{mark.digest}:{mark.outline}"
 
 
 def _marks(text: str) -> tuple[Mark, ...]:
     """Marks from their texts; what is none is passed over."""
-    pairs = (part.partition(":") for part in text.split(","))
-    return tuple(Mark(int(size), digest) for size, _, digest in pairs if size.isdecimal() and int(size) and digest)
+    found = (_MARK.fullmatch(part) for part in text.split(","))
+    return tuple(Mark(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in found if mark)
 
 
 class Clock:
@@ -204,7 +220,7 @@ class Clock:
             return None
 
 
-def _nodes(dag: Document) -> Iterator[Node]:
+def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
     """The nodes of a graph and of the graphs inside it (`Graph` of `runnable.graph`, of `magnus.graph` by alias)."""
     for name, node in (dag.get("nodes") or dag.get("steps") or {}).items():
         kind = _text(node.get("node_type") or node.get("type"))
@@ -212,8 +228,8 @@ def _nodes(dag: Document) -> Iterator[Node]:
             yield Node(_text(node.get("name") or name), kind)
         inner = node.get("branches")
         for graph in [node.get("branch"), *(inner.values() if isinstance(inner, Mapping) else ())]:
-            if isinstance(graph, Mapping):
-                yield from _nodes(graph)
+            if isinstance(graph, Mapping) and depth:
+                yield from _nodes(graph, depth - 1)
 
 
 def step_from_log(step: Document, clock: Clock) -> Step:

@@ -33,7 +33,7 @@ _CUT = "…"
 _HEADER = "Traceback (most recent call last):\n"
 _NAME = r"[^\W\d][\w.<>]*"
 _EXCEPTION = re.compile(rf"(?P<type>{_NAME})(?:: (?P<message>.*?))?\n\n(?P<stack>{re.escape(_HEADER)}.*)", re.DOTALL)
-_EXIT = re.compile(r"(?:exit status (?P<code>\d+)|killed by signal (?P<signal>\d+))(?=\n|\Z)")
+_EXIT = re.compile(r"(?:exit status (?P<code>[0-9]{1,10})|killed by signal (?P<signal>[0-9]{1,10}))(?=\n|\Z)")
 _BOX_END = re.compile(rf"^╰─+╯\n(?P<type>{_NAME})(?:: (?P<message>.*?))?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
 _BOX_LINE = re.compile(r"^│ (.*?) *│$", re.MULTILINE)
 _CAUSED = re.compile(r"\n\nThe above exception was the direct cause of the following exception:\n\n")

@@ -16,6 +16,7 @@ from runlog_otel.trace import Execution, Part, Result, Span, Trace
 SECOND_NS = 1_000_000_000
 _ENDS = (Result.SUCCESS, Result.FAILURE)
 _MAX_MESSAGE_BYTES = 200
+_STAGES = ("get", "put")
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -78,9 +79,9 @@ def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool
 
     A series that appears with its first failure has no increase in the eyes of Prometheus; one that was zero has.
     """
-    text = Redaction(disclosure.patterns, run.run_id, run.header.marks)
+    text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
     of_run = labels_of_run(run, disclosure, by_tag=by_tag)
-    nodes = [Node(bounded(text(node.name)), node.kind) for node in run.graph]
+    nodes = [Node(text(node.name), node.kind) for node in run.graph]
     for result, error in ((Result.SUCCESS, ""), (Result.FAILURE, names.STEP_FAILED), (Result.ERROR, names.ABANDONED)):
         labels = {names.PIPELINE_RUN_STATE: "executing", names.PIPELINE_RESULT: result.value, names.ERROR_TYPE: error}
         yield _zero(names.RUN_DURATION, of_run | labels)
@@ -96,8 +97,8 @@ def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool
 
 def labels_of_run(run: Run, disclosure: Disclosure, *, by_tag: bool) -> dict[str, str]:
     """The labels that every series of a run has, as they may leave; the tag is empty unless it was asked for."""
-    text = Redaction(disclosure.patterns, run.run_id, run.header.marks)
-    return {names.PIPELINE_NAME: bounded(text(run.pipeline)), names.RUN_TAG: bounded(text(run.tag)) if by_tag else ""}
+    text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
+    return {names.PIPELINE_NAME: text(run.pipeline), names.RUN_TAG: text(run.tag) if by_tag else ""}
 
 
 class _Mapping:
@@ -151,7 +152,8 @@ class _Mapping:
         if result == Result.SUCCESS.value:
             path = str(span.attributes.get(names.TASK_RUN_ID, ""))
             for item in dict.fromkeys(self._steps[path].catalog if path in self._steps else ()):
-                yield _point(names.CATALOG_ITEMS, of_step | {names.CATALOG_STAGE: item.stage}, 1, span)
+                stage = item.stage if item.stage in _STAGES else ""
+                yield _point(names.CATALOG_ITEMS, of_step | {names.CATALOG_STAGE: stage}, 1, span)
 
     def _attempts(self, of_step: dict[str, str], attempts: list[Span], *, has_passed: bool) -> Iterator[Point]:
         if len(attempts) > 1:

@@ -47,11 +47,13 @@ class CatalogItem:
 class Mark:
     """How to find the value of a secret in a log that holds it in plain, without saying what it is.
 
-    `digest` is one of the value's `characters`, keyed by the run id (`redaction.mark_of`).
+    `digest` is one of the value's `characters`, keyed by the run id (`redaction.mark_of`). `outline` says, keyed alike,
+    in which of four classes each of the first eight is: by it the value is looked for. Older marks have none.
     """
 
     characters: int
     digest: str
+    outline: str = ""
 
 
 @dataclass(frozen=True, slots=True)

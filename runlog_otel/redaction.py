@@ -5,10 +5,10 @@ and replace nothing, and each step's process would pay for their imports. Each p
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +30,10 @@ _VALUE = (
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A kind of secret; a text without any of `hints` is not searched: most of what leaves are names."""
+    """A kind of secret. A text without any of `hints`, whatever its case, is not searched: a search costs more.
+
+    Hints have no `i`: `re.IGNORECASE` takes letters for it that casefolding leaves alone.
+    """
 
     name: str
     hints: tuple[str, ...]
@@ -41,7 +44,7 @@ class _Rule:
 _RULES = (
     _Rule(
         "private key",
-        ("-----BEGIN ",),
+        ("-----begin ",),
         re.compile(
             r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
             r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
@@ -59,13 +62,13 @@ _RULES = (
     ),
     _Rule(
         "authorization",
-        (" ", "\t", "\n"),
+        ("bearer", "bas"),
         re.compile(r"\b(?P<kind>(?:Bearer|Basic)\s{1,9})[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
         rf"\g<kind>{MASK}",
     ),
     _Rule(
         "authorization header",
-        ("uthorization", "UTHORIZATION"),
+        ("author",),
         re.compile(
             r"(?P<key>authorization\\{0,2}['\"]?\s{0,9}[:=]\s{0,9}\\{0,2}['\"]?(?:[\w-]{1,30}[ \t]{1,9})?)"
             r"[^\s'\",;&]{8,}",
@@ -75,11 +78,11 @@ _RULES = (
     ),
     _Rule(
         "cookie",
-        ("ookie", "OOKIE"),
+        ("cook",),
         re.compile(r"(?P<key>cookie\\{0,2}['\"]?\s{0,9}:\s{0,9}\\{0,2}['\"]?)[^\s'\"][^\r\n'\"]*", re.IGNORECASE),
         rf"\g<key>{MASK}",
     ),
-    _Rule("JSON Web Token", ("eyJ",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?")),
+    _Rule("JSON Web Token", ("eyj",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?")),
     _Rule(
         "token",
         ("",),  # https://docs.github.com/code-security/secret-scanning lists what providers give away
@@ -102,7 +105,7 @@ _RULES = (
     _Rule("webhook", ("hooks.slack.com",), re.compile(r"(?P<host>://hooks\.slack\.com/)[\w/+-]+"), rf"\g<host>{MASK}"),
     _Rule(
         "assignment",
-        ("=", ":"),
+        ("passw", "passphrase", "pwd", "secret", "token", "credent", "key", "shared", "connect", "g="),
         re.compile(
             rf"(?P<key>(?:{_NAMES})[\w-]{{0,40}}(?<!error)(?<!exception)\\{{0,2}}['\"]?\s{{0,9}}(?:=>|:=|[=:])\s{{0,9}})"
             rf"{_VALUE}",
@@ -157,7 +160,8 @@ def tells_of_secret(name: str) -> bool:
 
 def mark_of(value: str, run_id: str) -> Mark:
     """The mark of a secret in the log of a run."""
-    return Mark(len(value), _digest(value, run_id))
+    keyed = _keyed(run_id)
+    return Mark(len(value), keyed.digest(value), value[:_OUTLINED].translate(keyed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,33 +187,48 @@ class Redaction:
             return [self.of_value(part) for part in value]
         return self(value) if isinstance(value, str) else value
 
+    def bounded(self, text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:
+        """The text without them, in at most `limit` bytes; as much of it as may leave is looked at.
+
+        What is looked at is cut itself, and its end may be the beginning of a secret: so much of it is left out. A
+        pattern of the settings finds what is of any length, and is given all.
+        """
+        margin = max([_MARGIN, *(mark.characters for mark in self.marks)])
+        size = len(text) if self.patterns else limit + 2 * margin
+        while size < len(text):
+            start = self(text[:size])[:-margin]
+            if len(start) > limit:
+                return bounded(start, limit)
+            size *= 2
+        return bounded(self(text), limit)
+
     def explained(self, text: str) -> tuple[str, tuple[str, ...]]:
         """The text without them, and the names of the rules that found something."""
         found: list[str] = []
-        for rule, apply in self._own_rules():
-            before, text = text, apply(text)
-            if text != before:
-                found.append(rule)
+        if self.marks:
+            before, text = text, _without_marked(text, self.marks, self.run_id)
+            found += ["secret of the host"] if text != before else []
+        for number, pattern in enumerate(self.patterns, 1):
+            before, text = text, _compiled(pattern).sub(_mask_unless_empty, text)
+            found += [f"pattern {number} of telemetry.redact"] if text != before else []
         text, common = _without_common(text) if len(text) > _SHORT else _without_common_short(text)
         return text, (*found, *common)
-
-    def _own_rules(self) -> Iterator[tuple[str, Callable[[str], str]]]:
-        for mark in sorted(self.marks, reverse=True):  # a longer secret may hold a shorter one
-            yield "secret of the host", partial(_without_marked, mark=mark, run_id=self.run_id)
-        for number, pattern in enumerate(self.patterns, 1):
-            yield f"pattern {number} of telemetry.redact", partial(_compiled(pattern).sub, _mask_unless_empty)
 
 
 _COMMON = Redaction()
 _SHORT = 128
 """Characters up to which a text is likely to be a name, which comes again and again."""
+_MARGIN = 16 * 1024
+"""No common secret needs more characters to be recognised."""
+_OUTLINED = 8
 
 
 def _without_common(text: str) -> tuple[str, tuple[str, ...]]:
     """The text without common secrets, and the names of the rules that found some."""
     found: list[str] = []
+    folded = text.casefold()
     for rule in _RULES:
-        if any(hint in text for hint in rule.hints):
+        if any(hint in folded for hint in rule.hints):
             before, text = text, rule.pattern.sub(rule.replacement, text)
             found += [rule.name] if text != before else []
     return text, tuple(found)
@@ -223,22 +242,58 @@ def redacted(text: str) -> str:
     return _COMMON(text)
 
 
-def _without_marked(text: str, mark: Mark, run_id: str) -> str:
-    """The text with every piece masked that has the mark."""
-    kept: list[str] = []
-    at = done = 0
-    while at + mark.characters <= len(text):
-        if _digest(text[at : at + mark.characters], run_id) == mark.digest:
-            kept += (text[done:at], MASK)
-            at = done = at + mark.characters
+class _Keyed(dict[int, int]):
+    """What marks of one run say of a text: its digest, and which of four classes each character is in."""
+
+    def __init__(self, run_id: str) -> None:
+        self._key = blake2b(run_id.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+        self._hash = blake2b(digest_size=16, key=self._key)
+
+    def digest(self, value: str) -> str:
+        own = self._hash.copy()
+        own.update(value.encode("utf-8", "surrogatepass"))
+        return own.hexdigest()
+
+    def __missing__(self, character: int) -> int:
+        """A digit for the class, as `str.translate` asks for it."""
+        data = chr(character).encode("utf-8", "surrogatepass")
+        self[character] = found = ord("0") + blake2b(data, digest_size=1, key=self._key).digest()[0] % 4
+        return found
+
+
+_keyed = lru_cache(maxsize=16)(_Keyed)
+
+
+def _without_marked(text: str, marks: Iterable[Mark], run_id: str) -> str:
+    """The text with every piece masked that has one of the marks."""
+    keyed = _keyed(run_id)
+    outline, mask = text.translate(keyed), MASK.translate(keyed)
+    for mark in sorted(set(marks), reverse=True):  # a longer secret may hold a shorter one
+        if places := list(_places(text, outline, mark, keyed)):
+            text = _replaced(text, places, mark.characters, MASK)
+            outline = _replaced(outline, places, mark.characters, mask)
+    return text
+
+
+def _places(text: str, outline: str, mark: Mark, keyed: _Keyed) -> Iterator[int]:
+    """Where pieces begin that have a mark. Only what has its outline is hashed: a hash at every place takes a second
+    for each mark and megabyte.
+    """
+    at, last = 0, len(text) - mark.characters
+    refused = ""  # text repeats itself
+    while 0 <= (at := outline.find(mark.outline, at)) <= last:
+        piece = text[at : at + mark.characters]
+        if piece != refused and keyed.digest(piece) == mark.digest:
+            yield at
+            at += mark.characters
         else:
+            refused = piece
             at += 1
-    return "".join((*kept, text[done:]))
 
 
-def _digest(value: str, run_id: str) -> str:
-    key = blake2b(run_id.encode("utf-8", "surrogatepass"), digest_size=32).digest()
-    return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16, key=key).hexdigest()
+def _replaced(text: str, places: list[int], size: int, replacement: str) -> str:
+    ends = [0, *(at + size for at in places)]
+    return replacement.join(text[start:end] for start, end in zip(ends, [*places, len(text)], strict=True))
 
 
 def _mask_unless_empty(match: re.Match[str]) -> str:

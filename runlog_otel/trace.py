@@ -11,7 +11,7 @@ from typing import Any
 from runlog_otel import identity, names
 from runlog_otel.failure import Failure, failure_from_message
 from runlog_otel.model import Attempt, CodeIdentity, Mark, Scalar, Status, Step
-from runlog_otel.redaction import Disclosure, Redaction, bounded, bounded_names, url_without_credentials
+from runlog_otel.redaction import Disclosure, Redaction, bounded_names, url_without_credentials
 
 SHORTEST_NS = 1
 """No span is shorter: Jaeger takes a span that ends when it starts for one of negative duration, and warns of it."""
@@ -20,6 +20,9 @@ Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
 _INT64 = range(-(2**63), 2**63)
 _UNCUT = 2**63
+_MAX_DEPTH = 200
+"""Values of parameters are nested no deeper, where they leave."""
+_CUT = "…"
 _OWN_KEYS = frozenset(attribute.name for attribute in names.ATTRIBUTES)
 
 
@@ -120,7 +123,7 @@ class Execution:
 
     def resource_pipeline(self) -> str:
         """The pipeline's name as it may leave."""
-        return bounded(self.redaction()(self.pipeline))
+        return self.redaction().bounded(self.pipeline)
 
     def released(self, span: Span, marks: tuple[Mark, ...] = ()) -> Span:
         """The span as it may leave: every text in it redacted, then cut. Whatever leaves passes here.
@@ -131,15 +134,12 @@ class Execution:
         """
         if self.disclosure.is_unlimited:
             return span
-        redaction = self.redaction(marks)
-
-        def text(value: str, limit: int = names.MAX_ATTRIBUTE_BYTES) -> str:
-            return bounded(redaction(value), limit)
+        text = self.redaction(marks).bounded
 
         def released(value: Value) -> Value:
             if isinstance(value, str):
                 return text(value)
-            return bounded_names(map(redaction, value)) if isinstance(value, tuple) else value
+            return bounded_names(map(text, value)) if isinstance(value, tuple) else value
 
         def attributes(given: Attributes) -> Attributes:
             return {
@@ -262,7 +262,21 @@ def times_of(attempt: Attempt) -> tuple[int, int] | None:
 def _scalar(value: Any) -> Value:
     """A value of JSON; what is no scalar as its text."""
     is_scalar = isinstance(value, bool | float | str) or (isinstance(value, int) and value in _INT64)
-    return value if is_scalar else json.dumps(value, default=str, ensure_ascii=False)
+    return value if is_scalar else _json(value) or _CUT
+
+
+def _json(value: Any) -> str:
+    """A value as JSON; empty for what JSON cannot say, and for what is nested so deep that it depends on the caller."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        nests = [part for part in level if isinstance(part, dict | list | tuple)]
+        level = [inner for part in nests for inner in (part.values() if isinstance(part, dict) else part)]
+        if not nests:
+            break
+    try:
+        return "" if level else json.dumps(value, default=str, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return ""
 
 
 def parameter_attributes(
@@ -279,9 +293,10 @@ def parameter_attributes(
         for name, value in islice(listed, most):
             yield f"runlog.parameter.{kind}.{name}", _scalar(value)
         for name, value in islice(values.items(), most if disclosure.has_digests else 0):
-            text = "\0".join((execution.namespace, name, redaction(json.dumps(value, default=str, ensure_ascii=False))))
-            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-            yield f"runlog.parameter_digest.{kind}.{name}", digest
+            if text := _json(value):
+                parts = "\0".join((execution.namespace, name, redaction(text)))
+                digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+                yield f"runlog.parameter_digest.{kind}.{name}", digest
 
 
 def _code_attributes(identities: tuple[CodeIdentity, ...]) -> dict[str, Value]:

@@ -12,7 +12,7 @@ from typing import Any
 from runlog_otel import names
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.model import Mark, Run
-from runlog_otel.redaction import Disclosure, Redaction, bounded
+from runlog_otel.redaction import Disclosure, Redaction
 from runlog_otel.settings import Settings
 from runlog_otel.sources import Source
 from runlog_otel.spans import spans_from_run
@@ -88,13 +88,12 @@ def _compare_attributes(
     span: Span, leaving: Attributes, whole: Attributes, redaction: Redaction, found: HeldBack
 ) -> None:
     for name, value in whole.items():
-        clean = redaction(name)
-        key = bounded(clean, names.MAX_KEY_BYTES)
+        key = redaction.bounded(name, names.MAX_KEY_BYTES)
         if key in leaving:
             _compare(span.name, "name of an attribute", key, name, redaction, found)
             _compare(span.name, key, leaving[key], value, redaction, found)
         elif name.startswith(_PARAMETERS):
-            found.parameters[clean.split(".", 3)[-1]] += 1
+            found.parameters[redaction(name).split(".", 3)[-1]] += 1
         else:
             found.cut[span.name, "attributes"] += 1
 

@@ -15,6 +15,7 @@ from runlog_otel.documents import RUNNABLE
 from runlog_otel.errors import ConfigError, MissingExtraError, RunlogOtelError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.hosts.installed import installed
+from runlog_otel.private_files import make_private
 
 _JAEGER_PORT = 16686
 _CONFIG = """\
@@ -45,6 +46,7 @@ def run_demo(folder: Path, endpoint: str, ui: str) -> int:
     demo = project("runnable-config.yaml", ui=ui or (_jaeger(endpoint) if endpoint else ""))
     before = {run.run_id for run in demo.runs()}
     console.print(f"running {folder / 'pipeline.py'} …")
+    make_private(folder / "console.log")
     with Path("console.log").open("w", encoding="utf-8") as output:
         done = subprocess.run([sys.executable, "pipeline.py"], stdout=output, stderr=output, check=False)
     new = [run.run_id for run in demo.runs() if run.run_id not in before]
@@ -67,7 +69,8 @@ def run_demo(folder: Path, endpoint: str, ui: str) -> int:
 def _write(folder: Path, endpoint: str) -> None:
     pipeline = files("runlog_otel.cli.demo_project").joinpath("pipeline.py").read_text(encoding="utf-8")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("pipeline.py", "runnable-config.yaml"):
+            make_private(folder / name)
         (folder / "pipeline.py").write_text(pipeline, encoding="utf-8")
         (folder / "runnable-config.yaml").write_text(_CONFIG.format(endpoint=endpoint), encoding="utf-8")
     except OSError as error:

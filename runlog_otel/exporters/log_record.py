@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from runlog_otel import names
 from runlog_otel.context import Current
 from runlog_otel.failure import LOG_BYTES, Redact, end_of_text
-from runlog_otel.redaction import bounded, redacted
+from runlog_otel.redaction import redacted
 from runlog_otel.trace import Attributes, Execution
 
 
@@ -26,7 +26,7 @@ def record_from_log(
     """The end of an execution log, redacted, under the span of its attempt."""
     redaction = execution.redaction()
     attributes = {
-        key: bounded(redaction(redact(value))) if isinstance(value, str) else value
+        key: redaction.bounded(redact(value)) if isinstance(value, str) else value
         for key, value in execution.attributes({names.STEP_PATH: attempt.step}).items()
     }
     body = end_of_text(redact(text.strip()), LOG_BYTES)

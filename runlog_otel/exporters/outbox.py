@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from runlog_otel.private_files import make_private
+
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
@@ -36,8 +38,8 @@ class Outbox:
         if before is not None and before.is_abandoned >= is_abandoned:
             return
         since = before.since if before else datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self.folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        make_private(temporary)
         temporary.write_text(json.dumps(asdict(Unsent(run_id, since, reason, is_abandoned))), encoding="utf-8")
         temporary.replace(path)
 

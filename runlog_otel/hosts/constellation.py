@@ -63,10 +63,12 @@ def run_from_execution(execution: Document, pipeline: str = "") -> Run:
             input_values=dict(sorted((execution.get("inputs") or {}).items())),
             output_values=dict(sorted((execution.get("outputs") or {}).items())),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         found = execution.get("executionId") if isinstance(execution, Mapping) else None
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise RunLogFormatError(f"execution {found!r}" if found else "the document", problem) from error
+        raise RunLogFormatError(
+            f"execution {found!r}" if isinstance(found, str) else "the document", problem
+        ) from error
 
 
 class _Mapping:

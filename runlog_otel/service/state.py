@@ -13,6 +13,7 @@ from pathlib import Path
 
 from runlog_otel.errors import ConfigError, RunlogOtelError
 from runlog_otel.exporters.series import Key, Series, SeriesTable
+from runlog_otel.private_files import make_private
 
 _VERSION = 1
 _TABLES = """
@@ -65,7 +66,7 @@ class State:
         self.path = path
         with ExitStack() as on_failure:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_private(path)
                 self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
                 on_failure.callback(self._connection.close)
                 self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -1,10 +1,13 @@
 """What leaves is bounded, encodable and free of credentials."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runlog_otel.redaction import (
+    _RULES,
     MASK,
     Disclosure,
     Redaction,
@@ -179,6 +182,49 @@ def test_of_two_marked_secrets_the_longer_goes_first() -> None:
     """One may be part of the other, whose rest would be left."""
     marks = (mark_of("abcdef", "r"), mark_of("abcdef-ghijkl", "r"))
     assert Redaction(run_id="r", marks=marks)("abcdef abcdef-ghijkl") == f"{MASK} {MASK}"
+
+
+@given(_ANY_TEXT, st.text(min_size=1, max_size=40), _ANY_TEXT)
+def test_a_mark_without_outline_masks_as_one_with_it(before: str, secret: str, after: str) -> None:
+    """Older logs have such marks: what they find is the same, only later."""
+    mark = mark_of(secret, "r")
+    old = Redaction(run_id="r", marks=(replace(mark, outline=""),))
+    assert old(before + secret + after) == Redaction(run_id="r", marks=(mark,))(before + secret + after)
+
+
+@pytest.mark.parametrize("secret", ["aaaaaa", "a" * 40, "a" * 40 + "b", "-" * 17])
+@pytest.mark.parametrize("text", ["a", "-", "ab", "a-"])
+def test_a_secret_that_repeats_itself_is_found_in_text_that_does(text: str, secret: str) -> None:
+    """Each time that it stands there, as one finds it who knows it."""
+    whole = text * 200 + secret + text * 200
+    assert Redaction(run_id="r", marks=(mark_of(secret, "r"),))(whole) == whole.replace(secret, MASK)
+
+
+_SECRETS = ("hunter2-is-secret", "Zq" * 300)
+_PIECES = st.sampled_from((*_SECRETS, "some text ", "-----BEGIN PRIVATE KEY-----" + "M" * 3000, "password=hunter2 "))
+
+
+@given(st.lists(st.tuples(_PIECES, st.integers(1, 40)), max_size=40), st.integers(10, 2047))
+def test_what_is_cut_first_reads_like_what_is_masked_first(pieces: list[tuple[str, int]], limit: int) -> None:
+    """Only as much of a long text as may leave is looked at, and no secret is shown whose end was cut away."""
+    text = "".join(piece * times for piece, times in pieces)
+    redaction = Redaction(run_id="r", marks=tuple(mark_of(secret, "r") for secret in _SECRETS))
+    assert redaction.bounded(text, limit) == bounded(redaction(text), limit)
+
+
+def test_a_pattern_of_the_settings_is_given_the_whole_text() -> None:
+    """What it takes out may be of any length."""
+    text = f"BEGIN {'x' * 100_000} END and more"
+    assert Redaction((r"BEGIN .* END",)).bounded(text) == f"{MASK} and more"
+    assert Redaction().bounded(text) == bounded(text)
+
+
+@given(st.data())
+def test_a_text_with_a_common_secret_in_it_is_searched_for_it(data: st.DataObject) -> None:
+    """Whatever a rule's pattern finds has one of the hints in it, without which the text is not searched."""
+    rule = data.draw(st.sampled_from(_RULES))
+    text = data.draw(st.from_regex(rule.pattern))
+    assert any(hint in text.casefold() for hint in rule.hints), rule.name
 
 
 def test_only_listed_parameters_are_disclosed() -> None:

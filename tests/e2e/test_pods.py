@@ -1,7 +1,9 @@
 """A process for each node and no orchestrator's process at all, as on Argo: the run is told whole by its pods."""
 
+import os
 import secrets
-import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 from tests.e2e.backend import Backend, backend, healthy
 from tests.e2e.oracle import Oracle
 from tests.e2e.told import differences, outside, told_by_otlp
-from tests.hosts.project import LOGS, Done, Project
+from tests.hosts.project import LOGS, Done, Project, run
+from tests.peers.fixtures import REQUIRE
 
 ARGO: Mapping[str, Any] = {
     "type": "argo",
@@ -21,8 +24,33 @@ ARGO: Mapping[str, Any] = {
         "pvc_for_runnable": "none",
     },
 }
-MOUNTED = Path("/tmp/run_logs"), Path("/tmp/catalog")
-"""Where this executor has its volumes, whatever the store's config says (`ArgoExecutor._use_volumes`)."""
+MOUNTED = {LOGS: Path("/tmp/run_logs"), "catalog": Path("/tmp/catalog")}
+"""Folders of a project, and where this executor has them, whatever the config says (`ArgoExecutor._use_volumes`)."""
+_MOUNT = "".join(f'mount --bind "$0/{own}" {place} && ' for own, place in MOUNTED.items()) + 'exec "$@"'
+
+
+def in_a_pod(folder: Path) -> list[str]:
+    """What a program is started with, so that it finds folders of a project where pods have their volumes.
+
+    Nobody else does: the process has its own view of what is mounted. Where it may not have one, the test is skipped.
+    """
+    for place in MOUNTED.values():
+        place.mkdir(exist_ok=True)  # to be mounted on; nothing is written into it
+    command = [
+        "unshare",
+        "--mount",
+        *([] if os.geteuid() == 0 else ["--map-root-user"]),
+        "sh",
+        "-c",
+        _MOUNT,
+        str(folder),
+    ]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        problem = f"this system lets nobody mount a folder for one process: {error}"
+        pytest.fail(problem) if os.environ.get(REQUIRE) == "1" else pytest.skip(problem)
+    return command
 
 
 class Pods:
@@ -33,6 +61,7 @@ class Pods:
         self.run_id = f"pods-{secrets.token_hex(8)}"
         self._pipeline = f"{pipeline}.main"
         self.variables = variables
+        self._in_a_pod = in_a_pod(project.folder)
 
     def node(self, name: str) -> Done:
         """Execute a node."""
@@ -44,7 +73,8 @@ class Pods:
         return self._runnable("fan", self.run_id, name.replace(" ", "%"), self._pipeline, direction, "--mode", "python")
 
     def _runnable(self, *arguments: str) -> Done:
-        return self.project.python("-m", "runnable.cli", *arguments, **self.variables)
+        command = (*self._in_a_pod, sys.executable, "-m", "runnable.cli", *arguments)
+        return run(command, self.project.folder, **self.variables)
 
 
 @pytest.fixture
@@ -55,15 +85,11 @@ def server() -> Iterator[Backend]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, server: Backend) -> Iterator[Project]:
-    """A project for Argo, whose volumes are cleaned up afterwards."""
-    for folder in MOUNTED:
-        folder.mkdir(exist_ok=True)
-    (tmp_path / LOGS).symlink_to(MOUNTED[0])
-    yield Project(tmp_path, "chunked-fs", ARGO, {"endpoint": server.url})
-    for folder in MOUNTED:
-        for path in folder.glob("pods-*"):
-            shutil.rmtree(path)
+def project(tmp_path: Path, server: Backend) -> Project:
+    """A project for Argo, with the volumes of its pods."""
+    for own in MOUNTED:
+        (tmp_path / own).mkdir()
+    return Project(tmp_path, "chunked-fs", ARGO, {"endpoint": server.url})
 
 
 def assert_told(pods: Pods, server: Backend, *oracles: Oracle) -> None:

@@ -115,8 +115,8 @@ def test_spans_are_counted_and_timed(single: ShippedCollector) -> None:
 
     names = {
         "traces_span_metrics_calls_total": {},
-        "traces_span_metrics_duration_seconds_count": {},
-        "traces_span_metrics_duration_seconds_bucket": {"le": "86400"},
+        "traces_span_metrics_duration_milliseconds_count": {},
+        "traces_span_metrics_duration_milliseconds_bucket": {"le": "8.64e+07"},
     }
     wanted = [(name, frozenset((labels | more).items())) for name, more in names.items()]
 
@@ -130,7 +130,7 @@ def test_spans_are_counted_and_timed(single: ShippedCollector) -> None:
 def test_jaegers_monitor_page_has_calls_errors_and_durations(
     single: ShippedCollector, jaeger_program: Path, tmp_path: Path, start_prometheus: StartPrometheus
 ) -> None:
-    """Jaeger finds the span metrics in Prometheus, under the names that its config gives them."""
+    """Jaeger finds the span metrics in Prometheus, and a run of 4 s (in the bucket of 1 to 5 s) takes some 4,800 ms."""
     scrape = {"job_name": "collector-spans", "scrape_interval": "1s", "static_configs": [{"targets": [single.metrics]}]}
     prometheus = start_prometheus({"scrape_configs": [scrape]})
     config = CONFIGS / "jaeger" / "jaeger.yaml"
@@ -152,6 +152,9 @@ def test_jaegers_monitor_page_has_calls_errors_and_durations(
             return all(any(value > 0 for value in shown(metric)) for metric in ("calls", "errors", "latencies"))
 
         assert wait_until(is_shown)
+        # The page takes every latency for milliseconds, whatever the unit of the metric.
+        latencies = [value for value in shown("latencies") if value > 0]
+        assert latencies == pytest.approx([4800] * len(latencies))
 
 
 def test_what_serve_pushes_is_exposed_as_serve_exposes_it(single: ShippedCollector) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.sink import SizeLimit
+from runlog_otel.private_files import make_private
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
 
@@ -27,7 +28,7 @@ class OtlpFileSink:
         line = json_from_request(request_from_spans(resource, spans)).encode() + b"\n" if spans else b""
         self._limit.check(str(self._path), len(line), len(line), is_divisible=len(spans) > 1)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._path)
             with self._path.open("ab", buffering=0) as file:
                 _lock(file.fileno())
                 file.write(line)

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from runlog_otel.errors import MissingExtraError
+from runlog_otel.private_files import make_private
 from runlog_otel.stores.connection_string import is_in_memory, masked
 from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
 from runlog_otel.stores.sql import dialects
@@ -225,9 +226,11 @@ class Database:
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises in a folder that may not be looked into
             raise StoreError(self.where, "it is a folder", "name a file in it")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(self.where, f"its folder cannot be made: {error.strerror}") from error
+        with suppress(OSError):  # SQLite says why; its other files get the mode of this one
+            make_private(path)
 
 
 def _forget_lock() -> None:
