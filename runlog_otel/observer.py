@@ -185,14 +185,15 @@ class Observer:
             number: the number that the attempt will have.
             prefix: of the variables that the host hands on to programs; see `Entered`.
         """
-        watched = self._watched.get(run_id)
-        if watched is None and self._source.retry_indicator(run_id) is None:
-            execution = Execution(run_id, "", namespace=self.settings.namespace)  # ids need no more, and no read
-        else:
-            execution = self._watch(run_id).execution
+        execution = Execution(run_id, "", self._number(run_id), self.settings.namespace)  # ids need no more
         span_id, is_sampled = execution.span_id(Part.ATTEMPT, path, number), self.settings.samples(run_id)
         current = Current(run_id, path, execution.trace_id, span_id, is_sampled)
         return Entered(current, prefix, has_baggage=self.settings.baggage)
+
+    @_never_raising
+    def execution_number(self, run_id: str) -> int:
+        """The number of the execution that this process takes part in."""
+        return self._number(run_id)
 
     @_never_raising
     def attempt_logged(self, attempt: Current, text: str) -> None:
@@ -208,6 +209,12 @@ class Observer:
                 send_log_records(settings, resource, [record], timeout_seconds)
 
             self._send(execution, [], Also("logs", send))
+
+    def _number(self, run_id: str) -> int:
+        """As `execution_number`; what is no retry needs no read for it."""
+        if run_id not in self._watched and self._source.retry_indicator(run_id) is None:
+            return 1
+        return self._watch(run_id).execution.number
 
     def _watch(self, run_id: str) -> Watched:
         """What is known of a run; a process of one step reads its header, once."""

@@ -334,7 +334,7 @@ def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result
 
 def _ends_without_verdict(run: Run) -> bool:
     """A job has no graph, and on Argo no terminal node is reached by a failed run; elsewhere such a run was cut off."""
-    return run.executor == "argo" or any(step.kind == "job" for step in run.steps)
+    return run.is_on_argo or any(step.kind == "job" for step in run.steps)
 
 
 def _failure(result: Result, error_type: str, description: str) -> tuple[str | None, str]:

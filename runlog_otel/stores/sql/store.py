@@ -10,6 +10,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
@@ -47,10 +48,14 @@ class SqlStore:
         database: where.
         is_compressing: whether bodies above `COMPRESSED_FROM_CHARACTERS` are compressed; reading does not care.
         source: which program writes the runs (`runnable`, `magnus`).
+        zone: how naive times of whole documents are read that have no header of ours; else in the machine's zone.
     """
 
-    def __init__(self, database: Database, *, is_compressing: bool = True, source: str = "") -> None:
+    def __init__(
+        self, database: Database, *, is_compressing: bool = True, source: str = "", zone: tzinfo | None = None
+    ) -> None:
         self.database = database
+        self.zone = zone
         self.is_compressing = is_compressing
         self.source = source
 
@@ -97,7 +102,7 @@ class SqlStore:
         run_id = document["run_id"]
         run = self._locked(connection, run_id)
         header = parts.header_from_document(document)
-        entries = list(parts.entries_from_document(document))
+        entries = list(parts.entries_from_document(document, self.zone))
         changes: dict[str, Any] = {"status": parts.status_of(document)} if "status" in document else {}
         if run is None:
             self._insert_run(connection, self._new_run(header, uuid.uuid4().hex))
