@@ -119,7 +119,7 @@ def header_from_config(config: Document) -> Header:
             created_ns=nanoseconds(created),
             utc_offset_seconds=int(offset.total_seconds()),
             traceparent=_text(own.get("traceparent")),  # type: ignore[union-attr]
-            retries=tuple(filter(_is_likely, map(_retry, own.get("retries", ())))),  # type: ignore[union-attr]
+            retries=tuple(_retries(own.get("retries", ()))),  # type: ignore[union-attr]
             marks=_marks(",".join(own.get("marks", ()))),  # type: ignore[union-attr]
             changes=tuple(_changes(entry) for entry in own.get("changes", ())),  # type: ignore[union-attr]
         )
@@ -160,12 +160,10 @@ def retried_config(config: Document, execution: int, started: datetime) -> dict[
     return {HEADER_KEY: {**own, "retries": [*own.get("retries", ()), retry]}}
 
 
-def _retry(entry: Document) -> tuple[int, int]:
-    return int(entry["execution"]), nanoseconds(datetime.fromisoformat(entry["started"]))
-
-
-def _is_likely(retry: tuple[int, int]) -> bool:
-    return 0 < retry[0] <= MAX_EXECUTIONS
+def _retries(entries: Iterable[Document]) -> Iterator[tuple[int, int]]:
+    for entry in entries:
+        if 0 < (execution := int(entry["execution"])) <= MAX_EXECUTIONS:
+            yield execution, nanoseconds(datetime.fromisoformat(entry["started"]))
 
 
 def _changes(entry: Document) -> Changes:

@@ -80,7 +80,7 @@ def _slots(run: Run, at_least: int) -> list[_Slot]:
     Each verdict of the root graph is one; each change of the indicator in a step's attempts is one; the header may know
     of more, which had no verdict; and one is open where the log shows that work follows the last verdict.
     """
-    slots = [_Slot(attempt.retry_indicator, (key, attempt)) for key, attempt in _verdicts(run)]
+    slots = [_Slot(attempt.retry_indicator, (key, attempt)) for key, attempt in _verdicts(run.steps, run.status)]
     starts: dict[str, int] = {}
     sequences: set[tuple[str, ...]] = set()
     for step in run.all_steps():
@@ -138,43 +138,70 @@ class _Numbering:
                 key, attempt = slot.verdict
                 self.numbers[key] = attempt.execution or number
                 self._begun.setdefault(number + 1, _start(attempt) + 1)
-        self._graph(run.steps, 1, len(slots))
+        self._graph(run.steps, run.status, 1, len(slots))
 
-    def _graph(self, steps: tuple[Step, ...], first: int, latest: int) -> None:
-        """Number the attempts of a graph that ran in execution `first` or later, and had begun by `latest`."""
-        lowest = first
-        terminals = [step for step in steps if step.is_terminal]
-        verdicts = [item for item in _merged_by_time(terminals) if item[0] not in self.numbers]
-        for left, (key, attempt) in zip(range(len(verdicts) - 1, -1, -1), verdicts, strict=True):
-            highest = latest if lowest == first else len(self._slots) - left
-            lowest = self._number(key, attempt, lowest, highest) + 1
+    def _graph(self, steps: tuple[Step, ...], status: Status, floor: int, ceiling: int) -> None:
+        """Number the attempts of a graph that first ran in an execution between two.
+
+        Its steps stand in the order in which they were first run, one after the other.
+        """
+        self._terminals(steps, status, floor, ceiling)
         behind = {step.path for step in _behind_fail(steps)}
-        before = latest
+        ceilings: dict[str, int] = {}
+        latest = len(self._slots)
         for step in reversed(steps):
+            latest = min(latest, self.numbers[step.path, 0] if self._is_reached(step) else self._latest_start(step))
+            ceilings[step.path] = latest if step.path in behind else min(latest, ceiling)
+        for step in steps:
             if step.is_terminal:
-                before = min([before, *(self.numbers[step.path, 0] for _ in step.attempts[:1])])
                 continue
-            fail = next((self.numbers[t.path, 0] for t in terminals if t.kind == "fail" and t.attempts), 0)
-            lower = min(max(first, fail + 1 if step.path in behind else first), len(self._slots))
-            self._step(step, lower, latest if step.path in behind else before)
+            if step.path in behind:
+                fails = (self.numbers[other.path, 0] for other in steps if other.kind == "fail" and other.attempts)
+                floor = max(floor, min(len(self._slots), 1 + next(fails)))
+            lowest = min(floor, ceilings[step.path])
+            last = self._step(step, lowest, ceilings[step.path])
             for branch in step.branches:
-                self._graph(branch.steps, lower, latest if step.path in behind else before)
+                self._graph(branch.steps, branch.status, lowest, ceilings[step.path])
+            inner = (self.numbers[key] for branch in step.branches for key in _keys(branch.steps))
+            floor = max(floor, last, max(inner, default=0))
 
-    def _step(self, step: Step, lowest: int, latest: int) -> None:
-        """Hosts run again what failed, once in each execution; only Argo runs a pod again within one."""
-        count, attempts = len(self._slots), step.attempts
-        is_strict = not self._is_argo and _failures(attempts[:-1]) < count
-        for index, attempt in enumerate(attempts):
-            left = _failures(attempts[index:-1]) if is_strict else 0
-            highest = count - left if index else min(latest, count - left)
-            noted = (later.execution for later in attempts[index:] if later.execution is not None)
-            number = self._number((step.path, index), attempt, lowest, min([highest, *noted]))
-            lowest = min(count, number + (is_strict and attempt.status is Status.FAIL))
+    @staticmethod
+    def _is_reached(step: Step) -> bool:
+        return step.is_terminal and bool(step.attempts)
+
+    def _terminals(self, steps: tuple[Step, ...], status: Status, floor: int, ceiling: int) -> None:
+        """Number the verdicts of a graph, each of an execution of its own."""
+        verdicts = [item for item in _verdicts(steps, status) if item[0] not in self.numbers]
+        for index, (key, attempt) in enumerate(verdicts):
+            highest = len(self._slots) - (len(verdicts) - 1 - index)
+            floor = self._number(key, attempt, floor, highest if index else min(highest, ceiling)) + 1
+
+    def _is_strict(self, step: Step) -> bool:
+        """Whether what failed was run again in a later execution: but for Argo, a host runs a step once in each."""
+        return not self._is_argo and _failures(step.attempts[:-1]) < len(self._slots)
+
+    def _latest_start(self, step: Step) -> int:
+        """The last execution in which a step can have been run first, as it was run again in later ones."""
+        inner = (self._latest_start(inner) for branch in step.branches for inner in branch.steps)
+        own = len(self._slots) - (_failures(step.attempts[:-1]) if self._is_strict(step) else 0)
+        return min([own, *inner])
+
+    def _step(self, step: Step, lowest: int, highest: int) -> int:
+        """Number a step's own attempts; the last number, 0 without one."""
+        count, is_strict, number = len(self._slots), self._is_strict(step), 0
+        for index, attempt in enumerate(step.attempts):
+            left = count - (_failures(step.attempts[index:-1]) if is_strict else 0)
+            noted = (later.execution for later in step.attempts[index:] if later.execution is not None)
+            number = self._number((step.path, index), attempt, lowest, min([highest, left, *noted]))
+            lowest, highest = number + (is_strict and attempt.status is Status.FAIL), count
+        return number
 
     def _number(self, key: Key, attempt: Attempt, lowest: int, highest: int) -> int:
         """Number one attempt: as noted, else by its indicator, else by the clock among the executions that are left."""
         count = len(self._slots)
         lowest = min(lowest, count)
+        # An execution goes on where the one before ended, unless it was killed: then it has no verdict.
+        highest = min(highest, next((at for at in range(lowest, count) if self._slots[at - 1].verdict), count))
         number = attempt.execution
         if number is None:
             alike = [at for at in range(lowest, count + 1) if self._slots[at - 1].indicator == attempt.retry_indicator]
@@ -185,22 +212,25 @@ class _Numbering:
         return number
 
 
-def _verdicts(run: Run) -> list[tuple[Key, Attempt]]:
-    """The attempts of the root graph's terminal steps; the run's status says which of them was the last."""
-    roots = [step for step in run.steps if step.is_terminal]
-    verdicts = list(_merged_by_time(roots))
-    kind = "success" if run.status is Status.SUCCESS else "fail"
-    paths = {step.path for step in roots if step.kind == kind}
+def _verdicts(steps: tuple[Step, ...], status: Status) -> list[tuple[Key, Attempt]]:
+    """The attempts of a graph's terminal steps, those of each in their order; its status says which was the last."""
+    terminals = [step for step in steps if step.is_terminal]
+    lists = ([((step.path, index), attempt) for index, attempt in enumerate(step.attempts)] for step in terminals)
+    verdicts = list(merge(*lists, key=lambda item: (item[1].execution or 0, _start(item[1]))))
+    kind = "success" if status is Status.SUCCESS else "fail"
+    paths = {step.path for step in terminals if step.kind == kind}
     last = max((index for index, (key, _) in enumerate(verdicts) if key[0] in paths), default=None)
-    if run.status.is_final and last is not None:
+    if status.is_final and last is not None:
         verdicts.append(verdicts.pop(last))
     return verdicts
 
 
-def _merged_by_time(steps: Iterable[Step]) -> Iterator[tuple[Key, Attempt]]:
-    """Attempts of several steps, those of each in their order."""
-    lists = ([((step.path, index), attempt) for index, attempt in enumerate(step.attempts)] for step in steps)
-    return merge(*lists, key=lambda item: (item[1].execution or 0, _start(item[1])))
+def _keys(steps: Iterable[Step]) -> Iterator[Key]:
+    """The attempts of steps and of what is inside them."""
+    for step in steps:
+        yield from ((step.path, index) for index in range(len(step.attempts)))
+        for branch in step.branches:
+            yield from _keys(branch.steps)
 
 
 def _behind_fail(steps: tuple[Step, ...]) -> list[Step]:

@@ -176,7 +176,7 @@ class Observer:
         self._complete(run_id)
 
     @_never_raising
-    def attempt_entered(self, run_id: str, path: str, number: int, prefix: str) -> Entered:
+    def attempt_entered(self, run_id: str, path: str, number: int, prefix: str, repeat: int = 1) -> Entered:
         """The code of a step is about to run: make its attempt the current span.
 
         Args:
@@ -184,9 +184,10 @@ class Observer:
             path: the step.
             number: the number that the attempt will have.
             prefix: of the variables that the host hands on to programs; see `Entered`.
+            repeat: which one it will be of several with this number.
         """
         execution = Execution(run_id, "", self._number(run_id), self.settings.namespace)  # ids need no more
-        span_id, is_sampled = execution.span_id(Part.ATTEMPT, path, number), self.settings.samples(run_id)
+        span_id, is_sampled = execution.span_id(Part.ATTEMPT, path, number, repeat), self.settings.samples(run_id)
         current = Current(run_id, path, execution.trace_id, span_id, is_sampled)
         return Entered(current, prefix, has_baggage=self.settings.baggage)
 
@@ -250,7 +251,7 @@ class Observer:
         if not self.settings.samples(execution.run_id):
             return trace.spans if self.settings.sends(trace) else ()
         late = {
-            execution.span_id(Part.ATTEMPT, step.path, attempt.number)
+            execution.span_id(Part.ATTEMPT, step.path, attempt.number, attempt.repeat)
             for step in run.all_steps()
             for attempt in step.attempts
             if not has_times(attempt)

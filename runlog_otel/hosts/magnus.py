@@ -182,7 +182,8 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         if step_log.status == defaults.PROCESSING and step_log.step_type not in WITHOUT_CODE:
             self._leave()
             number = int(os.environ.get(defaults.ATTEMPT_NUMBER, "1"))  # `GenericExecutor.step_attempt_number`
-            self._private["_entered"] = self._observer.attempt_entered(run_id, internal_name, number, "")
+            repeat = 1 + sum(attempt.attempt_number == number for attempt in step_log.attempts)
+            self._private["_entered"] = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
         return step_log
 
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:

@@ -22,7 +22,7 @@ from runlog_otel.plugins.host import HostRuns
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.stores.connection_string import placeholders
-from runlog_otel.timestamps import AttemptNote, notes_of
+from runlog_otel.timestamps import NOTE, AttemptNote, Clock, notes_of
 
 _KEYS = ("inner", "telemetry")
 _GROUP = "run_log_store"
@@ -31,7 +31,7 @@ WITHOUT_CODE = ("success", "fail", "parallel", "map", "loop", "conditional", "da
 """Types of steps that have no code of the user's."""
 _FINAL = tuple(status.value for status in Status if status.is_final)
 
-StepOf = Callable[[documents.Document, documents.Clock], Step]
+StepOf = Callable[[documents.Document, Clock], Step]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +183,8 @@ class Wrapper(BaseModel):
 
     def add_step_log(self, step_log: Any, run_id: str, **kwargs: Any) -> Any:
         """See `BaseRunLogStore.add_step_log`. Attempts that were not there before are final now."""
+        if not step_log.attempts and self._attempts_seen(run_id, step_log.internal_name):
+            step_log = self._begun_again(step_log, run_id)
         self._note(run_id, step_log.internal_name, step_log)
         answer = self._inner.add_step_log(step_log, run_id, **kwargs)
         self._attempted(run_id, step_log.internal_name, step_log, documents.step_from_log)
@@ -199,6 +201,19 @@ class Wrapper(BaseModel):
         """The run has this status now: what has no verdict in its graph ends by it."""
         if status in _FINAL:
             self._observer.execution_may_be_complete(run_id)
+
+    def _begun_again(self, step_log: Any, run_id: str) -> Any:
+        """A step that the host begins anew within a run, as a map has equal values: with the attempts of before."""
+
+        def merged() -> Any:
+            before = self._inner.get_step_log(step_log.internal_name, run_id)
+            notes = {}
+            if hasattr(step_log, "code_identities"):
+                own = [code for code in before.code_identities if code.code_identifier_type == NOTE]
+                notes = {"code_identities": [*step_log.code_identities, *own]}
+            return step_log.model_copy(update={"attempts": before.attempts, **notes})
+
+        return self._observer.guard(merged) or step_log
 
     def _see(self, run_id: str, path: str, logged: Any) -> None:
         self._seen[run_id, path] = Seen(len(logged.attempts), datetime.now().astimezone())
@@ -238,7 +253,7 @@ class Wrapper(BaseModel):
             zone = self._observer.settings.zone
 
             def step(header: Header) -> Step:
-                return step_of(logged.model_dump(exclude={"branches"}), documents.Clock(header, zone))
+                return step_of(logged.model_dump(exclude={"branches"}), Clock(header, zone))
 
             self._observer.attempts_recorded(run_id, first, step)
         return is_new

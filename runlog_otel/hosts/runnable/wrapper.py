@@ -76,7 +76,8 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         job_log = self._inner.get_job_log(run_id)
         self._observer.guard(self._exposed.learn_of_context)
         self._see(run_id, documents.JOB_STEP, job_log)
-        self._steps.enter(run_id, documents.JOB_STEP, number=1)  # the host gives every attempt at a job this number
+        repeat = len(job_log.attempts) + 1  # the host gives every attempt at a job the number 1
+        self._steps.enter(run_id, documents.JOB_STEP, 1, repeat)
         return job_log
 
     def add_job_log(self, run_id: str, job_log: JobLog) -> Any:
