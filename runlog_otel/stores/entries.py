@@ -59,8 +59,13 @@ class Entry:
 
     @property
     def is_work(self) -> bool:
-        """Whether it is a step that does something: the terminal steps are the verdict of their graph."""
-        return self.kind == "step" and self.step_type not in _TERMINAL
+        """Whether it is a step that does something."""
+        return self.kind == "step" and not self.is_verdict
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether it is a terminal step: the verdict of its graph, which begins nothing."""
+        return self.step_type in _TERMINAL
 
 
 def identity(kind: str, key: str, parent: str | None = None) -> bytes:

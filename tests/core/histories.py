@@ -73,10 +73,13 @@ class History:
                 raise InterruptedError
             if branches:
                 tasks = dict.fromkeys(_TASKS, ())
-                graphs = [
-                    (f"{path}.{branch}", logged.branches.setdefault(f"{path}.{branch}", {})) for branch in branches
+                places = [f"{path}.{branch}" for branch in branches]
+                inner = [logged.branches.setdefault(place, {}) for place in places]
+                ended = [
+                    self._graph(graph, f"{place}.", tasks, fails, killed)
+                    for graph, place in zip(inner, places, strict=True)
                 ]
-                is_ok = all([self._graph(inner, f"{place}.", tasks, fails, killed) for place, inner in graphs])
+                is_ok = all(ended)
             else:
                 is_ok = path != fails
                 self._record(path, logged, is_ok=is_ok)

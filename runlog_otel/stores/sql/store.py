@@ -108,7 +108,9 @@ class SqlStore:
             self._insert_run(connection, self._new_run(header, uuid.uuid4().hex))
             run = self.lock(connection, run_id)
             # A run that comes from elsewhere stands in lists where it belongs.
-            changes["created_ns"] = min([run.created_ns, *(entry.started_ns for entry in entries if entry.started_ns)])
+            changes["created_ns"] = min(
+                [run.created_ns, *(entry.started_ns for entry in entries if entry.started_ns and not entry.is_verdict)]
+            )
         changes["header"] = parts.text_from_value({**json.loads(run.header), **header})
         if "tag" in header:
             changes["tag"] = searched(header["tag"])
@@ -292,7 +294,7 @@ class SqlStore:
         before = [known[entry.identity] for entry in entries if entry.identity in known]
         changes["steps"] = run.steps + sum(e.is_work for e in entries) - sum(e.is_work for e in before)
         changes["failed_steps"] = run.failed_steps + _failed(entries) - _failed(before)
-        starts = [entry.started_ns for entry in entries if entry.started_ns is not None]
+        starts = [entry.started_ns for entry in entries if entry.started_ns is not None and not entry.is_verdict]
         ends = [entry.ended_ns for entry in entries if entry.ended_ns is not None]
         changes["started_ns"] = min([*starts, *([] if run.started_ns is None else [run.started_ns])], default=None)
         changes["ended_ns"] = max([*ends, *([] if run.ended_ns is None else [run.ended_ns])], default=None)
