@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from tests.peers import install
 from tests.peers.alertmanager import Alertmanager, Webhook, running_alertmanager, running_webhook
 from tests.peers.collector import Collector, running_collector
+from tests.peers.faketime import command as faketime_command
 from tests.peers.jaeger import Jaeger, running_jaeger
 from tests.peers.minio import Minio, running_minio
 from tests.peers.postgres import Postgres, running_postgres
@@ -51,6 +53,12 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     """A MinIO; a test makes buckets of its own in it."""
     with running_minio(_installed("minio"), tmp_path_factory.mktemp("minio")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def faketime() -> Callable[[int], list[str]]:
+    """What to put before a program so that its clock is some seconds ahead."""
+    return partial(faketime_command, _installed("faketime"))
 
 
 @pytest.fixture(scope="session")
