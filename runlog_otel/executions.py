@@ -112,7 +112,12 @@ def _merged(slots: list[_Slot], sequence: Sequence[str], starts: Mapping[str, in
 
 
 def _shown(run: Run, slots: list[_Slot]) -> int:
-    """How many executions the order of the log shows: a step that failed was tried again after `fail` was reached."""
+    """How many executions the order of the log shows: what failed was tried again after `fail` was reached.
+
+    A job has no verdict but its attempt.
+    """
+    if jobs := [step for step in run.steps if step.kind == "job"]:
+        return 1 + sum(_failures(job.attempts[:-1]) for job in jobs)
     fails = sum(slot.verdict is not None and slot.verdict[0][0] == "fail" for slot in slots)
     if not fails:
         return 1

@@ -154,6 +154,13 @@ class Observer:
             self._send_start(execution, timeline.starts_ns.get(execution.number))
 
     @_never_raising
+    def job_begins_again(self, run_id: str, execution: int) -> None:
+        """A pod runs a job again that failed: an execution of its own, as the failure ended the one before."""
+        if run_id not in self._watched:
+            run = self._source.header(run_id)
+            self._watched[run_id] = Watched(self._execution(run, execution), run.header)
+
+    @_never_raising
     def attempts_recorded(self, run_id: str, first: int, step_of: Callable[[Header], Step]) -> None:
         """A step was recorded with new attempts.
 

@@ -120,10 +120,10 @@ class Steps:
         if (entered := context.entered_here()) and entered.has_ended:
             entered.leave()
 
-    def enter(self, run_id: str, path: str, number: int, repeat: int = 1) -> None:
-        """The code of an attempt is about to run; see `Observer.attempt_entered`."""
+    def enter(self, run_id: str, path: str, number: int) -> None:
+        """The code of an attempt is about to run."""
         self._leave()
-        entered = self._observer.attempt_entered(run_id, path, number, _VARIABLE_PREFIX, repeat)
+        entered = self._observer.attempt_entered(run_id, path, number, _VARIABLE_PREFIX)
         if entered is not None:
             has_evidence = self._observer.settings.failure_evidence
             self._inside = Inside(entered, number, self._redact, has_evidence=has_evidence)

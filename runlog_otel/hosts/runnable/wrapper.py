@@ -9,6 +9,7 @@ from runnable.datastore import BaseRunLogStore, CodeIdentity, DataCatalog, JobLo
 from runlog_otel import documents
 from runlog_otel.hosts.runnable.inside import Steps
 from runlog_otel.hosts.runnable.runs import HostRuns
+from runlog_otel.model import Status
 from runlog_otel.plugins import host
 from runlog_otel.plugins.wrapper import WITHOUT_CODE, StepOf, Wrapper, forward_the_rest
 from runlog_otel.timestamps import AttemptNote, code_from_note
@@ -76,8 +77,9 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         job_log = self._inner.get_job_log(run_id)
         self._observer.guard(self._exposed.learn_of_context)
         self._see(run_id, documents.JOB_STEP, job_log)
-        repeat = len(job_log.attempts) + 1  # the host gives every attempt at a job the number 1
-        self._steps.enter(run_id, documents.JOB_STEP, 1, repeat)
+        if failed := sum(attempt.status == Status.FAIL.value for attempt in job_log.attempts):
+            self._observer.job_begins_again(run_id, failed + 1)
+        self._steps.enter(run_id, documents.JOB_STEP, number=1)  # the host gives every attempt at a job this number
         return job_log
 
     def add_job_log(self, run_id: str, job_log: JobLog) -> Any:
