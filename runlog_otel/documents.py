@@ -6,9 +6,10 @@ magnus 0.4 and older, whose run config is another one.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from runlog_otel.errors import RunLogFormatError
@@ -27,19 +28,17 @@ from runlog_otel.model import (
     Step,
 )
 from runlog_otel.names import HEADER_KEY
+from runlog_otel.timestamps import MAX_EXECUTIONS, NOTE, AttemptNote, Clock, nanoseconds, notes_of, times_of_attempts
 
 RUNNABLE, MAGNUS = "runnable", "magnus"
 JOB_STEP = "job"
 """The one step of a job, which has no name in the log (`runnable.defaults.DEFAULT_JOB_NAME`)."""
 MARKS = "runlog_otel.marks"
 """The type of the code identity that holds an attempt's marks."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAX_DEPTH = 50
 """No graph has more graphs inside of each other; what maps them calls itself for each."""
-MAX_EXECUTIONS = 10_000
 _INT64 = range(-(2**63), 2**63)
-_DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-"""`str(timedelta)`, as magnus writes how long an attempt took."""
+_OWN_CODE = (MARKS, NOTE)
 _MARK = re.compile(r"(?P<size>[1-9]\d{0,8}):(?P<digest>[^:]+)(?::(?P<outline>[0-3]{0,8}))?", re.ASCII)
 _UNCHAINED = "unchained"
 """magnus runs a single function or notebook without a graph (`magnus.defaults.EXECUTION_PLAN`): a job."""
@@ -131,7 +130,7 @@ def header_from_config(config: Document) -> Header:
         if offset is None:
             return Header()
         return Header(
-            created_ns=_nanoseconds(created),
+            created_ns=nanoseconds(created),
             utc_offset_seconds=int(offset.total_seconds()),
             traceparent=_text(own.get("traceparent")),  # type: ignore[union-attr]
             retries=tuple(_retries(own.get("retries", ()))),  # type: ignore[union-attr]
@@ -178,7 +177,7 @@ def retried_config(config: Document, execution: int, started: datetime) -> dict[
 def _retries(entries: Iterable[Document]) -> Iterator[tuple[int, int]]:
     for entry in entries:
         if 0 < (execution := int(entry["execution"])) <= MAX_EXECUTIONS:
-            yield execution, _nanoseconds(datetime.fromisoformat(entry["started"]))
+            yield execution, nanoseconds(datetime.fromisoformat(entry["started"]))
 
 
 def _changes(entry: Document) -> Changes:
@@ -200,24 +199,6 @@ def _marks(text: str) -> tuple[Mark, ...]:
     """Marks from their texts; what is none is passed over."""
     found = (_MARK.fullmatch(part) for part in text.split(","))
     return tuple(Mark(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in found if mark)
-
-
-class Clock:
-    """Reads the host's times (`str(datetime.now())`: naive and local) as nanoseconds since the epoch."""
-
-    def __init__(self, header: Header, zone: tzinfo | None = None) -> None:
-        offset = header.utc_offset_seconds
-        self._zone = zone if offset is None else timezone(timedelta(seconds=offset))
-
-    def __call__(self, text: str) -> int | None:
-        """The moment; None where the host has none ("") or wrote no time."""
-        try:
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=self._zone) if self._zone else moment.astimezone()
-            return _nanoseconds(moment)
-        except (TypeError, ValueError, OverflowError):
-            return None
 
 
 def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
@@ -264,9 +245,10 @@ def _branch(branch: Document, step_path: str, clock: Clock) -> Branch:
 
 def _attempts(step: Document, clock: Clock) -> tuple[Attempt, ...]:
     """The attempts, and what the step says in their stead: its code ran in all of them, its metrics are the last's."""
-    attempts = [_attempt(attempt, clock) for attempt in step.get("attempts") or ()]
+    recorded = zip(step.get("attempts") or (), notes_of(step), times_of_attempts(step, clock), strict=True)
+    attempts = list(_numbered(_attempt(attempt, note, times) for attempt, note, times in recorded))
     if not any(attempt.code for attempt in attempts):
-        code = tuple(_code(identity) for identity in step.get("code_identities") or ())
+        code = _code_identities(step)
         attempts = [replace(attempt, code=code) for attempt in attempts]
     metrics = _metrics(step.get("user_defined_metrics") or {})
     if metrics and attempts and not attempts[-1].metrics:
@@ -274,28 +256,33 @@ def _attempts(step: Document, clock: Clock) -> tuple[Attempt, ...]:
     return tuple(attempts)
 
 
-def _attempt(attempt: Document, clock: Clock) -> Attempt:
-    start_ns, end_ns = clock(attempt.get("start_time", "")), clock(attempt.get("end_time", ""))
-    if start_ns is not None and end_ns is None and (taken := _DURATION.fullmatch(_text(attempt.get("duration")))):
-        days, hours, minutes, seconds = (float(part or 0) for part in taken.groups())
-        end_ns = start_ns + round(((days * 24 + hours) * 60 + minutes) * 60_000_000 + seconds * 1_000_000) * 1000
+def _numbered(attempts: Iterable[Attempt]) -> Iterator[Attempt]:
+    """Attempts, those numbered that have the same number: of a job that a pod runs again, of equal values of a map."""
+    known: Counter[tuple[int, int | None, str]] = Counter()
+    for attempt in attempts:
+        known[key := (attempt.number, attempt.execution, attempt.retry_indicator)] += 1
+        yield attempt if known[key] == 1 else replace(attempt, repeat=known[key])
+
+
+def _attempt(attempt: Document, note: AttemptNote, times: tuple[int | None, int | None]) -> Attempt:
     metrics = {name: metric.get("value") for name, metric in (attempt.get("user_defined_metrics") or {}).items()}
     identities = attempt.get("code_identities") or ()
     marks = (_text(code.get("code_identifier")) for code in identities if code.get("code_identifier_type") == MARKS)
     return Attempt(
         number=int(attempt.get("attempt_number", 1)),
         status=_status(attempt),
-        start_ns=start_ns,
-        end_ns=end_ns,
+        start_ns=times[0],
+        end_ns=times[1],
         message=_text(attempt.get("message")),
         input_parameters=tuple(sorted(attempt.get("input_parameters") or attempt.get("parameters") or ())),
         output_parameters=tuple(sorted(attempt.get("output_parameters") or ())),
         metrics=_metrics(metrics),
-        code=tuple(_code(code) for code in identities if code.get("code_identifier_type") != MARKS),
+        code=_code_identities(attempt),
         retry_indicator=_text(attempt.get("retry_indicator")),
         input_values=_values(attempt.get("input_parameters") or attempt.get("parameters") or {}),
         output_values=_values(attempt.get("output_parameters") or {}),
         marks=_marks(",".join(marks)),
+        execution=note.execution,
     )
 
 
@@ -329,6 +316,12 @@ def _status(part: Document) -> Status:
     return Status(str(part["status"]).upper())
 
 
+def _code_identities(part: Document) -> tuple[CodeIdentity, ...]:
+    """Those of a step or an attempt, without what is noted in their form."""
+    identities = part.get("code_identities") or ()
+    return tuple(_code(identity) for identity in identities if identity.get("code_identifier_type") not in _OWN_CODE)
+
+
 def _code(identity: Document) -> CodeIdentity:
     return CodeIdentity(
         kind=_text(identity.get("code_identifier_type")),
@@ -354,8 +347,3 @@ def _definition(config: Document) -> str:
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def _nanoseconds(moment: datetime) -> int:
-    since = moment - _EPOCH
-    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000

@@ -11,7 +11,9 @@ def trace_id(namespace: str, run_id: str, execution: int) -> bytes:
     return _digest(16, namespace, run_id, str(execution))
 
 
-def span_id(namespace: str, run_id: str, execution: int, *, kind: str, path: str = "", attempt: int = 0) -> bytes:
+def span_id(
+    namespace: str, run_id: str, execution: int, *, kind: str, path: str = "", attempt: int = 0, repeat: int = 1
+) -> bytes:
     """8 bytes that stand for one part of an execution: its run, a branch, a step or an attempt.
 
     Args:
@@ -21,8 +23,10 @@ def span_id(namespace: str, run_id: str, execution: int, *, kind: str, path: str
         kind: `run`, `start`, `branch`, `step` or `attempt`.
         path: the host's internal name, empty for the run.
         attempt: the attempt's number, 0 for what is no attempt.
+        repeat: which one it is of several attempts that have the same number.
     """
-    return _digest(8, namespace, run_id, str(execution), kind, path, str(attempt))
+    number = str(attempt) if repeat == 1 else f"{attempt}.{repeat}"
+    return _digest(8, namespace, run_id, str(execution), kind, path, number)
 
 
 def position(namespace: str, run_id: str) -> float:

@@ -79,6 +79,10 @@ class Attempt:
     """Of secrets that stand in this attempt's part of the log."""
     is_start_derived: bool = False
     """Whether the log has no start: it then follows from the graph."""
+    repeat: int = 1
+    """Which one it is of several that the host gave the same number to within an execution."""
+    execution: int | None = None
+    """The number of the execution that it belongs to, as noted by the process that recorded it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,11 @@ class Run:
     input_values: Mapping[str, Any] = field(default_factory=dict)
     output_values: Mapping[str, Any] = field(default_factory=dict)
     """Where a host has them of the run, and not of attempts."""
+
+    @property
+    def is_on_argo(self) -> bool:
+        """Whether Argo runs it: it may try a pod again within an execution, and a run that fails reaches no verdict."""
+        return self.executor == "argo"
 
     def all_steps(self) -> Iterator[Step]:
         """Every step at every depth, in the order of the log."""

@@ -144,6 +144,9 @@ START_IS_DERIVED = _attribute(
     "boolean",
     "`true` where the log has a duration and no start: it is then the earliest that the graph allows.",
 )
+CLOCK_IS_ADJUSTED = _attribute(
+    "runlog.clock.is_adjusted", "run, branch, attempt", "boolean", "`true` where clocks disagree: see operation.md."
+)
 STEP_PATH = _attribute("runlog.step.path", "attempt", "string", "The host's internal name of the step (dot path).")
 
 BRANCH_NAME = _attribute("runlog.branch.name", "branch", "string", "The branch's name; the value of an iteration.")
@@ -151,6 +154,7 @@ BRANCH_PATH = _attribute("runlog.branch.path", "branch", "string", "The host's i
 BRANCH_RESULT = _attribute("runlog.branch.result", "branch", "string", "`success`, `failure` or `error` (never ended).")
 
 ATTEMPT_NUMBER = _attribute("runlog.attempt.number", "attempt", "int", "The host's number of the attempt, from 1.")
+ATTEMPT_REPEAT = _attribute("runlog.attempt.repeat", "attempt", "int", "From 2, of several with one number.")
 ATTEMPT_RESULT = _attribute("runlog.attempt.result", "attempt", "string", "`success` or `failure`.")
 ATTEMPT_RETRY_INDICATOR = _attribute("runlog.attempt.retry_indicator", "attempt", "string", "The host's, if it is set.")
 INPUT_PARAMETERS = _attribute(

@@ -154,6 +154,13 @@ class Observer:
             self._send_start(execution, timeline.starts_ns.get(execution.number))
 
     @_never_raising
+    def job_begins_again(self, run_id: str, execution: int) -> None:
+        """A pod runs a job again that failed: an execution of its own, as the failure ended the one before."""
+        if run_id not in self._watched:
+            run = self._source.header(run_id)
+            self._watched[run_id] = Watched(self._execution(run, execution), run.header)
+
+    @_never_raising
     def attempts_recorded(self, run_id: str, first: int, step_of: Callable[[Header], Step]) -> None:
         """A step was recorded with new attempts.
 
@@ -176,7 +183,7 @@ class Observer:
         self._complete(run_id)
 
     @_never_raising
-    def attempt_entered(self, run_id: str, path: str, number: int, prefix: str) -> Entered:
+    def attempt_entered(self, run_id: str, path: str, number: int, prefix: str, repeat: int = 1) -> Entered:
         """The code of a step is about to run: make its attempt the current span.
 
         Args:
@@ -184,15 +191,17 @@ class Observer:
             path: the step.
             number: the number that the attempt will have.
             prefix: of the variables that the host hands on to programs; see `Entered`.
+            repeat: which one it will be of several with this number.
         """
-        watched = self._watched.get(run_id)
-        if watched is None and self._source.retry_indicator(run_id) is None:
-            execution = Execution(run_id, "", namespace=self.settings.namespace)  # ids need no more, and no read
-        else:
-            execution = self._watch(run_id).execution
-        span_id, is_sampled = execution.span_id(Part.ATTEMPT, path, number), self.settings.samples(run_id)
+        execution = Execution(run_id, "", self._number(run_id), self.settings.namespace)  # ids need no more
+        span_id, is_sampled = execution.span_id(Part.ATTEMPT, path, number, repeat), self.settings.samples(run_id)
         current = Current(run_id, path, execution.trace_id, span_id, is_sampled)
         return Entered(current, prefix, has_baggage=self.settings.baggage)
+
+    @_never_raising
+    def execution_number(self, run_id: str) -> int:
+        """The number of the execution that this process takes part in."""
+        return self._number(run_id)
 
     @_never_raising
     def attempt_logged(self, attempt: Current, text: str) -> None:
@@ -208,6 +217,12 @@ class Observer:
                 send_log_records(settings, resource, [record], timeout_seconds)
 
             self._send(execution, [], Also("logs", send))
+
+    def _number(self, run_id: str) -> int:
+        """As `execution_number`; what is no retry needs no read for it."""
+        if run_id not in self._watched and self._source.retry_indicator(run_id) is None:
+            return 1
+        return self._watch(run_id).execution.number
 
     def _watch(self, run_id: str) -> Watched:
         """What is known of a run; a process of one step reads its header, once."""
@@ -243,7 +258,7 @@ class Observer:
         if not self.settings.samples(execution.run_id):
             return trace.spans if self.settings.sends(trace) else ()
         late = {
-            execution.span_id(Part.ATTEMPT, step.path, attempt.number)
+            execution.span_id(Part.ATTEMPT, step.path, attempt.number, attempt.repeat)
             for step in run.all_steps()
             for attempt in step.attempts
             if not has_times(attempt)

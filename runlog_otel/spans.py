@@ -79,8 +79,10 @@ def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
     is_over = run.status.is_final and all(step.status.is_final for step in run.all_steps())
     if not (is_over and _ends_without_verdict(run)):
         return False
-    return run.status is Status.SUCCESS or any(
-        attempt.status is Status.FAIL for step in run.all_steps() for attempt in timeline.attempts(step, number)
+    return (
+        not run.steps
+        or run.status is Status.SUCCESS
+        or any(attempt.status is Status.FAIL for step in run.all_steps() for attempt in timeline.attempts(step, number))
     )
 
 
@@ -97,7 +99,7 @@ class _Mapping:
     def spans(self, is_complete: bool) -> Iterator[Span]:
         run, number = self._run, self._execution.number
         marked = self._timeline.starts_ns.get(number)
-        extent = _enclosing([self._extent(step) for step in run.steps] + [_moment(marked)])
+        extent = self._graph_extent(run.steps, marked)
         if extent is None:
             return
         verdict = _verdict(self._timeline, run.steps, number)
@@ -134,6 +136,8 @@ class _Mapping:
             **run.attributes,
             **dict(parameter_attributes(execution, run.input_values, run.output_values)),
         }
+        if self._is_adjusted(run.steps, extent, self._timeline.starts_ns.get(execution.number)):
+            attributes[names.CLOCK_IS_ADJUSTED] = True
         return Span(
             part=Part.RUN,
             name=f"RUN {run.pipeline}",
@@ -151,7 +155,7 @@ class _Mapping:
     def _result_without_verdict(self, has_failed_step: bool) -> Result:
         if not _ends_without_verdict(self._run):
             return Result.ERROR
-        if has_failed_step:
+        if has_failed_step or (self._run.status is Status.FAIL and not self._run.steps):
             return Result.FAILURE
         return Result.SUCCESS if self._run.status is Status.SUCCESS else Result.ERROR
 
@@ -234,6 +238,8 @@ class _Mapping:
             names.BRANCH_RESULT: result.value,
             names.ERROR_TYPE: error_type,
         }
+        if self._is_adjusted(branch.steps, extent):
+            attributes[names.CLOCK_IS_ADJUSTED] = True
         span = Span(
             part=Part.BRANCH,
             name=f"{step.name}/{'iteration' if step.has_iterations else branch.name}",
@@ -319,9 +325,25 @@ class _Mapping:
     def _extent(self, part: Step | Branch) -> tuple[int, int] | None:
         """Start and end of what is inside a part in this execution; None where the log has no time."""
         if isinstance(part, Branch):
-            return _enclosing([self._extent(step) for step in part.steps])
+            return self._graph_extent(part.steps)
         own = [times_of(attempt) for attempt in self._timeline.attempts(part, self._execution.number)]
         return _enclosing(own + [self._extent(branch) for branch in part.branches])
+
+    def _graph_extent(self, steps: tuple[Step, ...], noted_ns: int | None = None) -> tuple[int, int] | None:
+        """Start and end of a graph: it lasts from its start, where that is noted, or its first step to its verdict.
+
+        The verdict ends it, and began nothing: a clock that is behind puts it before the steps.
+        """
+        work = _enclosing([self._extent(step) for step in steps if not step.is_terminal] + [_moment(noted_ns)])
+        verdict = _enclosing([self._extent(step) for step in steps if step.is_terminal])
+        if work is None or verdict is None:
+            return work or verdict
+        return work[0], max(work[1], verdict[1])
+
+    def _is_adjusted(self, steps: tuple[Step, ...], extent: tuple[int, int], noted_ns: int | None = None) -> bool:
+        """Whether a graph began before its noted start, or its verdict is earlier than its end."""
+        verdict = _enclosing([self._extent(step) for step in steps if step.is_terminal])
+        return extent[0] != (noted_ns or extent[0]) or (verdict is not None and verdict[1] < extent[1])
 
 
 def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result | None:
@@ -333,8 +355,8 @@ def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result
 
 
 def _ends_without_verdict(run: Run) -> bool:
-    """A job has no graph, and on Argo no terminal node is reached by a failed run; elsewhere such a run was cut off."""
-    return run.executor == "argo" or any(step.kind == "job" for step in run.steps)
+    """A job has no graph, a log may hold no step, on Argo a run that fails has no verdict; else it was cut off."""
+    return run.is_on_argo or not run.steps or any(step.kind == "job" for step in run.steps)
 
 
 def _failure(result: Result, error_type: str, description: str) -> tuple[str | None, str]:

@@ -98,9 +98,10 @@ class Execution:
         """The execution's trace id."""
         return identity.trace_id(self.namespace, self.run_id, self.number)
 
-    def span_id(self, part: Part, path: str = "", attempt: int = 0) -> bytes:
+    def span_id(self, part: Part, path: str = "", attempt: int = 0, repeat: int = 1) -> bytes:
         """The span id of a part of the execution."""
-        return identity.span_id(self.namespace, self.run_id, self.number, kind=part.value, path=path, attempt=attempt)
+        names_it = {"kind": part.value, "path": path, "attempt": attempt, "repeat": repeat}
+        return identity.span_id(self.namespace, self.run_id, self.number, **names_it)  # type: ignore[arg-type]
 
     def attributes(self, more: Attributes) -> Attributes:
         """What every span of the execution says, and more; empty and missing values are left out."""
@@ -206,11 +207,13 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         names.TASK_NAME: step.name,
         names.STEP_PATH: step.path,
         names.ATTEMPT_NUMBER: attempt.number,
+        **({names.ATTEMPT_REPEAT: attempt.repeat} if attempt.repeat > 1 else {}),
         names.ATTEMPT_RESULT: (Result.FAILURE if failure else Result.SUCCESS).value,
         names.ATTEMPT_RETRY_INDICATOR: attempt.retry_indicator,
         names.INPUT_PARAMETERS: attempt.input_parameters,
         names.OUTPUT_PARAMETERS: attempt.output_parameters,
         **({names.START_IS_DERIVED: True} if attempt.is_start_derived else {}),
+        **({names.CLOCK_IS_ADJUSTED: True} if _is_reversed(attempt) else {}),
         names.ERROR_TYPE: failure.type if failure else "",
         names.PROCESS_EXIT_CODE: "" if failure is None or failure.exit_code is None else failure.exit_code,
         **_code_attributes(attempt.code),
@@ -224,7 +227,7 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         part=Part.ATTEMPT,
         name=f"{step.name} attempt",
         trace_id=execution.trace_id,
-        span_id=execution.span_id(Part.ATTEMPT, step.path, attempt.number),
+        span_id=execution.span_id(Part.ATTEMPT, step.path, attempt.number, attempt.repeat),
         parent_span_id=execution.span_id(Part.STEP, step.path),
         start_ns=start,
         end_ns=end,
@@ -257,6 +260,10 @@ def times_of(attempt: Attempt) -> tuple[int, int] | None:
     if start is None:
         return None
     return start, max(start + SHORTEST_NS, attempt.end_ns if attempt.end_ns is not None else start)
+
+
+def _is_reversed(attempt: Attempt) -> bool:
+    return None not in (attempt.start_ns, attempt.end_ns) and attempt.end_ns < attempt.start_ns  # type: ignore[operator]
 
 
 def _scalar(value: Any) -> Value:

@@ -34,7 +34,8 @@ def waterfall(run: Run, settings: Settings, console: Console) -> None:
     """Print a bar for each span, in the order of the log."""
     traces = _traces(run, settings)
     if not traces:
-        console.print(f"run {run.run_id} of {run.pipeline} has recorded nothing yet")
+        state = f"has ended ({run.status.value}) without a step" if run.status.is_final else "has recorded nothing yet"
+        console.print(f"run {run.run_id} of {run.pipeline} {state}", markup=False)
     for trace, is_complete in traces:
         root = trace.spans[0]
         result = _result(root, is_complete)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from magnus import context, defaults, exceptions, utils
-from magnus.datastore import BaseRunLogStore, BranchLog, RunLog, StepLog
+from magnus.datastore import BaseRunLogStore, BranchLog, CodeIdentity, RunLog, StepLog
 from pydantic import PrivateAttr
 
 from runlog_otel import documents
@@ -18,6 +18,7 @@ from runlog_otel.model import Run
 from runlog_otel.plugins import host
 from runlog_otel.plugins.stores import Document, DocumentPlugin, MemoryPlugin, SqlPlugin, host_errors
 from runlog_otel.plugins.wrapper import WITHOUT_CODE, Wrapper, forward_the_rest
+from runlog_otel.timestamps import AttemptNote, code_from_note
 
 _TRAVERSING = ("local", "local-container", "mocked")
 """Executors whose process walks the whole graph; the others (`argo`) have an orchestrator do it."""
@@ -181,13 +182,17 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         if step_log.status == defaults.PROCESSING and step_log.step_type not in WITHOUT_CODE:
             self._leave()
             number = int(os.environ.get(defaults.ATTEMPT_NUMBER, "1"))  # `GenericExecutor.step_attempt_number`
-            self._private["_entered"] = self._observer.attempt_entered(run_id, internal_name, number, "")
+            repeat = 1 + sum(attempt.attempt_number == number for attempt in step_log.attempts)
+            self._private["_entered"] = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
         return step_log
 
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
         """See `BaseRunLogStore.add_step_log`. The code has ended, however it did."""
         self._leave()
         return super().add_step_log(step_log, run_id, **kwargs)
+
+    def _add_note(self, logged: StepLog, index: int, note: AttemptNote) -> None:
+        logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
 
     def _leave(self) -> None:
         entered, self._private["_entered"] = self._entered, None

@@ -7,7 +7,8 @@ base class, and what only that host has.
 import os
 import sys
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError, model_serializer
@@ -21,6 +22,7 @@ from runlog_otel.plugins.host import HostRuns
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.stores.connection_string import placeholders
+from runlog_otel.timestamps import NOTE, AttemptNote, Clock, notes_of
 
 _KEYS = ("inner", "telemetry")
 _GROUP = "run_log_store"
@@ -29,7 +31,15 @@ WITHOUT_CODE = ("success", "fail", "parallel", "map", "loop", "conditional", "da
 """Types of steps that have no code of the user's."""
 _FINAL = tuple(status.value for status in Status if status.is_final)
 
-StepOf = Callable[[documents.Document, documents.Clock], Step]
+StepOf = Callable[[documents.Document, Clock], Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A step as this process last saw it: how many attempts it had, and when that was, in the zone of then."""
+
+    attempts: int
+    at: datetime
 
 
 def parts(config: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], Any]:
@@ -96,8 +106,8 @@ class Wrapper(BaseModel):
     _inner: Any = PrivateAttr()
     _observer: Observer = PrivateAttr()
     _exposed: ExposedSecrets = PrivateAttr()
-    _seen: dict[tuple[str, str], int] = PrivateAttr(default_factory=dict)
-    """(run id, step) → attempts that are in the log already: what `add_step_log` brings beyond them is new."""
+    _seen: dict[tuple[str, str], Seen] = PrivateAttr(default_factory=dict)
+    """(run id, step) → what is in the log already: attempts that `add_step_log` brings beyond that are new."""
 
     def __init__(self, **config: Any) -> None:
         """Make the wrapper of a config with the keys `inner` and `telemetry`.
@@ -168,11 +178,14 @@ class Wrapper(BaseModel):
         """See `BaseRunLogStore.get_step_log`."""
         step_log = self._inner.get_step_log(internal_name, run_id, **kwargs)
         self._observer.guard(self._exposed.learn_of_context)
-        self._seen[run_id, internal_name] = len(step_log.attempts)
+        self._see(run_id, internal_name, step_log)
         return step_log
 
     def add_step_log(self, step_log: Any, run_id: str, **kwargs: Any) -> Any:
         """See `BaseRunLogStore.add_step_log`. Attempts that were not there before are final now."""
+        if not step_log.attempts and self._attempts_seen(run_id, step_log.internal_name):
+            step_log = self._begun_again(step_log, run_id)
+        self._note(run_id, step_log.internal_name, step_log)
         answer = self._inner.add_step_log(step_log, run_id, **kwargs)
         self._attempted(run_id, step_log.internal_name, step_log, documents.step_from_log)
         if step_log.step_type in ("success", "fail") and "." not in step_log.internal_name and step_log.attempts:
@@ -189,19 +202,80 @@ class Wrapper(BaseModel):
         if status in _FINAL:
             self._observer.execution_may_be_complete(run_id)
 
+    def _begun_again(self, step_log: Any, run_id: str) -> Any:
+        """A step that the host begins anew within a run, as a map has equal values: with the attempts of before."""
+
+        def merged() -> Any:
+            before = self._inner.get_step_log(step_log.internal_name, run_id)
+            notes = {}
+            if hasattr(step_log, "code_identities"):
+                own = [code for code in before.code_identities if code.code_identifier_type == NOTE]
+                notes = {"code_identities": [*step_log.code_identities, *own]}
+            return step_log.model_copy(update={"attempts": before.attempts, **notes})
+
+        return self._observer.guard(merged) or step_log
+
+    def _see(self, run_id: str, path: str, logged: Any) -> None:
+        self._seen[run_id, path] = Seen(len(logged.attempts), datetime.now().astimezone())
+
+    def _note(self, run_id: str, path: str, logged: Any) -> None:
+        """Let new attempts say what only this process knows of them: see `runlog_otel.timestamps`.
+
+        The host reads a step's log right before its code runs: the start is near that moment, the end near this one.
+        """
+
+        def note() -> None:
+            now = datetime.now().astimezone()
+            seen = self._seen.get((run_id, path), Seen(0, now))
+            known = notes_of(logged.model_dump(include={"attempts", "code_identities"}))
+            for index, attempt in enumerate(logged.attempts[seen.attempts :], seen.attempts):
+                if known[index] == AttemptNote():
+                    offsets = utc_offset_seconds(attempt.start_time, seen.at), utc_offset_seconds(attempt.end_time, now)
+                    self._add_note(logged, index, AttemptNote(self._observer.execution_number(run_id), *offsets))
+
+        if len(logged.attempts) > self._attempts_seen(run_id, path):
+            self._observer.guard(note)
+
+    def _add_note(self, logged: Any, index: int, note: AttemptNote) -> None:
+        """Add it to a code identity of the attempt, or of its step where the host keeps them there."""
+        raise NotImplementedError
+
+    def _attempts_seen(self, run_id: str, path: str) -> int:
+        seen = self._seen.get((run_id, path))
+        return seen.attempts if seen else 0
+
     def _attempted(self, run_id: str, path: str, logged: Any, step_of: StepOf) -> bool:
         """A step or job was recorded: tell of attempts that were not there before, and whether there were any."""
-        first = self._seen.get((run_id, path), 0)
-        self._seen[run_id, path] = len(logged.attempts)
+        first = self._attempts_seen(run_id, path)
+        self._see(run_id, path, logged)
         is_new = len(logged.attempts) > first
         if is_new:
             zone = self._observer.settings.zone
 
             def step(header: Header) -> Step:
-                return step_of(logged.model_dump(exclude={"branches"}), documents.Clock(header, zone))
+                return step_of(logged.model_dump(exclude={"branches"}), Clock(header, zone))
 
             self._observer.attempts_recorded(run_id, first, step)
         return is_new
+
+
+def utc_offset_seconds(text: str, near: datetime) -> int | None:
+    """The UTC offset with which a naive local time was written; None for none.
+
+    It is the one that brings the time closest to an aware moment: that moment's own (the code of a step may have
+    changed the process's zone since), or one of the zone's, of which there are two where clocks are put back.
+    """
+    try:
+        naive = datetime.fromisoformat(text)
+        if naive.tzinfo is not None:
+            return None
+        local = (naive.replace(fold=fold).astimezone().tzinfo for fold in (0, 1))
+        offsets = (naive.replace(tzinfo=zone).utcoffset() for zone in (near.tzinfo, *local))
+        known = [offset for offset in offsets if offset is not None]
+        best = min(known, key=lambda offset: abs(naive.replace(tzinfo=timezone(offset)) - near))
+    except (ValueError, OverflowError):
+        return None
+    return int(best.total_seconds())
 
 
 def forward_the_rest(wrapper: type[Wrapper]) -> None:

@@ -60,9 +60,9 @@ class Listing:
 
 def _summary(run: Run, changed_ns: int) -> RunSummary:
     traces = spans_from_run(run, is_abandoned=True)
-    attempts = [attempt for step in run.all_steps() for attempt in step.attempts]
-    starts = [attempt.start_ns for attempt in attempts if attempt.start_ns is not None]
-    ends = [attempt.end_ns for attempt in attempts if attempt.end_ns is not None]
+    attempts = [(step, attempt) for step in run.all_steps() for attempt in step.attempts]
+    starts = [a.start_ns for step, a in attempts if a.start_ns is not None and not step.is_terminal]
+    ends = [attempt.end_ns for _, attempt in attempts if attempt.end_ns is not None]
     steps = [span for span in traces[-1].spans if span.part is Part.STEP] if traces else []
     return RunSummary(
         run_id=run.run_id,

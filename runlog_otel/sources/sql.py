@@ -54,7 +54,7 @@ class SqlRuns(RunLogTarget):
     def put(self, document: Document) -> None:
         """See `RunLogTarget.put`."""
         pipeline = pipeline_from_config(document.get("run_config") or {})
-        SqlStore(self.database, source=host_of(document)).put(document, pipeline)
+        SqlStore(self.database, source=host_of(document), zone=self.settings.zone).put(document, pipeline)
 
     def close(self) -> None:
         """See `Source.close`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runlog_otel.model import Changes
-from runlog_otel.stores.entries import Document, times_of
+from runlog_otel.stores.entries import Document, clock_of, times_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ def compared(document: Document) -> ComparedRun:
     """
     durations: dict[str, float] = {}
     metrics: dict[str, Any] = {}
-    revision = ""
+    revision, clock = "", clock_of(document)
     for name, step in _work(document):
-        started_ns, ended_ns = times_of(step)
+        started_ns, ended_ns = times_of(step, clock)
         if started_ns is not None and ended_ns is not None:
             durations[name] = max(0, ended_ns - started_ns) / 1e9
         for attempt in step.get("attempts") or ():

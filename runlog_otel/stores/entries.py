@@ -7,15 +7,17 @@ part of the document verbatim, so that any of them is written and read without t
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import tzinfo
 from hashlib import sha256
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from runlog_otel.documents import header_from_config
 from runlog_otel.errors import RunLogFormatError
 from runlog_otel.model import Status
 from runlog_otel.redaction import bounded
+from runlog_otel.timestamps import Clock, times_of_attempts
 
 Document = dict[str, Any]
 
@@ -59,8 +61,13 @@ class Entry:
 
     @property
     def is_work(self) -> bool:
-        """Whether it is a step that does something: the terminal steps are the verdict of their graph."""
-        return self.kind == "step" and self.step_type not in _TERMINAL
+        """Whether it is a step that does something."""
+        return self.kind == "step" and not self.is_verdict
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether it is a terminal step: the verdict of its graph, which begins nothing."""
+        return self.step_type in _TERMINAL
 
 
 def identity(kind: str, key: str, parent: str | None = None) -> bytes:
@@ -90,20 +97,26 @@ def header_from_document(document: Mapping[str, Any]) -> Document:
     return {**document, **{name: empty for name, empty in RUN_PARTS.items() if name in document}}
 
 
-def entries_from_document(document: Mapping[str, Any]) -> Iterator[Entry]:
-    """Everything of a run's document but its own part, parents first."""
+def clock_of(document: Mapping[str, Any], zone: tzinfo | None = None) -> Clock:
+    """How the naive times of a run's document are read; without its header in a zone, else in the machine's."""
+    return Clock(header_from_config(document.get("run_config") or {}), zone)
+
+
+def entries_from_document(document: Mapping[str, Any], zone: tzinfo | None = None) -> Iterator[Entry]:
+    """Everything of a run's document but its own part, parents first; for the zone see `clock_of`."""
+    clock = clock_of(document, zone)
     yield from entries_from_config(document.get("run_config") or {})
     yield from entries_from_parameters(document.get("parameters") or {})
     if document.get("job"):
-        yield entry_from_job(document["job"])
+        yield entry_from_job(document["job"], clock)
     for step in (document.get("steps") or {}).values():
-        yield from entries_from_step(step, None)
+        yield from entries_from_step(step, None, clock)
 
 
-def entries_from_step(step: Mapping[str, Any], parent: str | None) -> Iterator[Entry]:
+def entries_from_step(step: Mapping[str, Any], parent: str | None, clock: Clock | None = None) -> Iterator[Entry]:
     """A step of the branch `parent`, and what its document holds of branches."""
     key = str(step["internal_name"])
-    started_ns, ended_ns = times_of(step)
+    started_ns, ended_ns = times_of(step, clock)
     yield Entry(
         "step",
         key,
@@ -116,17 +129,17 @@ def entries_from_step(step: Mapping[str, Any], parent: str | None) -> Iterator[E
         failure_of(step),
     )
     for branch in (step.get("branches") or {}).values():
-        yield from entries_from_branch(branch, key)
+        yield from entries_from_branch(branch, key, clock)
 
 
-def entries_from_branch(branch: Mapping[str, Any], parent: str) -> Iterator[Entry]:
+def entries_from_branch(branch: Mapping[str, Any], parent: str, clock: Clock | None = None) -> Iterator[Entry]:
     """A branch of the step `parent`, and what its document holds of parameters and steps."""
     key = str(branch["internal_name"])
     own = {**branch, **{name: empty for name, empty in BRANCH_PARTS.items() if name in branch}}
     yield Entry("branch", key, text_from_value(own), parent, status_of(branch))
     yield from entries_from_parameters(branch.get("parameters") or {}, key)
     for step in (branch.get("steps") or {}).values():
-        yield from entries_from_step(step, key)
+        yield from entries_from_step(step, key, clock)
 
 
 def entries_from_parameters(parameters: Mapping[str, Any], branch: str = "") -> Iterator[Entry]:
@@ -141,9 +154,9 @@ def entries_from_config(config: Mapping[str, Any]) -> Iterator[Entry]:
         yield Entry("config", str(name), text_from_value(value))
 
 
-def entry_from_job(job: Mapping[str, Any]) -> Entry:
+def entry_from_job(job: Mapping[str, Any], clock: Clock | None = None) -> Entry:
     """A run that is a job has this instead of steps."""
-    started_ns, ended_ns = times_of(job)
+    started_ns, ended_ns = times_of(job, clock)
     return Entry("job", "", text_from_value(job), None, status_of(job), None, started_ns, ended_ns, failure_of(job))
 
 
@@ -284,11 +297,14 @@ def status_of(part: Mapping[str, Any]) -> str | None:
     return None if status is None else str(status).upper()
 
 
-def times_of(step: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """First start and last end of the attempts."""
-    attempts = step.get("attempts") or ()
-    starts = [ns for attempt in attempts if (ns := _ns(attempt.get("start_time"))) is not None]
-    ends = [ns for attempt in attempts if (ns := _ns(attempt.get("end_time"))) is not None]
+def times_of(step: Mapping[str, Any], clock: Clock | None = None) -> tuple[int | None, int | None]:
+    """First start and last end of the attempts.
+
+    Without a clock times are read by the attempts' notes, else in the machine's zone: of what this process recorded.
+    """
+    times = times_of_attempts(step, clock or Clock())
+    starts = [start for start, _ in times if start is not None]
+    ends = [end for _, end in times if end is not None]
     return min(starts, default=None), max(ends, default=None)
 
 
@@ -299,15 +315,6 @@ def failure_of(step: Mapping[str, Any]) -> str | None:
     failed = [attempt for attempt in step.get("attempts") or () if status_of(attempt) == Status.FAIL.value]
     messages = [str(step.get("message") or ""), *(str(attempt.get("message") or "") for attempt in failed)]
     return bounded("\n".join(message for message in messages if message), _MAX_FAILURE_BYTES)
-
-
-def _ns(text: Any) -> int | None:
-    # The hosts write naive local times (`str(datetime.now())`), "" when there is none.
-    try:
-        time = datetime.fromisoformat(text).astimezone()
-    except (TypeError, ValueError):
-        return None
-    return int(time.timestamp()) * 1_000_000_000 + time.microsecond * 1000
 
 
 def _hash(text: str) -> bytes:

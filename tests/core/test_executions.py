@@ -76,3 +76,39 @@ def test_a_noted_retry_says_its_number() -> None:
     whole = run(task("a", attempt(1, 2, ok=False), attempt(5, 6, number=2)), verdict("fail", 3), header=header)
     verdicts = run(verdict("fail", 3), header=header)
     assert timeline_of(whole).next_execution("") == timeline_of(verdicts).next_execution("") == 3
+
+
+def test_a_note_is_worth_more_than_the_order_of_the_log() -> None:
+    """An attempt that says its execution belongs to it, whatever its time and place."""
+    noted = replace(attempt(1, 2), execution=2)
+    timeline = timeline_of(run(task("a", attempt(3, 4)), task("b", noted), status=Status.PROCESSING))
+    assert (timeline.count, timeline.numbers) == (2, {("a", 0): 1, ("b", 0): 2})
+
+
+def test_work_that_stands_behind_fail_is_of_a_later_execution() -> None:
+    """Nothing runs after `fail` but a retry, even if its clock is behind and it has not ended."""
+    log = run(task("a", attempt(5, 6, ok=False)), verdict("fail", 7), task("b", attempt(1, 2)), status=Status.FAIL)
+    timeline = timeline_of(log)
+    assert (timeline.count, timeline.numbers) == (2, {("a", 0): 1, ("fail", 0): 1, ("b", 0): 2})
+
+
+def test_what_failed_and_is_tried_again_after_fail_is_an_open_execution() -> None:
+    """The only verdict was that of the first attempt."""
+    log = run(
+        task("a", attempt(5, 6, ok=False), attempt(1, 2, number=2)), verdict("fail", 7), task("b"), status=Status.FAIL
+    )
+    timeline = timeline_of(log)
+    assert (timeline.count, timeline.numbers) == (2, {("a", 0): 1, ("fail", 0): 1, ("a", 1): 2})
+
+
+def test_two_verdicts_are_two_executions_whichever_seems_the_earlier() -> None:
+    """The status of the run says which of them was the last."""
+    work = task("a", attempt(5, 6, ok=False), attempt(1, 2, number=2))
+    timeline = timeline_of(run(work, verdict("fail", 9), verdict("success", 3)))
+    assert timeline.numbers == {("a", 0): 1, ("fail", 0): 1, ("a", 1): 2, ("success", 0): 2}
+
+
+def test_a_killed_execution_before_a_noted_retry_has_no_verdict() -> None:
+    """The header's note stands before the only verdict, even if the clock of the retry is behind."""
+    log = run(task("a", attempt(8, 9)), verdict("success", 2), header=Header(created_ns=at(0), retries=((2, at(1)),)))
+    assert timeline_of(log).numbers["success", 0] == 2

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlog_otel.documents import Clock, host_of, run_from_log, step_from_log
+from runlog_otel.documents import host_of, run_from_log, step_from_log
 from runlog_otel.model import CodeIdentity, Header, Node, Status
 from runlog_otel.spans import spans_from_run
+from runlog_otel.timestamps import Clock
 
 _GOLDEN = Path(__file__).parents[1] / "golden"
 _UTC = Clock(Header(), timezone.utc)

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runlog_otel.documents import Clock, header_from_config, run_from_log
+from runlog_otel.documents import header_from_config, run_from_log
 from runlog_otel.errors import RunLogFormatError
 from runlog_otel.metrics import points_from_run
 from runlog_otel.model import Header
+from runlog_otel.timestamps import Clock
 
 _RECORDED = json.loads((Path(__file__).parents[1] / "golden" / "retried.log.json").read_text(encoding="utf-8"))
 _SUMMER = 1_783_252_800_000_000_000

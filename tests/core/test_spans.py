@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from runlog_otel import names
+from runlog_otel.identity import span_id
 from runlog_otel.model import Attempt, CatalogItem, CodeIdentity, Header, Run, Status
 from runlog_otel.spans import spans_from_run
 from runlog_otel.trace import Execution, Part, Span, Trace, span_from_attempt
@@ -109,7 +110,45 @@ def test_times_envelop_and_the_verdict_ends_the_run() -> None:
 def test_a_reversed_clock_gives_the_shortest_duration() -> None:
     """An attempt that ends before it starts lasts a nanosecond: Jaeger warns of less."""
     span = named(only(run(task("a", attempt(5, 3)), verdict("success", 6))).spans, "attempt a 1")
-    assert (span.start_ns, span.end_ns) == (at(5), at(5) + 1)
+    assert (span.start_ns, span.end_ns, span.attributes[names.CLOCK_IS_ADJUSTED]) == (at(5), at(5) + 1, True)
+
+
+def test_a_verdict_that_seems_earlier_than_the_steps_ends_the_run_with_them() -> None:
+    """The machine that recorded it is behind: the run holds its steps, and says that a time was moved."""
+    inner = branch("p.x", task("p.x.a", attempt(4, 5)), verdict("success", 3, prefix="p.x."))
+    trace = only(run(composite("p", "parallel", inner), verdict("success", 1)))
+    adjusted = {_place(s): (s.start_ns, s.end_ns) for s in trace.spans if names.CLOCK_IS_ADJUSTED in s.attributes}
+    assert (trace.is_complete, adjusted) == (True, {"run": (at(0), at(5)), "branch p.x": (at(4), at(5))})
+
+
+def test_a_run_holds_a_step_that_seems_to_begin_before_it() -> None:
+    """The step's machine is behind that which started the run."""
+    spans = only(run(task("a", attempt(-5, -4)), verdict("success", 3))).spans
+    assert [
+        (s.start_ns, s.end_ns, names.CLOCK_IS_ADJUSTED in s.attributes) for s in spans if s.part is not Part.STEP
+    ] == [
+        (at(-5), at(3) + 1, True),
+        (at(0), at(0) + 1, False),
+        (at(-5), at(-4), False),
+    ]
+
+
+@pytest.mark.parametrize(("status", "result"), [(Status.SUCCESS, "success"), (Status.FAIL, "failure")])
+def test_a_log_without_steps_has_ended_with_its_status(status: Status, result: str) -> None:
+    """There is nothing to wait for."""
+    trace = only(run(status=status))
+    assert (trace.is_complete, results(trace)) == (True, {"run": result})
+
+
+def test_attempts_that_share_a_number_have_ids_of_their_own() -> None:
+    """A job's pod that runs again gives each attempt the number 1; the first keeps the id that it always had."""
+    again = replace(attempt(3, 4), repeat=2)
+    spans = only(run(task("job", attempt(1, 2, ok=False), again), verdict("success", 5))).spans
+    attempts = [s for s in spans if s.part is Part.ATTEMPT]
+    assert [(s.span_id, s.attributes.get(names.ATTEMPT_REPEAT)) for s in attempts] == [
+        (span_id("", "calm-otter-0611", 1, kind="attempt", path="job", attempt=1), None),
+        (span_id("", "calm-otter-0611", 1, kind="attempt", path="job", attempt=1, repeat=2), 2),
+    ]
 
 
 def test_a_run_without_a_header_starts_with_its_first_attempt() -> None:

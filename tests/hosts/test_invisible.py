@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.hosts.notes import attempts_in, taken_notes
 from tests.hosts.project import CONFIG, EMULATOR, LOCAL, LOGS, MOCKED, PARALLEL, Done, Project, run_python
 
 HEADER = "runlog_otel"
@@ -77,7 +78,7 @@ def without_times(part: Any) -> Any:
 
 @pytest.mark.parametrize(("configuration", "pipeline"), CASES, ids=[f"{c}, {p}" for c, p in CASES])
 def test_outcome_and_run_log_are_those_without_the_wrapper(tmp_path: Path, configuration: str, pipeline: str) -> None:
-    """Exit status, output and every key of every stored document are the same, but for the header."""
+    """Exit status, output and every key of every stored document are the same, but for header and attempts' notes."""
     store, executor, _ = CONFIGURATIONS[configuration]
     for name in ("plain", "wrapped"):
         (tmp_path / name).mkdir()
@@ -85,9 +86,11 @@ def test_outcome_and_run_log_are_those_without_the_wrapper(tmp_path: Path, confi
     telemetry = {"endpoint": f"file://{tmp_path}/spans.jsonl", "failure_evidence": False}  # test_evidence has the rest
     wrapped, output = outcome(Project(tmp_path / "wrapped", store, executor, telemetry), pipeline)
     headers = [log["run_config"].pop(HEADER, None) for log in wrapped.logs.values() if "run_config" in log]
+    noted, recorded = len(taken_notes(wrapped.logs)), attempts_in(plain.logs)
     assert wrapped == plain
     assert json.dumps(wrapped.logs) == json.dumps(plain.logs), "the order of keys differs"
     assert [set(header) - {"retries"} for header in headers] == [{"created", "traceparent"}]
+    assert noted == recorded
     assert "telemetry failed" not in output
 
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from tests.peers import install
 from tests.peers.alertmanager import Alertmanager, Webhook, running_alertmanager, running_webhook
 from tests.peers.collector import Collector, running_collector
+from tests.peers.faketime import command as faketime_command
 from tests.peers.jaeger import Jaeger, running_jaeger
 from tests.peers.minio import Minio, running_minio
 from tests.peers.nginx import running_nginx
@@ -79,6 +81,9 @@ def start_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNginx
         yield lambda upstream: running.enter_context(
             running_nginx(binaries, tmp_path_factory.mktemp("nginx"), upstream)
         )
+def faketime() -> Callable[[int], list[str]]:
+    """What to put before a program so that its clock is some seconds ahead."""
+    return partial(faketime_command, _installed("faketime"))
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,10 @@ from runnable.datastore import BaseRunLogStore, CodeIdentity, DataCatalog, JobLo
 from runlog_otel import documents
 from runlog_otel.hosts.runnable.inside import Steps
 from runlog_otel.hosts.runnable.runs import HostRuns
+from runlog_otel.model import Status
 from runlog_otel.plugins import host
 from runlog_otel.plugins.wrapper import WITHOUT_CODE, StepOf, Wrapper, forward_the_rest
+from runlog_otel.timestamps import AttemptNote, code_from_note
 
 _RUNS_CODE = ("execute", "execute_async")
 """Where the host reads a step's log right before it runs the code (`TaskNode`); nothing else tells, least of all the
@@ -74,7 +76,9 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         """See `BaseRunLogStore.get_job_log`."""
         job_log = self._inner.get_job_log(run_id)
         self._observer.guard(self._exposed.learn_of_context)
-        self._seen[run_id, documents.JOB_STEP] = len(job_log.attempts)
+        self._see(run_id, documents.JOB_STEP, job_log)
+        if failed := sum(attempt.status == Status.FAIL.value for attempt in job_log.attempts):
+            self._observer.job_begins_again(run_id, failed + 1)
         self._steps.enter(run_id, documents.JOB_STEP, number=1)  # the host gives every attempt at a job this number
         return job_log
 
@@ -82,6 +86,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         """See `BaseRunLogStore.add_job_log`: it sets the run's status too."""
         self._steps.ended(run_id, documents.JOB_STEP, job_log)
         self._mark(run_id, documents.JOB_STEP, job_log)
+        self._note(run_id, documents.JOB_STEP, job_log)
         answer = self._inner.add_job_log(run_id, job_log)
         self._attempted(run_id, documents.JOB_STEP, job_log, documents.step_from_job)
         self._may_be_complete(run_id, job_log.status)
@@ -91,12 +96,15 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         """Let new attempts say which secrets stand in their part of the log, so that every mapping of it masks them."""
 
         def mark() -> None:
-            new = logged.attempts[self._seen.get((run_id, path), 0) :]
+            new = logged.attempts[self._attempts_seen(run_id, path) :]
             marks = self._exposed.marks_in(logged.model_dump(exclude={"branches"}), run_id) if new else []
             for attempt in new if marks else ():
                 attempt.code_identities.append(CodeIdentity(**documents.code_from_marks(marks)))
 
         self._observer.guard(mark)
+
+    def _add_note(self, logged: StepLog | JobLog, index: int, note: AttemptNote) -> None:
+        logged.attempts[index].code_identities.append(CodeIdentity(**code_from_note(note)))
 
     def _attempted(self, run_id: str, path: str, logged: Any, step_of: StepOf) -> bool:
         is_new = super()._attempted(run_id, path, logged, step_of)

@@ -10,6 +10,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
@@ -48,10 +49,14 @@ class SqlStore:
         database: where.
         is_compressing: whether bodies above `COMPRESSED_FROM_CHARACTERS` are compressed; reading does not care.
         source: which program writes the runs (`runnable`, `magnus`).
+        zone: how naive times of whole documents are read that have no header of ours; else in the machine's zone.
     """
 
-    def __init__(self, database: Database, *, is_compressing: bool = True, source: str = "") -> None:
+    def __init__(
+        self, database: Database, *, is_compressing: bool = True, source: str = "", zone: tzinfo | None = None
+    ) -> None:
         self.database = database
+        self.zone = zone
         self.is_compressing = is_compressing
         self.source = source
 
@@ -98,13 +103,15 @@ class SqlStore:
         run_id = document["run_id"]
         run = self._locked(connection, run_id)
         header = parts.header_from_document(document)
-        entries = list(parts.entries_from_document(document))
+        entries = list(parts.entries_from_document(document, self.zone))
         changes: dict[str, Any] = {"status": parts.status_of(document)} if "status" in document else {}
         if run is None:
             self._insert_run(connection, self._new_run(header, uuid.uuid4().hex))
             run = self.lock(connection, run_id)
             # A run that comes from elsewhere stands in lists where it belongs.
-            changes["created_ns"] = min([run.created_ns, *(entry.started_ns for entry in entries if entry.started_ns)])
+            changes["created_ns"] = min(
+                [run.created_ns, *(entry.started_ns for entry in entries if entry.started_ns and not entry.is_verdict)]
+            )
         changes["header"] = parts.text_from_value({**_own_part(run), **header})
         if "tag" in header:
             changes["tag"] = searched(header["tag"])
@@ -285,7 +292,7 @@ class SqlStore:
         before = [known[entry.identity] for entry in entries if entry.identity in known]
         changes["steps"] = run.steps + sum(e.is_work for e in entries) - sum(e.is_work for e in before)
         changes["failed_steps"] = run.failed_steps + _failed(entries) - _failed(before)
-        starts = [entry.started_ns for entry in entries if entry.started_ns is not None]
+        starts = [entry.started_ns for entry in entries if entry.started_ns is not None and not entry.is_verdict]
         ends = [entry.ended_ns for entry in entries if entry.ended_ns is not None]
         changes["started_ns"] = min([*starts, *([] if run.started_ns is None else [run.started_ns])], default=None)
         changes["ended_ns"] = max([*ends, *([] if run.ended_ns is None else [run.ended_ns])], default=None)

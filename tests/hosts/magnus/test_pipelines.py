@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.hosts.magnus.project import CHUNKED, FILE_SYSTEM, SQL, MagnusProject, spans_in
+from tests.hosts.notes import attempts_in, taken_notes
 from tests.hosts.project import LOGS, Done
 
 HEADER = "runlog_otel"
@@ -76,13 +77,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory, magnus_python: Path) -> Call
 def test_outcome_and_run_log_are_those_without_the_wrapper(
     tmp_path: Path, magnus_python: Path, plain: Callable[[str, str], Plain], store: str, pipeline: str
 ) -> None:
-    """Exit status, output and every key of every stored document are the same, but for the header."""
+    """Exit status, output and every key of every stored document are the same, but for header and attempts' notes."""
     project = MagnusProject(tmp_path, magnus_python, STORES[store], {"endpoint": f"file://{tmp_path}/spans.jsonl"})
     done = executed(project, pipeline)
     expected, expected_logs = plain(store, pipeline)
     assert outcome(done) == expected
     logs = project.files()
     headers = [log["run_config"].pop(HEADER) for log in logs.values() if log.get("run_config")]
+    assert len(taken_notes(logs)) == attempts_in(expected_logs)
     assert json.dumps(without_times(logs)) == json.dumps(expected_logs)
     assert [set(header) for header in headers] == [{"created", "traceparent"}] * len(done)
     assert "telemetry failed" not in "".join(each.output for each in done)
@@ -103,6 +105,7 @@ def test_over_the_sql_store_a_run_leaves_the_log_that_the_host_s_store_has(
         log = project.log_in_sql(run_id)
         assert (log["run_config"].pop(HEADER, None) is not None) == is_wrapped
         assert log["run_config"].pop("run_log_store")["connection_string"] == "sqlite:///runs.db"
+        assert bool(taken_notes(log)) == is_wrapped
         of_host = expected_logs[f"{LOGS}/{run_id}.json"]
         config = {name: value for name, value in of_host["run_config"].items() if name != "run_log_store"}
         assert without_times(log) == of_host | {"run_config": config}
