@@ -4,7 +4,7 @@ A source is a module of its own; docs/sources.md shows how to write one.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from typing import ClassVar, Protocol
@@ -45,6 +45,16 @@ class Source(Protocol):
             RunLogFormatError: what there is cannot be read as a run.
             RunlogOtelError: the source cannot be reached.
         """
+
+    def missing(self, run_ids: Sequence[str]) -> Iterable[str]:
+        """Those of some runs, listed before, that are certainly not there any more; none where that cannot be told.
+
+        `serve` asks this of the runs that have not ended, after `changes`, at each look: it must cost little.
+
+        Raises:
+            RunlogOtelError: the source cannot be reached.
+        """
+        return ()
 
     def size_bytes(self) -> int | None:
         """What the runs take on the disk; None where it is not known at once.

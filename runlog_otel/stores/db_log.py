@@ -6,7 +6,7 @@ writers leave duplicates. It never changes `created_at`, which says when a row w
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
@@ -86,6 +86,13 @@ class DbLog:
             raise SourceError(self.where, f"created_at holds no time: {error}") from error
         for run_id, created_at, length in rows:
             yield StoredRun(run_id, _microseconds(created_at) * 1000 + int(length or 0) % 1000)
+
+    def missing(self, run_ids: Iterable[str]) -> set[str]:
+        """Those of some runs of which the table has no row."""
+        columns, wanted = self.table.c, set(run_ids)
+        statement = select(columns.run_id).where(columns.run_id.in_(wanted)).distinct()
+        found = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if wanted else ()
+        return wanted.difference(found)
 
     def document(self, run_id: str) -> Document:
         """The whole run log; of duplicates the newest counts, which is logged.
