@@ -4,12 +4,13 @@ import logging
 import time
 
 from runlog_otel import names
-from runlog_otel.errors import DeliveryError, RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import DeliveryError, RunLogFormatError, RunlogOtelError, RunNotFoundError
 from runlog_otel.exporters.outbox import Outbox, Unsent
 from runlog_otel.exporters.sending import send_trace
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.exporters.sink import SpanSink, sink_from
 from runlog_otel.metrics import Point
+from runlog_otel.service.counting import one_line
 from runlog_otel.sources import Source
 from runlog_otel.spans import spans_from_run
 
@@ -76,6 +77,11 @@ class Healer:
                     self._paused_until = time.monotonic() + _PAUSE_SECONDS
                     return
                 self._set_aside(unsent, error)
+            except (RunlogOtelError, OSError) as error:
+                self._set_aside(unsent, error)  # the source may fail at this run only
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not stop the others
+                self._set_aside(unsent, error)
 
     def close(self) -> None:
         """Give connections back."""
@@ -83,7 +89,8 @@ class Healer:
             self._sink.close()
 
     def _set_aside(self, unsent: Unsent, error: Exception) -> None:
-        logger.warning("%s is not sent: %s", unsent.run_id, error)
+        if unsent.run_id not in self._aside:  # reported once, however often it is tried
+            logger.warning("%s is not sent: %s", unsent.run_id, one_line(error))
         self._aside[unsent.run_id] = time.monotonic() + _ASIDE_SECONDS
 
     def _send(self, unsent: Unsent) -> None:
@@ -101,6 +108,7 @@ class Healer:
             self._table.add([Point(names.SPANS_ACKNOWLEDGED, (), len(trace.spans))])
         if all(trace.is_complete for trace in traces):
             self._outbox.discard(unsent.run_id)
+            self._aside.pop(unsent.run_id, None)
             self._sent.pop(unsent.run_id, None)
         else:
             self._sent[unsent.run_id] = count
