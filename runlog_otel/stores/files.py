@@ -158,26 +158,33 @@ def document_in_file(path: Path) -> Document:
         RunLogFormatError: there is none in it, it went, or it may not be read.
         SourceError: its file system fails.
     """
+    text = _text_of(path)
+    if not text:
+        raise RunLogFormatError(str(path), "it is empty: its writer was killed, or has just begun")
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise RunLogFormatError(str(path), "it is no regular file")
-        # It may have been replaced since: opening it must not wait for a writer.
-        with open(path, encoding="utf-8", opener=_open_at_once) as file:
-            text = file.read()
         document: Any = json.loads(text)
-    except OSError as error:
-        if error.errno in _OF_ONE_FILE:
-            raise RunLogFormatError(str(path), str(error)) from error
-        raise SourceError(str(path), f"cannot be read: {error.strerror}") from error
     except RecursionError as error:
         raise RunLogFormatError(str(path), "it is nested too deeply") from error
     except ValueError as error:
-        if isinstance(error, RunLogFormatError):
-            raise
         raise RunLogFormatError(str(path), str(error)) from error
     if not isinstance(document, dict):
         raise RunLogFormatError(str(path), "it is no JSON object")
     return document
+
+
+def _text_of(path: Path) -> str:
+    try:
+        if stat.S_ISREG(path.stat().st_mode):
+            # It may have been replaced since: opening it must not wait for a writer.
+            with open(path, encoding="utf-8", opener=_open_at_once) as file:
+                return file.read()
+    except OSError as error:
+        if error.errno in _OF_ONE_FILE:
+            raise RunLogFormatError(str(path), error.strerror or str(error)) from error
+        raise SourceError(str(path), f"cannot be read: {error.strerror}") from error
+    except ValueError as error:  # it is no UTF-8
+        raise RunLogFormatError(str(path), str(error)) from error
+    raise RunLogFormatError(str(path), "it is no regular file")
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runlog_otel import names
+from runlog_otel.cli.loading import source
 from runlog_otel.errors import SourceError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.exporters.prometheus import MetricsServer
@@ -192,6 +193,35 @@ def test_a_run_that_can_be_read_again_counts(tmp_path: Path, start: Start) -> No
     service.poll()
     assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({"success": 1}, 1)
     assert source.read == ["r"]
+
+
+@pytest.mark.parametrize("kind", ["file-system", "chunked-fs"])
+def test_odd_runs_in_the_store_of_a_config_stop_no_other(
+    tmp_path: Path, folder: Path, start: Start, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host reads them, and raises what it likes; a FIFO in the place of a chunk blocks nobody."""
+    monkeypatch.chdir(tmp_path)
+    contents = {"a": log(run_id="a"), "b": "", "c": '{"a":' * 50_000, "d": "[]", "e": "{}", "f": log(run_id="f")}
+    for run_id, content in contents.items():
+        path = folder / f"{run_id}.json" if kind == "file-system" else folder / run_id / "RunLog.json"
+        path.parent.mkdir(exist_ok=True)
+        write(path, content, LONG_AGO_NS)
+    if kind == "chunked-fs":
+        (folder / "g").mkdir()
+        write(folder / "g" / "RunLog.json", log(run_id="g"), LONG_AGO_NS)
+        write(folder / "g" / "BranchLog-x.json", "[1]", LONG_AGO_NS)
+        (folder / "h").mkdir()
+        write(folder / "h" / "RunLog.json", log(run_id="h"), LONG_AGO_NS)
+        os.mkfifo(folder / "h" / "BranchLog-x.json")
+    inner = {"type": kind, "config": {"log_folder": str(folder)}}
+    config = {"type": "otel", "config": {"inner": inner, "telemetry": {"exporter": "none"}}}
+    (tmp_path / "config.yaml").write_text(json.dumps({"run-log-store": config}))
+    service = start(source("", "config.yaml"))
+    service.poll()
+    service = start(source("", "config.yaml"))
+    service.poll()
+    odd = 4 if kind == "file-system" else 6
+    assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({"success": 2}, odd)
 
 
 @pytest.mark.parametrize(
