@@ -202,20 +202,34 @@ def _bucket(host: HostRuns) -> Any:
         return host.store.get_run_log_bucket().parent
 
 
-def _in_bucket(name: Callable[[str], str]) -> Callable[[HostRuns, int], Iterable[StoredRun]]:
-    def runs(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
-        paths = (path for folder in _bucket(host).iterdir() if (path := folder / name(folder.name)).exists())
-        return ordered((StoredRun(path.parent.name, int(path.stat().st_mtime * 1e9)) for path in paths), since_ns)
+@dataclass(frozen=True)
+class _Bucket:
+    """Runs in a bucket: where the object is that stands for a run, and of which run one is."""
 
-    return runs
+    name: str
+    key: Callable[[str], str]
+    run_id: Callable[[str], str]
 
+    def runs(self, host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
+        bucket, found = _bucket(host), []
+        for path in bucket.rglob(self.name):
+            key = path.relative_to(bucket).as_posix()
+            run_id = self.run_id(key)
+            if key == self.key(run_id):
+                found.append(StoredRun(run_id, int(path.stat().st_mtime * 1e9)))
+        return ordered(found, since_ns)
 
-def _not_in_bucket(name: Callable[[str], str]) -> Callable[[HostRuns, Sequence[str]], Iterable[str]]:
-    def missing(host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
+    def missing(self, host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
         bucket = _bucket(host)
-        return [run_id for run_id in run_ids if not (bucket / run_id / name(run_id)).exists()]
+        return [run_id for run_id in run_ids if not (bucket / self.key(run_id)).exists()]
 
-    return missing
+
+_OBJECTS = _Bucket(
+    "*.json",
+    key=lambda run_id: f"{run_id}/{run_id}.json",
+    run_id=lambda key: key.removesuffix(".json")[: len(key.removesuffix(".json")) // 2],
+)
+_CHUNKS = _Bucket("RunLog", key=lambda run_id: f"{run_id}/RunLog", run_id=lambda key: key.removesuffix("/RunLog"))
 
 
 def _in_database(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
@@ -232,27 +246,19 @@ def _not_in_database(host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
     return run_ids if documents.database.is_missing else RunHistory(documents).missing(run_ids)
 
 
-def _object(run_id: str) -> str:
-    return f"{run_id}.json"
-
-
-def _chunk(_: str) -> str:
-    return "RunLog"
-
-
 _LISTERS: dict[str, Callable[[HostRuns, int], Iterable[StoredRun]]] = {
     "file-system": _in_folder(chunks=False),
     "chunked-fs": _in_folder(chunks=True),
     "sql": _in_database,
     "db": _in_database,
-    "minio": _in_bucket(_object),
-    "chunked-minio": _in_bucket(_chunk),
+    "minio": _OBJECTS.runs,
+    "chunked-minio": _CHUNKS.runs,
 }
 _FINDERS: dict[str, Callable[[HostRuns, Sequence[str]], Iterable[str]]] = {
     "file-system": _not_in_folder,
     "chunked-fs": _not_in_folder,
     "sql": _not_in_database,
     "db": _not_in_database,
-    "minio": _not_in_bucket(_object),
-    "chunked-minio": _not_in_bucket(_chunk),
+    "minio": _OBJECTS.missing,
+    "chunked-minio": _CHUNKS.missing,
 }
