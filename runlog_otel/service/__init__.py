@@ -13,11 +13,11 @@ from runlog_otel import names
 from runlog_otel.errors import RunlogOtelError
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.metrics import SECOND_NS, Labels, Point, labels_of
-from runlog_otel.service.counting import Counter, OnEnded, one_line
+from runlog_otel.service.counting import Counter, OnEnded
 from runlog_otel.service.healing import Healer
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
-from runlog_otel.sources import Source
+from runlog_otel.sources import Source, one_line
 
 logger = logging.getLogger("runlog_otel.serve")
 

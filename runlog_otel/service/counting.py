@@ -12,9 +12,8 @@ from runlog_otel.errors import RunLogFormatError, RunlogOtelError, RunNotFoundEr
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.metrics import Point, known_points, labels_of_run, points_from_trace
 from runlog_otel.model import Node, Run, StoredRun
-from runlog_otel.redaction import redacted
 from runlog_otel.service.state import ActiveRun, State
-from runlog_otel.sources import Source
+from runlog_otel.sources import Source, one_line
 from runlog_otel.spans import spans_from_run
 
 logger = logging.getLogger("runlog_otel.serve")
@@ -304,9 +303,3 @@ def _is_older(stored: StoredRun, age_ns: int) -> bool:
     """Whether a run was written longer ago; a time that no clock of ours will reach soon counts as long ago."""
     age_of_run_ns = time.time_ns() - stored.changed_ns
     return age_of_run_ns > age_ns or age_of_run_ns < -_OVERLAP_NS
-
-
-def one_line(error: Exception) -> str:
-    """An error as a line of the log; of one that nobody foresaw its kind, too."""
-    text = str(error) if isinstance(error, RunlogOtelError) else f"{type(error).__name__}: {redacted(str(error))}"
-    return " ".join(text.split())

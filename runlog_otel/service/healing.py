@@ -10,8 +10,7 @@ from runlog_otel.exporters.sending import send_trace
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.exporters.sink import SpanSink, sink_from
 from runlog_otel.metrics import Point
-from runlog_otel.service.counting import one_line
-from runlog_otel.sources import Source
+from runlog_otel.sources import Source, one_line
 from runlog_otel.spans import spans_from_run
 
 logger = logging.getLogger("runlog_otel.serve")

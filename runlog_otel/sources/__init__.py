@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from typing import ClassVar, Protocol
 
-from runlog_otel.errors import ConfigError, RunNotFoundError
+from runlog_otel.errors import ConfigError, RunlogOtelError, RunNotFoundError
 from runlog_otel.model import Run, StoredRun
+from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.stores.connection_string import filled, masked
 from runlog_otel.stores.entries import Document
@@ -127,3 +128,9 @@ def source_from_url(url: str, settings: Settings, secret: Callable[[str], str | 
         raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {known} (docs/sources.md)")
     make: SourceMaker = next(iter(found)).load()
     return make(text, settings)
+
+
+def one_line(error: Exception) -> str:
+    """An error as a line of the log; of one that nobody foresaw its kind, too."""
+    text = str(error) if isinstance(error, RunlogOtelError) else f"{type(error).__name__}: {redacted(str(error))}"
+    return " ".join(text.split())

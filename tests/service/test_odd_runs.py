@@ -25,6 +25,8 @@ from runlog_otel.service.healing import Healer
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
 from runlog_otel.sources import Source, source_from_url
+from runlog_otel.sources.listing import Listing
+from runlog_otel.stores.sql.history import RunFilter
 from tests.core.logs import attempt, task, verdict
 from tests.e2e.backend import Backend, answering, backend
 from tests.exporters.test_prometheus import get
@@ -353,3 +355,13 @@ def test_a_log_that_cannot_be_sent_holds_up_no_other(tmp_path: Path, caplog: pyt
 def _healer(source: MemorySource, server: Backend) -> Healer:
     source.telemetry = {"endpoint": server.url}
     return Healer(source, SeriesTable())
+
+
+def test_what_nobody_foresaw_hides_no_other_run_from_a_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is passed over with a warning."""
+    memory = MemorySource(tmp_path)
+    for number in range(3):
+        memory.put(ended(f"r{number}"), LONG_AGO_NS + number)
+    memory.fails_at, memory.failure = "r1", RecursionError("too deep")
+    assert [run.run_id for run in Listing(memory).page(RunFilter()).runs] == ["r2", "r0"]
+    assert [record.getMessage() for record in caplog.records] == ["r1 is not listed: RecursionError: too deep"]
