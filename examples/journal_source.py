@@ -11,7 +11,7 @@ Then `runlog-otel show --source journal:///var/log/jobs.jsonl RUN_ID`, and so on
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +43,9 @@ class Journal:
         step = Step(name=line["job"], path="job", kind="job", status=status, attempts=(attempt,))
         pipeline = self.settings.pipeline or line["job"]
         return Run(run_id=run_id, pipeline=pipeline, host="journal", status=status, steps=(step,))
+
+    def missing(self, run_ids: Sequence[str]) -> tuple[str, ...]:
+        return ()  # a run is noted when it has ended: none is active
 
     def size_bytes(self) -> int | None:
         return None

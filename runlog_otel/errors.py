@@ -56,6 +56,14 @@ class RunNotFoundError(RunlogOtelError, LookupError):
         super().__init__(f"run {run_id!r} is not in {where}; `runlog-otel check` shows which store the config names")
 
 
+class RunOutsideError(RunNotFoundError):
+    """A run id is a path that leads out of the folder with the run logs."""
+
+    def __init__(self, run_id: str, where: str) -> None:
+        self.run_id = run_id
+        RunlogOtelError.__init__(self, f"run {run_id!r} is not read: as a path it leads out of {where}")
+
+
 class RunLogFormatError(RunlogOtelError, ValueError):
     """A document is not a run log."""
 

@@ -39,11 +39,11 @@ class Listening:
         if self.credentials_file is None:
             return ""
         try:
-            credentials = self.credentials_file.read_text(encoding="utf-8").strip()
+            credentials = self.credentials_file.read_text(encoding="utf-8-sig").strip()
         except (OSError, ValueError) as error:
             raise ConfigError("--basic-auth-file", f"cannot be read: {error}") from error
         user, _, password = credentials.partition(":")
-        if not user or not password:
+        if not user or not password or len(credentials.splitlines()) > 1:
             raise ConfigError("--basic-auth-file", f"{self.credentials_file} must hold one line user:password")
         return credentials
 

@@ -3,12 +3,11 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-
-from runlog_otel.private_files import make_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,22 @@ class Outbox:
             OSError: the folder cannot be written.
         """
         path = self._path(run_id)
-        before = _read(path)
+        is_new, before = not path.exists(), _read(path)  # in this order: one that appears in between is not replaced
         if before is not None and before.is_abandoned >= is_abandoned:
             return
         since = before.since if before else datetime.now(timezone.utc).isoformat(timespec="seconds")
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        make_private(temporary)
-        temporary.write_text(json.dumps(asdict(Unsent(run_id, since, reason, is_abandoned))), encoding="utf-8")
-        temporary.replace(path)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(".tmp", path.stem, self.folder)  # no other thread or process has this one
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(asdict(Unsent(run_id, since, reason, is_abandoned)), file)
+            if is_new and not is_abandoned:
+                _put_first(temporary, path)
+            else:
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def discard(self, run_id: str) -> None:
         """Forget a run: all of it was acknowledged."""
@@ -57,8 +64,21 @@ class Outbox:
         return self.folder / f"{name}.json"
 
 
-def _read(path: Path) -> Unsent | None:
+def _put_first(temporary: Path, path: Path) -> None:
+    """Give a marker its name, unless another writer was first: that one may know that the run is abandoned."""
     try:
-        return Unsent(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        temporary.replace(path)
+
+
+def _read(path: Path) -> Unsent | None:
+    """The marker; None of what is none, and of what reading would wait for."""
+    try:
+        unsent = Unsent(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    texts = (unsent.run_id, unsent.since, unsent.reason) if unsent else (None,)
+    return unsent if all(isinstance(text, str) for text in texts) else None

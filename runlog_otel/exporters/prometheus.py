@@ -8,7 +8,10 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from io import TextIOBase
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -27,7 +30,12 @@ from runlog_otel.metrics import SECOND_NS, Labels
 
 Answer = Callable[[str, list[tuple[str, str]]], Any]
 App = Callable[[dict[str, Any], Answer], Iterable[bytes]]
-_SLOWEST_CLIENT_SECONDS = 30
+_MAX_CONNECTIONS = 32
+_CONNECTION_SECONDS = 30.0
+"""How long a connection may last from its start to its end: TLS, the request and the answer."""
+_ROOM_SECONDS = 1.0
+"""How long a new connection waits for the thread of the one that makes room for it."""
+_FULL = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class SeriesCollector(Collector):
@@ -49,8 +57,8 @@ class SeriesCollector(Collector):
             yield family
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing is known before the first run."""
-        return ()
+        """Every metric that there may be: a scrape with `name[]` finds it so."""
+        return (_FAMILIES[metric.kind](metric.prometheus_name, metric.help) for metric in names.METRICS.values())
 
 
 def _all(labels: Labels, series: Series) -> dict[str, str]:
@@ -138,12 +146,83 @@ class MetricsServer:
 
 
 class _Server(ThreadingWSGIServer):
+    """A thread per connection, in bounds.
+
+    prometheus-client's server bounds neither time nor number: a client that sends a byte now and then keeps its thread
+    for ever, as the time-out of a socket is one of each read. So a connection is cut when its time is over, and the
+    oldest one makes room where there are too many: a scrape takes milliseconds, so it is not the oldest.
+    """
+
     daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *args: Any) -> None:
+        self._room = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self._since: dict[socket.socket, float] = {}
+        """The open connections and when they were accepted, the oldest first."""
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, if there is room for one or can be made."""
+        if not self._room.acquire(blocking=False):
+            for oldest in list(self._since)[:1]:
+                self._cut(oldest)
+            if not self._room.acquire(timeout=_ROOM_SECONDS):
+                self._refuse(request)
+                return
+        self._since[request] = time.monotonic()
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started
+            self._end(request)
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._end(request)
+
+    def service_actions(self) -> None:
+        """Cut the connections whose time is over; called twice a second."""
+        oldest = time.monotonic() - _CONNECTION_SECONDS
+        for request in [request for request, since in list(self._since.items()) if since < oldest]:
+            self._cut(request)
+
+    def is_open(self, request: socket.socket) -> bool:
+        """Whether a connection was not cut."""
+        return request in self._since
+
+    def _cut(self, request: Any) -> None:
+        """End a connection under its thread, which then sees an end or an error, and makes room."""
+        self._since.pop(request, None)
+        with suppress(OSError):
+            socket.socket.shutdown(request, socket.SHUT_RDWR)  # TLS would say good-bye first, and wait
+
+    def _end(self, request: Any) -> None:
+        self._since.pop(request, None)
+        self._room.release()
+
+    def _refuse(self, request: Any) -> None:
+        if not isinstance(request, ssl.SSLSocket):  # there, a handshake would have to be waited for
+            with suppress(OSError):
+                request.settimeout(0)
+                request.sendall(_FULL)
+        self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes, or speaks no TLS, is no news: not a traceback, in a pipeline's output at that."""
+        """See `_Errors`."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
+
+
+class _Errors(TextIOBase):
+    """A client that goes, or speaks no TLS, is no news: not a traceback, in a pipeline's output at that."""
+
+    def write(self, text: str) -> int:
+        """Called while an exception is handled."""
+        return len(text) if isinstance(sys.exc_info()[1], OSError) else sys.stderr.write(text)
 
 
 class _Server6(_Server):
@@ -151,7 +230,15 @@ class _Server6(_Server):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _SLOWEST_CLIENT_SECONDS
+    timeout = 2 * _CONNECTION_SECONDS
+
+    def parse_request(self) -> bool:
+        """Whether there is a request: where the connection is cut, the headers seem to end."""
+        return super().parse_request() and self.server.is_open(self.connection)  # type: ignore[attr-defined]
+
+    def get_stderr(self) -> _Errors:
+        """Where an exception is printed that ends an answer."""
+        return _Errors()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Scrapes are no news."""
@@ -175,15 +262,13 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
-    wanted = "Basic " + base64.b64encode(credentials.encode()).decode()
-
-    def app(environ: dict[str, Any], answer: Answer) -> Iterable[bytes]:
+    def pages(environ: dict[str, Any], answer: Answer) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/-/healthy":
             return _plain(answer, "200 OK", "healthy\n")
         if path == "/-/ready":
             return _plain(answer, *(("200 OK", "ready\n") if is_ready() else _NOT_READY))
-        if credentials and not hmac.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode(), wanted.encode()):
+        if credentials and not _is_login(environ.get("HTTP_AUTHORIZATION", ""), credentials):
             return _plain(answer, "401 Unauthorized", "user and password, please\n", ("WWW-Authenticate", "Basic"))
         if path == "/":
             return _plain(answer, "200 OK", "runlog-otel: /metrics, /-/healthy, /-/ready\n")
@@ -191,7 +276,28 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
             return _plain(answer, "404 Not Found", "there is /metrics, /-/healthy and /-/ready\n")
         return metrics(environ, answer) if is_ready() else _plain(answer, *_NOT_READY)
 
+    def app(environ: dict[str, Any], answer: Answer) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
+        if method not in ("GET", "HEAD"):
+            status = "200 OK" if method == "OPTIONS" else "405 Method Not Allowed"
+            return _plain(answer, status, "there is GET and HEAD\n", ("Allow", "GET, HEAD, OPTIONS"))
+        if method == "GET":
+            return pages(environ, answer)
+
+        told: list[tuple[str, list[tuple[str, str]]]] = []
+        body = b"".join(pages(environ | {"REQUEST_METHOD": "GET"}, lambda *given: told.append(given)))
+        ((status, headers),) = told
+        answer(status, [*headers, ("Content-Length", str(len(body)))])
+        return []
+
     return app
+
+
+def _is_login(authorization: str, credentials: str) -> bool:
+    """Whether a header is of the scheme Basic, in any case (RFC 7617), and has the credentials."""
+    scheme, _, given = authorization.strip().partition(" ")
+    wanted = base64.b64encode(credentials.encode())
+    return hmac.compare_digest(given.strip().encode(), wanted) and scheme.lower() == "basic"
 
 
 _NOT_READY = ("503 Service Unavailable", "a store was not read to its end yet; if it cannot be, the log says why\n")

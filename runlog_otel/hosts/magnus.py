@@ -84,12 +84,14 @@ class HostRuns(host.HostRuns):
 
     def document(self, run_id: str) -> dict[str, Any]:
         """See `plugins.host.HostRuns.document`."""
+        self.refuse_odd_files(run_id)
         document: dict[str, Any] = _whole_run_log(self.store, run_id).model_dump()
         return document
 
     def put(self, document: Mapping[str, Any]) -> None:
         """See `plugins.host.HostRuns.put`; a chunked store keeps branches, steps and parameters apart."""
         run_log = RunLog(**document)
+        self.refuse_odd_files(run_log.run_id)
         if not _is_chunked(self.store):
             self.store.put_run_log(run_log)
             return

@@ -5,6 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from runlog_otel.documents import Document, changed_config, pipeline_from_config, run_from_log
@@ -14,6 +15,7 @@ from runlog_otel.plugins.stores import SqlPlugin
 from runlog_otel.redaction import Redaction
 from runlog_otel.settings import Settings
 from runlog_otel.stores.compare import changes
+from runlog_otel.stores.files import refuse_odd_files
 
 
 class HostRuns(ABC):
@@ -111,6 +113,16 @@ class HostRuns(ABC):
     @abstractmethod
     def mark_retry(self, run: Run, execution: int) -> Run:
         """See `runlog_otel.observer.RunSource`."""
+
+    def refuse_odd_files(self, run_id: str) -> None:
+        """Look at the files of a run before the store opens them, if it keeps them in a folder.
+
+        Raises:
+            RunOutsideError: they would not be in the folder.
+            RunLogFormatError: one would block, as it is a FIFO or a device.
+        """
+        if folder := getattr(self.store, "log_folder", ""):
+            refuse_odd_files(Path(folder), run_id)
 
     def note_changes(self, run: Run, execution: int) -> Run | None:
         """See `runlog_otel.observer.RunSource`: the SQL store can tell."""

@@ -1,7 +1,7 @@
 """A project of a host as the command line sees it: its config file, the store in it, and the runs in the store."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from runlog_otel.plugins.stores import SqlPlugin
 from runlog_otel.plugins.wrapper import OWN_TYPE, inner_store, parts
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
-from runlog_otel.stores.files import ordered, runs_in_chunks, runs_in_files
+from runlog_otel.stores.files import ordered, runs_in_folder, runs_missing
+
+_OF_ONE_RUN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, PermissionError)
+"""What a host raises for a damaged log; anything else may be the client of a bucket that cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,12 @@ class Project:
         try:
             with self.host.outside_a_run(run_id):
                 return self.host.document(run_id)
-        except (self.host.not_found, FileNotFoundError) as error:
-            raise RunNotFoundError(run_id, self.where) from error
-        except (ValueError, PermissionError) as error:
-            raise RunLogFormatError(f"the log of {run_id!r}", redacted(str(error)).replace("\n", " ")) from error
         except RunlogOtelError:
             raise
+        except (self.host.not_found, FileNotFoundError) as error:
+            raise RunNotFoundError(run_id, self.where) from error
+        except _OF_ONE_RUN as error:
+            raise RunLogFormatError(f"the log of {run_id!r}", redacted(str(error)).replace("\n", " ")) from error
         except Exception as error:  # a bucket's client, say: errors without a common base
             raise self._unreachable(error) from error
 
@@ -130,6 +133,18 @@ class Project:
             raise UnsupportedStoreError(self.kind, sorted(_LISTERS))
         try:
             return lister(host, since_ns)
+        except RunlogOtelError:
+            raise
+        except Exception as error:
+            raise self._unreachable(error) from error
+
+    def missing(self, run_ids: Sequence[str]) -> Iterable[str]:
+        """Those of some runs that the store does not have any more; raises as `changes` does."""
+        finder = _FINDERS.get(self.kind)
+        if finder is None:
+            return ()
+        try:
+            return finder(self.host, run_ids)
         except RunlogOtelError:
             raise
         except Exception as error:
@@ -171,18 +186,50 @@ def _service(host: type[HostRuns], chosen: str) -> tuple[str, Mapping[str, Any]]
     return found if is_there else "the host's defaults", service
 
 
-def _in_folder(runs: Callable[[Path], Iterable[StoredRun]]) -> Callable[[HostRuns, int], Iterable[StoredRun]]:
-    return lambda host, since_ns: ordered(runs(Path(host.store.log_folder)), since_ns)
-
-
-def _in_bucket(name: Callable[[str], str]) -> Callable[[HostRuns, int], Iterable[StoredRun]]:
+def _in_folder(*, chunks: bool) -> Callable[[HostRuns, int], Iterable[StoredRun]]:
     def runs(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
-        with host.outside_a_run("any"):
-            bucket = host.store.get_run_log_bucket().parent
-        paths = (path for folder in bucket.iterdir() if (path := folder / name(folder.name)).exists())
-        return ordered((StoredRun(path.parent.name, int(path.stat().st_mtime * 1e9)) for path in paths), since_ns)
+        return ordered(runs_in_folder(Path(host.store.log_folder), files=not chunks, chunks=chunks), since_ns)
 
     return runs
+
+
+def _not_in_folder(host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
+    return runs_missing(Path(host.store.log_folder), run_ids)
+
+
+def _bucket(host: HostRuns) -> Any:
+    with host.outside_a_run("any"):
+        return host.store.get_run_log_bucket().parent
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    """Runs in a bucket: where the object is that stands for a run, and of which run one is."""
+
+    name: str
+    key: Callable[[str], str]
+    run_id: Callable[[str], str]
+
+    def runs(self, host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
+        bucket, found = _bucket(host), []
+        for path in bucket.rglob(self.name):
+            key = path.relative_to(bucket).as_posix()
+            run_id = self.run_id(key)
+            if key == self.key(run_id):
+                found.append(StoredRun(run_id, int(path.stat().st_mtime * 1e9)))
+        return ordered(found, since_ns)
+
+    def missing(self, host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
+        bucket = _bucket(host)
+        return [run_id for run_id in run_ids if not (bucket / self.key(run_id)).exists()]
+
+
+_OBJECTS = _Bucket(
+    "*.json",
+    key=lambda run_id: f"{run_id}/{run_id}.json",
+    run_id=lambda key: key.removesuffix(".json")[: len(key.removesuffix(".json")) // 2],
+)
+_CHUNKS = _Bucket("RunLog", key=lambda run_id: f"{run_id}/RunLog", run_id=lambda key: key.removesuffix("/RunLog"))
 
 
 def _in_database(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
@@ -192,11 +239,26 @@ def _in_database(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
     return () if documents.database.is_missing else RunHistory(documents).changed(since_ns)
 
 
+def _not_in_database(host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
+    from runlog_otel.stores.sql.history import RunHistory
+
+    documents = host.store.documents
+    return run_ids if documents.database.is_missing else RunHistory(documents).missing(run_ids)
+
+
 _LISTERS: dict[str, Callable[[HostRuns, int], Iterable[StoredRun]]] = {
-    "file-system": _in_folder(runs_in_files),
-    "chunked-fs": _in_folder(runs_in_chunks),
+    "file-system": _in_folder(chunks=False),
+    "chunked-fs": _in_folder(chunks=True),
     "sql": _in_database,
     "db": _in_database,
-    "minio": _in_bucket(lambda run_id: f"{run_id}.json"),
-    "chunked-minio": _in_bucket(lambda _: "RunLog"),
+    "minio": _OBJECTS.runs,
+    "chunked-minio": _CHUNKS.runs,
+}
+_FINDERS: dict[str, Callable[[HostRuns, Sequence[str]], Iterable[str]]] = {
+    "file-system": _not_in_folder,
+    "chunked-fs": _not_in_folder,
+    "sql": _not_in_database,
+    "db": _not_in_database,
+    "minio": _OBJECTS.missing,
+    "chunked-minio": _CHUNKS.missing,
 }

@@ -17,7 +17,7 @@ from runlog_otel.service.counting import Counter, OnEnded
 from runlog_otel.service.healing import Healer
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
-from runlog_otel.sources import Source
+from runlog_otel.sources import Source, one_line
 
 logger = logging.getLogger("runlog_otel.serve")
 
@@ -103,10 +103,13 @@ class Service:
             push_cumulative(self._plan.push_to, self.table, self._state.created_ns)
         except RunlogOtelError as error:
             logger.warning("%s", error)
+        except Exception as error:  # noqa: BLE001 - a series that cannot be encoded, say: counting goes on
+            logger.warning("the metrics were not pushed: %s", one_line(error))
 
     def _poll_one(self, counter: Counter, healer: Healer) -> bool:
         try:
             counter.poll()
+            counter.end_deleted()
             counter.close_abandoned(time.time_ns() - int(self._plan.abandoned_after.total_seconds() * 1e9))
             if self._plan.heal is not Heal.NONE:
                 healer.heal()
@@ -142,6 +145,11 @@ class Service:
         self.table.replace(names.OLDEST_ACTIVE, ages, now_ns)
 
     def _show_size(self) -> None:
-        sizes = [size for counter in self._counters if (size := counter.source.size_bytes()) is not None]
+        sizes = []
+        for counter in self._counters:
+            with counter.guarded():
+                size = counter.source.size_bytes()
+            if size is not None:
+                sizes.append(size)
         if sizes:
             self.table.replace(names.STORE_SIZE, {(): float(sum(sizes))}, time.time_ns())

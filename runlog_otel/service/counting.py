@@ -2,18 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from runlog_otel import names
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import RunLogFormatError, RunlogOtelError, RunNotFoundError, SourceError
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.metrics import Point, known_points, labels_of_run, points_from_trace
 from runlog_otel.model import Node, Run, StoredRun
 from runlog_otel.service.state import ActiveRun, State
-from runlog_otel.sources import Source
+from runlog_otel.sources import Source, one_line
 from runlog_otel.spans import spans_from_run
-from runlog_otel.trace import Trace
 
 logger = logging.getLogger("runlog_otel.serve")
 
@@ -24,14 +25,37 @@ _SETTLED_NS = 2 * 10**9
 _TORN_NS = 60 * 10**9
 """The hosts write their files in place: one that cannot be read may just be being written."""
 _BATCH = 200
+_AGAIN_SECONDS = 600.0
+"""How often runs that could not be counted are tried again: a right to read a file is given without a write."""
+_MAX_INT = 2**63 - 1
+"""What SQLite and OTLP hold."""
 
 
 OnEnded = Callable[[str, bool], None]
-"""Told of a run id before it is kept that the run was counted; and whether it is closed as abandoned."""
+"""Called with the id of a run that was counted, and whether it is closed as abandoned, before the count is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """All that a run adds, computed before any of it is kept: a run that fails halfway is not counted by half."""
+
+    run_id: str
+    """As the log has it: the same log under two names counts once."""
+    active: ActiveRun
+    is_ended: bool
+    moved_ns: int
+    """When the newest attempt ended; 0 without one."""
+    kind: tuple[str, str, tuple[Node, ...]]
+    zeros: tuple[Point, ...]
+    executions: tuple[tuple[int, tuple[Point, ...]], ...]
+    """Number and points of each execution that is complete."""
 
 
 class Counter:
-    """Counts the runs of one source into a table, and keeps in the state what it counted."""
+    """Counts the runs of one source into a table, and keeps in the state what it counted.
+
+    A run that cannot be read or mapped, whatever the reason, is reported once, set aside, and holds up no other.
+    """
 
     def __init__(
         self, source: Source, state: State, table: SeriesTable, on_ended: OnEnded, *, by_tag: bool = False
@@ -45,6 +69,12 @@ class Counter:
         self._taken: dict[str, int] = {}
         """run id → the change of it that was taken, as far as it may be listed again."""
         self._known: set[tuple[str, str, tuple[Node, ...]]] = set()
+        self._aside = state.aside(source.where)
+        """run id → the change of it that could not be counted."""
+        self._again_at = 0.0
+        self._failed_at = ""
+        """The run at which the source failed in the last poll."""
+        self._checked_to = 0
 
     def poll(self) -> None:
         """Count what changed; `on_ended` is told of it, but for what is found by the first poll of a source.
@@ -55,28 +85,91 @@ class Counter:
         started_ns = time.time_ns()
         # This clock may have been put back since.
         since_ns = min(self._state.read_until_ns(self.source.where), started_ns) - _OVERLAP_NS
-        changes = iter(self.source.changes(since_ns))
-        while batch := list(islice(changes, _BATCH)):
-            self._take_all([stored for stored in batch if self._taken.get(stored.run_id) != stored.changed_ns])
+        with self.guarded():
+            changes = iter(self.source.changes(since_ns))
+        while batch := self._next_of(changes):
+            self._take_all([stored for stored in batch if not self._is_taken(stored)])
+        self._try_again()
+        self._failed_at = ""
         with self._state.transaction():
             self._state.set_read(self.source.where, started_ns, is_read=True)
         self._taken = {run_id: at for run_id, at in self._taken.items() if at >= started_ns - _OVERLAP_NS}
 
-    def _take_all(self, runs: list[StoredRun]) -> None:
-        """Take runs in one transaction; where the source fails, those before are kept: the table has them already."""
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Around each call of the source but that for one run: what nobody foresaw is a failure of the source."""
+        try:
+            yield
+        except (RunlogOtelError, OSError):
+            raise
+        except Exception as error:
+            raise SourceError(self.source.where, f"cannot be read: {one_line(error)}") from error
+
+    def _next_of(self, changes: Iterator[StoredRun]) -> list[StoredRun]:
+        with self.guarded():
+            return [
+                replace(stored, changed_ns=max(-_MAX_INT, min(stored.changed_ns, _MAX_INT)))
+                for stored in islice(changes, _BATCH)
+            ]
+
+    def _is_taken(self, stored: StoredRun) -> bool:
+        return stored.changed_ns in (self._taken.get(stored.run_id), self._aside.get(stored.run_id))
+
+    def _try_again(self) -> None:
+        """From time to time, some of the runs that could not be counted: those that were not tried for longest."""
+        if time.monotonic() < self._again_at:
+            return
+        self._again_at = time.monotonic() + _AGAIN_SECONDS
+        for run_id, changed_ns in list(islice(self._aside.items(), _BATCH)):
+            self._aside[run_id] = self._aside.pop(run_id)
+            try:
+                self._take_all([StoredRun(run_id, changed_ns, is_final=True)], is_listed=False)
+            except (RunlogOtelError, OSError):
+                return  # the source is down, or fails at this run only: the next time others come first
+
+    def _take_all(self, runs: list[StoredRun], *, is_listed: bool = True) -> None:
+        """Take runs in one transaction; where the source fails, those before are kept: the table has them already.
+
+        A run at which the source fails in a second poll, too, while it gives the run after it, is at fault itself.
+        """
         failure: Exception | None = None
+        suspect: tuple[StoredRun, Exception] | None = None
         with self._state.transaction():
             for stored in runs:
                 try:
-                    if self._take(stored) and self.is_caught_up:
-                        self._on_ended(stored.run_id, False)
-                except Exception as error:  # noqa: BLE001 - raised below
+                    is_counted = self._take(stored)
+                except (RunlogOtelError, OSError) as error:
                     failure = error
-                    break
-                self._state.set_read(self.source.where, min(stored.changed_ns, time.time_ns()))
+                    if suspect or stored.run_id != self._failed_at:
+                        self._failed_at = suspect[0].run_id if suspect else stored.run_id
+                        break
+                    suspect = (stored, error)
+                    continue
+                if suspect:
+                    self._set_aside(*suspect)
+                    failure = suspect = None
+                if is_counted and self.is_caught_up:
+                    self._on_ended(stored.run_id, False)
+                if is_listed:
+                    self._state.set_read(self.source.where, min(stored.changed_ns, time.time_ns()))
             self._state.keep(self._table.take_changed())
         if failure:
             raise failure
+
+    def end_deleted(self) -> None:
+        """Forget those active runs that the source does not have any more; so many at a time.
+
+        Raises:
+            RunlogOtelError: the source cannot be reached.
+        """
+        active = [run.run_id for run in self._state.active() if run.source == self.source.where]
+        first = self._checked_to if self._checked_to < len(active) else 0
+        self._checked_to = first + _BATCH
+        with self.guarded():
+            missing = list(self.source.missing(active[first : first + _BATCH]))
+        with self._state.transaction():
+            for run_id in missing:
+                self._state.set_ended(self.source.where, run_id)
 
     def close_abandoned(self, older_than_ns: int) -> None:
         """Count those runs as abandoned that have not ended and were last written before a moment.
@@ -87,13 +180,13 @@ class Counter:
         for active in self._state.active():
             if active.source == self.source.where and active.changed_ns < older_than_ns:
                 with self._state.transaction():
-                    run = self._read(StoredRun(active.run_id, active.changed_ns))
-                    moved_ns = _moved_ns(run) if run is not None else 0
-                    if moved_ns >= older_than_ns:  # a bucket tells when a run's header was written, not its steps
-                        self._state.moved(active.source, active.run_id, moved_ns)
+                    reading = self._read(StoredRun(active.run_id, active.changed_ns), is_abandoned=True)
+                    # A bucket tells when a run's header was written, not its steps.
+                    if reading is not None and reading.moved_ns >= older_than_ns:
+                        self._state.moved(active.source, active.run_id, reading.moved_ns)
                         continue
                     self._state.set_ended(active.source, active.run_id)
-                    if run is not None and self._count(run, self._traces(run, is_abandoned=True)):
+                    if reading is not None and self._count(reading):
                         self._on_ended(active.run_id, True)
                     self._state.keep(self._table.take_changed())
         self.is_caught_up = True
@@ -104,62 +197,109 @@ class Counter:
         if not stored.is_final and self._state.moved(where, stored.run_id, stored.changed_ns):
             self._note(stored)
             return False
-        run = self._read(stored)
-        if run is None:
+        reading = self._read(stored)
+        if reading is None:
             return False
-        self._start_at_zero(run)
-        traces = self._traces(run)
-        has_counted = self._count(run, traces)
-        if (traces and traces[-1].is_complete) or (not traces and run.status.is_final):
+        if reading.kind not in self._known:
+            self._known.add(reading.kind)
+            self._table.add(reading.zeros)
+        has_counted = self._count(reading)
+        if reading.is_ended:
             self._state.set_ended(where, stored.run_id)
         else:
-            started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
-            labels = labels_of_run(run, self.source.settings.disclosure, by_tag=self._by_tag)
-            pipeline, tag = labels[names.PIPELINE_NAME], labels[names.RUN_TAG]
-            self._state.set_active(ActiveRun(where, stored.run_id, pipeline, tag, started_ns, stored.changed_ns))
+            self._state.set_active(reading.active)
         self._note(stored)
         return has_counted
 
     def _note(self, stored: StoredRun) -> None:
-        age_ns = time.time_ns() - stored.changed_ns
-        if _SETTLED_NS < age_ns < 2 * _OVERLAP_NS:  # older ones are not listed again
+        is_listed_again = stored.changed_ns > time.time_ns() - 2 * _OVERLAP_NS
+        if is_listed_again and _is_older(stored, _SETTLED_NS):
             self._taken[stored.run_id] = stored.changed_ns
 
-    def _read(self, stored: StoredRun) -> Run | None:
+    def _read(self, stored: StoredRun, *, is_abandoned: bool = False) -> _Reading | None:
+        """What the run adds; None when it was deleted since it was listed, or was set aside.
+
+        Raises:
+            RunlogOtelError, OSError: the source cannot be reached.
+        """
         try:
-            run = self.source.run(stored.run_id)
-        except RunNotFoundError:  # deleted since it was listed
+            reading = self._reading(self.source.run(stored.run_id), stored, is_abandoned=is_abandoned)
+        except RunNotFoundError:
             self._state.set_ended(self.source.where, stored.run_id)
-            return None
+            reading = None
         except RunLogFormatError as error:
-            if stored.changed_ns < time.time_ns() - _TORN_NS:
-                self._taken[stored.run_id] = stored.changed_ns
-                self._table.add([Point(names.EXPORTER_FAILURES, (), 1)])
-                logger.warning("%s is not counted: %s", stored.run_id, error)
+            self._set_aside(stored, error)
             return None
-        self._table.add([Point(names.EXPORTER_RUNS_READ, (), 1)])
-        return run
+        except (RunlogOtelError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not stop the others
+            self._set_aside(stored, error)
+            return None
+        if self._aside.pop(stored.run_id, None) is not None:
+            self._state.take_back(self.source.where, stored.run_id)
+        if reading is not None:
+            self._table.add([Point(names.EXPORTER_RUNS_READ, (), 1)])
+        return reading
 
-    def _start_at_zero(self, run: Run) -> None:
-        known = (run.pipeline, run.tag if self._by_tag else "", run.graph)
-        if known not in self._known:
-            self._known.add(known)
-            self._table.add(known_points(run, self.source.settings.disclosure, by_tag=self._by_tag))
+    def _set_aside(self, stored: StoredRun, error: Exception) -> None:
+        """Pass a run over until it changes. It is reported and counted once, however often it is tried."""
+        is_known = stored.run_id in self._aside
+        if not (is_known or _is_older(stored, _TORN_NS)):
+            return
+        self._aside[stored.run_id] = stored.changed_ns
+        self._state.set_aside(self.source.where, stored.run_id, stored.changed_ns)
+        if not is_known:
+            self._table.add([Point(names.EXPORTER_FAILURES, (), 1)])
+            logger.warning("%s is not counted: %s", stored.run_id, one_line(error))
 
-    def _traces(self, run: Run, *, is_abandoned: bool = False) -> list[Trace]:
+    def _reading(self, run: Run, stored: StoredRun, *, is_abandoned: bool) -> _Reading:
         settings = self.source.settings
-        return spans_from_run(run, settings.namespace, disclosure=settings.disclosure, is_abandoned=is_abandoned)
+        disclosure = settings.disclosure
+        traces = spans_from_run(run, settings.namespace, disclosure=disclosure, is_abandoned=is_abandoned)
+        labels = labels_of_run(run, disclosure, by_tag=self._by_tag)
+        started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
+        kind = (run.pipeline, run.tag if self._by_tag else "", run.graph)
+        ends = (attempt.end_ns for step in run.all_steps() for attempt in step.attempts)
+        reading = _Reading(
+            run.run_id,
+            ActiveRun(
+                self.source.where,
+                stored.run_id,
+                labels[names.PIPELINE_NAME],
+                labels[names.RUN_TAG],
+                started_ns,
+                stored.changed_ns,
+            ),
+            is_ended=traces[-1].is_complete if traces else run.status.is_final,
+            moved_ns=max((end for end in ends if end is not None), default=0),
+            kind=kind,
+            zeros=() if kind in self._known else tuple(known_points(run, disclosure, by_tag=self._by_tag)),
+            executions=tuple(
+                (trace.execution.number, points_from_trace(run, trace, by_tag=self._by_tag).points)
+                for trace in traces
+                if trace.is_complete
+            ),
+        )
+        points = [point for _, execution in reading.executions for point in execution]
+        for value in (
+            started_ns,
+            reading.moved_ns,
+            *(value for point in points for value in (point.value, point.at_ns)),
+        ):
+            if isinstance(value, int) and abs(value) > _MAX_INT:
+                raise RunLogFormatError(stored.run_id, "a time or a duration in it is out of range")
+        return reading
 
-    def _count(self, run: Run, traces: list[Trace]) -> bool:
+    def _count(self, reading: _Reading) -> bool:
         has_counted = False
-        for trace in traces:
-            if trace.is_complete and self._state.count(self.source.where, run.run_id, trace.execution.number):
-                self._table.add(points_from_trace(run, trace, by_tag=self._by_tag).points)
+        for number, points in reading.executions:
+            if self._state.count(self.source.where, reading.run_id, number):
+                self._table.add(points)
                 has_counted = True
         return has_counted
 
 
-def _moved_ns(run: Run) -> int:
-    """When the newest attempt of a run ended; 0 without one."""
-    ends = (attempt.end_ns for step in run.all_steps() for attempt in step.attempts)
-    return max((end for end in ends if end is not None), default=0)
+def _is_older(stored: StoredRun, age_ns: int) -> bool:
+    """Whether a run was written longer ago; a time that no clock of ours will reach soon counts as long ago."""
+    age_of_run_ns = time.time_ns() - stored.changed_ns
+    return age_of_run_ns > age_ns or age_of_run_ns < -_OVERLAP_NS

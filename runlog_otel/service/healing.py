@@ -5,13 +5,20 @@ import math
 import time
 
 from runlog_otel import names
-from runlog_otel.errors import ConfigError, DeliveryError, RunLogFormatError, RunNotFoundError, TooLargeError
+from runlog_otel.errors import (
+    ConfigError,
+    DeliveryError,
+    RunLogFormatError,
+    RunlogOtelError,
+    RunNotFoundError,
+    TooLargeError,
+)
 from runlog_otel.exporters.outbox import Outbox, Unsent
 from runlog_otel.exporters.sending import Refused, raise_if_refused, send_trace
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.exporters.sink import SpanSink, require_sending, sink_from
 from runlog_otel.metrics import Point
-from runlog_otel.sources import Source
+from runlog_otel.sources import Source, one_line
 from runlog_otel.spans import spans_from_run
 
 logger = logging.getLogger("runlog_otel.serve")
@@ -86,6 +93,11 @@ class Healer:
                     self._paused_until = time.monotonic() + _PAUSE_SECONDS
                     return
                 self._set_aside(unsent, error)
+            except (RunlogOtelError, OSError) as error:
+                self._set_aside(unsent, error)  # the source may fail at this run only
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not stop the others
+                self._set_aside(unsent, error)
 
     def _say_that_nothing_is_sent(self) -> None:
         """Once, if something waits."""
@@ -104,7 +116,8 @@ class Healer:
             self._sink = None
 
     def _set_aside(self, unsent: Unsent, error: Exception, seconds: float = _ASIDE_SECONDS) -> None:
-        logger.warning("%s is not sent: %s", unsent.run_id, error)
+        if unsent.run_id not in self._aside:  # reported once, however often it is tried
+            logger.warning("%s is not sent: %s", unsent.run_id, one_line(error))
         self._aside[unsent.run_id] = time.monotonic() + seconds
 
     def _send(self, unsent: Unsent) -> None:
@@ -124,6 +137,7 @@ class Healer:
         raise_if_refused(refused)
         if all(trace.is_complete for trace in traces):
             self._outbox.discard(unsent.run_id)
+            self._aside.pop(unsent.run_id, None)
             self._sent.pop(unsent.run_id, None)
         else:
             self._sent[unsent.run_id] = count

@@ -15,7 +15,7 @@ from runlog_otel.errors import ConfigError, RunlogOtelError
 from runlog_otel.exporters.series import Key, Series, SeriesTable
 from runlog_otel.private_files import make_private
 
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
 CREATE TABLE series (
     metric TEXT NOT NULL, labels TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (metric, labels)
@@ -30,8 +30,14 @@ CREATE TABLE active (
 CREATE TABLE sources (
     source TEXT NOT NULL PRIMARY KEY, read_until_ns INTEGER NOT NULL, is_read INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE origin (created_ns INTEGER NOT NULL);
+CREATE TABLE origin (created_ns INTEGER NOT NULL)
 """
+_ASIDE = """
+CREATE TABLE aside (
+    source TEXT NOT NULL, run_id TEXT NOT NULL, changed_ns INTEGER NOT NULL, PRIMARY KEY (source, run_id)
+) WITHOUT ROWID
+"""
+"""New in version 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,9 @@ class State:
                 if version == 0:
                     self._check_empty()
                     self._make()
+                if version < _VERSION:
+                    self._connection.execute(_ASIDE)
+                    self._connection.execute(f"PRAGMA user_version = {_VERSION}")
                 self._connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
                 if "locked" in str(error):
@@ -95,7 +104,6 @@ class State:
         for statement in _TABLES.split(";"):
             self._connection.execute(statement)
         self._connection.execute("INSERT INTO origin VALUES (?)", (time.time_ns(),))
-        self._connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -145,7 +153,22 @@ class State:
     def active(self) -> list[ActiveRun]:
         """The runs that have not ended."""
         statement = "SELECT source, run_id, pipeline, tag, started_ns, changed_ns FROM active ORDER BY started_ns"
-        return [ActiveRun(*row) for row in self._connection.execute(statement)]
+        rows = self._connection.execute(statement)
+        return [ActiveRun(source, _restored(run_id), *more) for source, run_id, *more in rows]
+
+    def set_aside(self, source: str, run_id: str, changed_ns: int) -> None:
+        """Note a run that cannot be counted as it was written at a moment."""
+        values = (source, _kept(run_id), changed_ns)
+        self._connection.execute("INSERT OR REPLACE INTO aside VALUES (?, ?, ?)", values)
+
+    def take_back(self, source: str, run_id: str) -> None:
+        """Forget a run that could not be counted."""
+        self._connection.execute("DELETE FROM aside WHERE source = ? AND run_id = ?", (source, _kept(run_id)))
+
+    def aside(self, source: str) -> dict[str, int]:
+        """The runs of a source that cannot be counted, and when they were written."""
+        rows = self._connection.execute("SELECT run_id, changed_ns FROM aside WHERE source = ?", (source,))
+        return {_restored(run_id): changed_ns for run_id, changed_ns in rows}
 
     def read_until_ns(self, source: str) -> int:
         """Until when the changes of a source were read, in nanoseconds since the epoch."""
@@ -166,6 +189,14 @@ class State:
         self._connection.execute(statement, (source, until_ns, is_read))
 
 
-def _kept(run_id: str) -> str:
+def _kept(run_id: str) -> str | bytes:
     """A run id as SQLite takes it: a file's name need not be UTF-8."""
-    return run_id.encode("utf-8", "backslashreplace").decode()
+    try:
+        run_id.encode()
+    except UnicodeEncodeError:
+        return run_id.encode("utf-8", "surrogatepass")
+    return run_id
+
+
+def _restored(kept: str | bytes) -> str:
+    return kept if isinstance(kept, str) else kept.decode("utf-8", "surrogatepass")

@@ -4,13 +4,14 @@ A source is a module of its own; docs/sources.md shows how to write one.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from typing import ClassVar, Protocol
 
-from runlog_otel.errors import ConfigError, RunNotFoundError
+from runlog_otel.errors import ConfigError, RunlogOtelError, RunNotFoundError
 from runlog_otel.model import Run, StoredRun
+from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.stores.connection_string import filled, masked
 from runlog_otel.stores.entries import Document
@@ -45,6 +46,16 @@ class Source(Protocol):
             RunLogFormatError: what there is cannot be read as a run.
             RunlogOtelError: the source cannot be reached.
         """
+
+    def missing(self, run_ids: Sequence[str]) -> Iterable[str]:
+        """Those of some runs, listed before, that are certainly not there any more; none where that cannot be told.
+
+        `serve` asks this of the runs that have not ended, after `changes`, at each look: it must cost little.
+
+        Raises:
+            RunlogOtelError: the source cannot be reached.
+        """
+        return ()
 
     def size_bytes(self) -> int | None:
         """What the runs take on the disk; None where it is not known at once.
@@ -117,3 +128,9 @@ def source_from_url(url: str, settings: Settings, secret: Callable[[str], str | 
         raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {known} (docs/sources.md)")
     make: SourceMaker = next(iter(found)).load()
     return make(text, settings)
+
+
+def one_line(error: Exception) -> str:
+    """An error as a line of the log; of one that nobody foresaw its kind, too."""
+    text = str(error) if isinstance(error, RunlogOtelError) else f"{type(error).__name__}: {redacted(str(error))}"
+    return " ".join(text.split())

@@ -5,13 +5,13 @@ Source: Constellation's guide to its `ExecutionStorage`. JSON is JSONB on Postgr
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, TableClause, column, func, or_, select, table, text
+from sqlalchemy import Connection, TableClause, column, func, literal_column, or_, select, table, text
 
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError, SourceError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.hosts.constellation import STATUSES, run_from_execution
 from runlog_otel.model import Run, StoredRun
 from runlog_otel.settings import Settings
@@ -59,19 +59,19 @@ class ExecutionsTable:
         """See `Source.changes`: an execution is written when it starts, and when it ends."""
         self.database.refuse_missing()
         known = self._table().c
-        changed = func.coalesce(known.end_time, known.start_time)
+        changed = func.coalesce(known.end_time, known.start_time, literal_column("0"))
         statement = select(known.execution_id, changed.label("changed"), known.status)
-        after: tuple[int, str] = (max(0, since_ns) // _MS, "")
+        after: tuple[Any, str] = (max(0, since_ns) // _MS, "")
         while True:
             is_later = or_(changed > after[0], (changed == after[0]) & (known.execution_id > after[1]))
             page = statement.where(is_later).order_by(changed, known.execution_id).limit(_PAGE)
             rows = self.database.read(lambda connection: connection.execute(page).all())  # noqa: B023 - read at once
             for execution_id, changed_ms, status in rows:
                 is_final = status not in STATUSES or STATUSES[status].is_final
-                yield StoredRun(execution_id, self._milliseconds(changed_ms) * _MS, is_final)
+                yield StoredRun(execution_id, _milliseconds(changed_ms) * _MS, is_final)
             if len(rows) < _PAGE:
                 return
-            after = (self._milliseconds(rows[-1].changed), rows[-1].execution_id)
+            after = (rows[-1].changed, rows[-1].execution_id)
 
     def run(self, run_id: str) -> Run:
         """See `Source.run`."""
@@ -81,7 +81,7 @@ class ExecutionsTable:
             raise RunNotFoundError(run_id, self.where)
         try:
             execution = _execution(row)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunLogFormatError(f"execution {run_id!r} in {self.where}", str(error)) from error
         return run_from_execution(execution, self.settings.pipeline)
 
@@ -89,15 +89,16 @@ class ExecutionsTable:
         """See `Source.close`."""
         self.database.close()
 
+    def missing(self, run_ids: Sequence[str]) -> set[str]:
+        """See `Source.missing`."""
+        known = self._table().c
+        statement = select(known.execution_id).where(known.execution_id.in_(list(run_ids)))
+        rows = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
+        return set(run_ids).difference(rows)
+
     def size_bytes(self) -> int | None:
         """See `Source.size_bytes`."""
         return None
-
-    def _milliseconds(self, found: Any) -> int:
-        try:
-            return int(found)
-        except (TypeError, ValueError) as error:
-            raise SourceError(self.where, f"{found!r} is no time in milliseconds since the epoch") from error
 
     def _row(self, connection: Connection, run_id: str) -> Mapping[str, Any] | None:
         known = self._table()
@@ -110,8 +111,16 @@ class ExecutionsTable:
         return table(self.table_name, *map(column, _FIELDS))
 
 
+def _milliseconds(found: Any) -> int:
+    """0 for what is no time (SQLite takes anything): reading that execution says what is wrong with it."""
+    try:
+        return int(found)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
 def _execution(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row as Constellation's own JSON has it; raises ValueError."""
+    """A row as Constellation's own JSON has it; raises ValueError, RecursionError."""
 
     def value(found: Any) -> Any:
         return json.loads(found) if isinstance(found, str) else found  # the driver has parsed what is JSONB

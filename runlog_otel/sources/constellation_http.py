@@ -8,7 +8,7 @@ import ssl
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -25,11 +25,15 @@ _PAGE = 100
 """The server gives no more at once."""
 _OVERLAP = 10
 """So many executions may be deleted between two pages, and none is passed over."""
+_ASKED_FOR = 10
+"""So many executions are asked for at each look whether they are still there: servers limit requests."""
 _OK, _NOT_FOUND, _TOO_MANY = 200, 404, 429
 _TRIES = 5
 _LONGEST_PAUSE_SECONDS = 10.0
 _ANSWER_LIMIT = 256 * 1024 * 1024
 _MS = 1_000_000
+_UNKNOWN_MS = sys.maxsize // _MS
+"""Later than any: what has it is in every list."""
 
 Summary = Mapping[str, Any]
 
@@ -44,6 +48,8 @@ class History:
         self._client = Client(url, headers, _ANSWER_LIMIT, ssl_context)
         self._read: tuple[int, int] = (0, 0)
         """Since when the list was last read, and the start of the oldest that ran then, or had changed since."""
+        self._listed_ids: frozenset[str] = frozenset()
+        """All that the last list told: those among them that ran when the list before was read."""
 
     @property
     def where(self) -> str:
@@ -63,14 +69,20 @@ class History:
         changed = {run_id: run for run_id, summary in found.items() if (run := _stored(summary)).changed_ns >= since_ns}
         starts = (s["startTime"] for run_id, s in found.items() if run_id in changed or not _is_final(s))
         self._read = since_ms, min(starts, default=sys.maxsize)
+        self._listed_ids = frozenset(found)
         return sorted(changed.values(), key=lambda run: (run.changed_ns, run.run_id))
 
     def run(self, run_id: str) -> Run:
         """See `Source.run`."""
-        document = self._get(f"/api/v1/executions/{quote(run_id, safe='')}")
+        document = self._execution(run_id)
         if document is None:
             raise RunNotFoundError(run_id, self.where)
         return run_from_execution(document, self.settings.pipeline)
+
+    def missing(self, run_ids: Sequence[str]) -> list[str]:
+        """See `Source.missing`: an execution that runs is in each list; only one that is not is asked for."""
+        unlisted = [run_id for run_id in run_ids if run_id not in self._listed_ids]
+        return [run_id for run_id in unlisted[:_ASKED_FOR] if self._execution(run_id) is None]
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -79,6 +91,9 @@ class History:
     def size_bytes(self) -> int | None:
         """See `Source.size_bytes`."""
         return None
+
+    def _execution(self, run_id: str) -> Any:
+        return self._get(f"/api/v1/executions/{quote(run_id, safe='')}")
 
     def _listed(self, until_ms: int) -> Iterator[Summary]:
         """The executions, newest first, to the first page that begins before a moment.
@@ -91,11 +106,12 @@ class History:
             try:
                 summaries: list[Summary] = [_checked(summary) for summary in page["executions"]]
                 total = int(page["total"])
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
                 raise SourceError(self.where, "what it answers is no list of executions") from error
             yield from summaries
             offset += len(summaries)
-            if not summaries or offset >= total or summaries[-1]["startTime"] < until_ms:
+            oldest_ms = min((summary["startTime"] for summary in summaries), default=0)
+            if not summaries or offset >= total or oldest_ms < until_ms:
                 return
             offset -= min(_OVERLAP, len(summaries) - 1)
 
@@ -112,7 +128,7 @@ class History:
             raise SourceError(self.where, f"answers HTTP {response.status} to GET {path.partition('?')[0]}")
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunLogFormatError(f"the answer of {self.where} to GET {path}", str(error)) from error
 
     def _answer(self, path: str) -> tuple[httpcore.Response, bytes]:
@@ -155,14 +171,20 @@ def _pause_seconds(response: httpcore.Response) -> float:
 
 
 def _checked(summary: Any) -> Summary:
-    """A summary that has what is read of it; raises KeyError, TypeError, ValueError."""
-    end_ms = summary.get("endTime")
-    return {
-        "executionId": str(summary["executionId"]),
-        "status": str(summary["status"]),
-        "startTime": int(summary["startTime"]),
-        "endTime": None if end_ms is None else int(end_ms),
-    }
+    """What is read of a summary, whose times may be damaged: reading that execution says what is wrong with it.
+
+    Raises:
+        AttributeError, KeyError: it has no id.
+    """
+    run_id, status, end_ms = str(summary["executionId"]), str(summary.get("status")), summary.get("endTime")
+    try:
+        start_ms, end_ms = int(summary["startTime"]), None if end_ms is None else int(end_ms)
+        is_damaged = not 0 < start_ms <= _UNKNOWN_MS
+    except (KeyError, TypeError, ValueError, OverflowError):
+        is_damaged = True
+    if is_damaged:
+        start_ms, end_ms = _UNKNOWN_MS, None
+    return {"executionId": run_id, "status": status, "startTime": start_ms, "endTime": end_ms}
 
 
 def _is_final(summary: Summary) -> bool:

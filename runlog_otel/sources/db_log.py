@@ -1,6 +1,6 @@
 """`db-log+sqlite:///FILE`, `db-log+postgresql://…`: the table of magnus's database store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from runlog_otel.documents import run_from_log
@@ -49,6 +49,10 @@ class DbLogRuns(RunLogTarget):
     def close(self) -> None:
         """See `Source.close`."""
         self.table.database.close()
+
+    def missing(self, run_ids: Sequence[str]) -> set[str]:
+        """See `Source.missing`."""
+        return self.table.missing(run_ids)
 
     def size_bytes(self) -> int | None:
         """See `Source.size_bytes`."""

@@ -1,18 +1,20 @@
 """`file:///FOLDER`: run logs as the hosts' file-system and chunked stores write them; `file:///FILE.json`: one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from runlog_otel.documents import run_from_log
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.model import Run, StoredRun
+from runlog_otel.redaction import bounded
 from runlog_otel.settings import Settings
 from runlog_otel.sources import RunLogs
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.files import document_in, document_in_file, ordered, runs_in_chunks, runs_in_files
+from runlog_otel.stores.files import document_in, document_in_file, ordered, runs_in_folder, runs_missing
+
+_MAX_SHOWN_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Files(RunLogs):
             if self.path.is_file():
                 run_id = str(document_in_file(self.path).get("run_id"))
                 return ordered([StoredRun(run_id, self.path.stat().st_mtime_ns)], since_ns)
-            return ordered(chain(runs_in_files(self.path), runs_in_chunks(self.path)), since_ns)
+            return ordered(runs_in_folder(self.path), since_ns)
         except OSError as error:
             raise SourceError(self.where, f"cannot be listed: {error.strerror}") from error
 
@@ -55,6 +57,10 @@ class Files(RunLogs):
     def close(self) -> None:
         """See `Source.close`."""
         return
+
+    def missing(self, run_ids: Sequence[str]) -> list[str]:
+        """See `Source.missing`."""
+        return [] if self.path.is_file() else runs_missing(self.path, run_ids)
 
     def size_bytes(self) -> int | None:
         """See `Source.size_bytes`."""
@@ -80,8 +86,15 @@ def source_from_url(url: str, settings: Settings) -> Files:
     Raises:
         ConfigError: there is none.
     """
-    parts = urlsplit(url)
-    path = Path(unquote(parts.path) if parts.scheme == "file" else url).absolute()
-    if not path.exists():
+    try:
+        parts = urlsplit(url)
+        path = Path(unquote(parts.path) if parts.scheme == "file" else url).absolute()
+        is_there = path.exists()
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            "--source", f"{bounded(url, _MAX_SHOWN_BYTES)} names no folder and no file: {problem}"
+        ) from error
+    if not is_there:
         raise ConfigError("--source", f"there is no folder and no file {path}")
     return Files(path, settings)

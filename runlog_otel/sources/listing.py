@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runlog_otel import names
-from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError
 from runlog_otel.model import Run, StoredRun
-from runlog_otel.sources import Source
+from runlog_otel.sources import Source, one_line
 from runlog_otel.spans import spans_from_run
 from runlog_otel.stores.sql.history import Page, RunFilter, RunSummary
 from runlog_otel.trace import Part, Result
@@ -48,10 +48,15 @@ class Listing:
     def _summaries(self, stored: StoredRun, wanted: RunFilter) -> Iterator[RunSummary]:
         try:
             run = self.source.run(stored.run_id)
+            summary = _summary(run, stored.changed_ns)
         except (RunLogFormatError, RunNotFoundError) as error:
             logger.warning("%s is not listed: %s", stored.run_id, error)
             return
-        summary = _summary(run, stored.changed_ns)
+        except (RunlogOtelError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not hide the others
+            logger.warning("%s is not listed: %s", stored.run_id, one_line(error))
+            return
         pairs = ((summary.status, wanted.status), (summary.tag, wanted.tag), (summary.pipeline, wanted.pipeline))
         is_in_time = (wanted.since_ns or 0) <= summary.created_ns < (wanted.until_ns or summary.created_ns + 1)
         if all(not value or found == value for found, value in pairs) and is_in_time and _says(run, wanted.failure):

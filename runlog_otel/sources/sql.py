@@ -1,6 +1,6 @@
 """`sqlite:///FILE`, `postgresql://…`: our SQL run log store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from runlog_otel.documents import host_of, pipeline_from_config, run_from_log
@@ -59,6 +59,10 @@ class SqlRuns(RunLogTarget):
     def close(self) -> None:
         """See `Source.close`."""
         self.database.close()
+
+    def missing(self, run_ids: Sequence[str]) -> set[str]:
+        """See `Source.missing`."""
+        return self.history.missing(run_ids)
 
     def size_bytes(self) -> int | None:
         """See `Source.size_bytes`."""

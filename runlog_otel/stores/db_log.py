@@ -6,7 +6,7 @@ writers leave duplicates. It never changes `created_at`, which says when a row w
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
@@ -83,6 +83,13 @@ class DbLog:
             if created_at is None and since_ns <= 0:
                 logger.warning("%s: created_at of run %s holds no time", self.where, run_id)
             yield StoredRun(run_id, _microseconds(created_at) * 1000 + int(length or 0) % 1000)
+
+    def missing(self, run_ids: Iterable[str]) -> set[str]:
+        """Those of some runs of which the table has no row."""
+        columns, wanted = self.table.c, set(run_ids)
+        statement = select(columns.run_id).where(columns.run_id.in_(wanted)).distinct()
+        found = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if wanted else ()
+        return wanted.difference(found)
 
     def document(self, run_id: str) -> Document:
         """The whole run log; of duplicates the newest counts, which is logged.

@@ -1,6 +1,7 @@
 """runnable's stores on S3, wrapped: the runs are traced, listed, replayed and copied."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,15 +26,17 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize("run_id", ["plain", "feature/x"], ids=["plain", "slash"])
 @pytest.mark.parametrize("kind", ["minio", "chunked-minio"])
-def test_runs_on_s3_are_traced_listed_and_replayed(minio: Minio, tmp_path: Path, kind: str) -> None:
-    """What goes out live and what `export --all` sends are the same spans."""
-    minio.make_bucket(f"runs-{kind}")
+def test_runs_on_s3_are_traced_listed_and_replayed(minio: Minio, tmp_path: Path, kind: str, run_id: str) -> None:
+    """What goes out live and what `export --all` sends are the same spans, whatever the run id looks like."""
+    name = f"runs-{kind}-{run_id.replace('/', '-')}"
+    minio.make_bucket(name)
     config = {
         "run-log-store": {
             "type": "otel",
             "config": {
-                "inner": {"type": kind, "config": {"endpoint_url": minio.url, "bucket": f"runs-{kind}/logs"}},
+                "inner": {"type": kind, "config": {"endpoint_url": minio.url, "bucket": f"{name}/logs"}},
                 "telemetry": {"endpoint": (tmp_path / "live.jsonl").as_uri()},
             },
         }
@@ -47,8 +50,16 @@ def test_runs_on_s3_are_traced_listed_and_replayed(minio: Minio, tmp_path: Path,
         ["-m", "runlog_otel", "export", "--all", "--endpoint", (tmp_path / "again.jsonl").as_uri()],
         ["-m", "runlog_otel", "db", "copy", "--from", "runnable-config.yaml", "--to", "target.yaml"],
     ):
-        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        environ = {**os.environ, "RUNNABLE_RUN_ID": run_id}
+        done = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False, env=environ
+        )
         assert done.returncode == 0, done.stderr + done.stdout
+    config_file = str(tmp_path / "runnable-config.yaml")
+    asked = f"from runlog_otel.cli.loading import source; s = source('', {config_file!r})"
+    asked += f"; print([r.run_id for r in s.changes(0)], list(s.missing(['other', {run_id!r}, 'feature'])))"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{[run_id]} ['other', 'feature']\n", done.stderr
     live, again = (_spans(tmp_path / name) for name in ("live.jsonl", "again.jsonl"))
     assert len(live) == 6
     assert live == again

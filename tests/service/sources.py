@@ -1,7 +1,7 @@
 """A source in memory, whose runs change, break and disappear as a test wants."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -63,6 +63,10 @@ class MemorySource:
             raise RunLogFormatError(run_id, "it ends in the middle")
         self.read.append(run_id)
         return self.runs[run_id][1]
+
+    def missing(self, run_ids: Sequence[str]) -> list[str]:
+        """See `Source.missing`."""
+        return [run_id for run_id in run_ids if run_id not in self.runs]
 
     def close(self) -> None:
         """Nothing is open."""

@@ -120,6 +120,24 @@ def test_names_that_are_no_unicode_count(source: MemorySource, start: Start) -> 
     assert (runs_counted(service), gauge(service, names.RUNS_ACTIVE)) == ({"success": 1}, 1)
 
 
+def test_a_run_whose_name_is_no_unicode_is_closed(source: MemorySource, start: Start) -> None:
+    """When it stopped moving: it is read by its name."""
+    source.put(replace(going("r"), run_id="caf\udce9"), LONG_AGO_NS)
+    service = start(Plan(abandoned_after=timedelta(minutes=1)))
+    service.poll()
+    assert (runs_counted(service), gauge(service, names.RUNS_ACTIVE)) == ({"error": 1}, 0)
+
+
+def test_what_is_of_the_future_is_read_once(source: MemorySource, start: Start) -> None:
+    """A clock that was wrong by years stamped it: it is listed at each look."""
+    source.put(ended("r"), time.time_ns() + 10**18)
+    source.put(ended("beyond"), 10**30)
+    service = start()
+    service.poll()
+    service.poll()
+    assert (runs_counted(service), sorted(source.read)) == ({"success": 2}, ["beyond", "r"])
+
+
 def test_what_did_not_change_is_not_read(source: MemorySource, start: Start) -> None:
     """A poll costs what changed."""
     source.put(ended("old"), LONG_AGO_NS)

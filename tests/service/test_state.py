@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runlog_otel.errors import ConfigError
-from runlog_otel.service.state import State, StateInUseError
+from runlog_otel.service.state import ActiveRun, State, StateInUseError
 
 
 def test_there_is_one_writer(tmp_path: Path) -> None:
@@ -50,3 +50,35 @@ def test_a_file_that_is_none_of_ours_stays_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=problem):
             State(path)
     assert text.read_text() == "important notes " * 100
+
+
+def test_a_state_of_an_older_version_goes_on(tmp_path: Path) -> None:
+    """What it counted stays counted."""
+    state = State(tmp_path / "serve.db")
+    assert state.count("s", "r", 1)
+    state.close()
+    connection = sqlite3.connect(tmp_path / "serve.db")
+    connection.executescript("DROP TABLE aside; PRAGMA user_version = 1;")
+    connection.close()
+    state = State(tmp_path / "serve.db")
+    assert not state.count("s", "r", 1)
+    state.set_aside("s", "odd", 7)
+    state.close()
+    state = State(tmp_path / "serve.db")
+    assert (state.aside("s"), state.aside("other")) == ({"odd": 7}, {})
+    state.close()
+
+
+def test_run_ids_are_kept_as_they_are(tmp_path: Path) -> None:
+    """A file's name may be anything."""
+    run_ids = ["r", "\udce9", "\\udce9", "nul\0", "ü🎉", ""]
+    state = State(tmp_path / "serve.db")
+    for run_id in run_ids:
+        state.set_active(ActiveRun("s", run_id, "p", "", 1, 1))
+        state.set_aside("s", run_id, 1)
+    assert sorted(run.run_id for run in state.active()) == sorted(state.aside("s")) == sorted(run_ids)
+    for run_id in run_ids:
+        state.take_back("s", run_id)
+        state.set_ended("s", run_id)
+    assert (state.active(), state.aside("s")) == ([], {})
+    state.close()

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.hosts.constellation import run_from_execution
@@ -99,11 +101,63 @@ def test_a_row_that_is_no_execution_is_refused(opened: Open, database: str) -> N
         opened(database).run("x")
 
 
-def test_a_time_that_is_none_is_said(opened: Open, tmp_path: Path) -> None:
-    """SQLite keeps anything in any column."""
-    fill_table(f"sqlite:///{tmp_path}/c.db", [execution(endTime="2026-03-01 10:00")])
-    with pytest.raises(SourceError, match="'2026-03-01 10:00' is no time in milliseconds since the epoch"):
-        ids(opened(f"sqlite:///{tmp_path}/c.db"))
+def test_a_damaged_row_hides_no_other(opened: Open, tmp_path: Path) -> None:
+    """SQLite keeps anything in any column: the row is listed, in pages too, and reading it says what is wrong."""
+    url = f"sqlite:///{tmp_path}/c.db"
+    odd = {"endTime": "2026-03-01 10:00"}
+    fill_table(url, [execution(executionId=f"odd {index:04}", **odd) for index in range(1001)])
+    fill_table(url, [execution(executionId="deep", endTime=START_MS + 600), execution(executionId="good")])
+    nested = "[" * 100_000
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE executions SET inputs = :it WHERE execution_id = 'deep'"), {"it": nested})
+    engine.dispose()
+    source = opened(url)
+    assert ids(source) == ["good", "deep", *(f"odd {index:04}" for index in range(1001))]
+    with pytest.raises(RunLogFormatError, match=r"execution 'odd 0000'.*2026-03-01 10:00"):
+        source.run("odd 0000")
+    with pytest.raises(RunLogFormatError, match=r"execution 'deep' in constellation"):
+        source.run("deep")
+
+
+def test_a_damaged_execution_of_a_server_hides_no_other(opened: Open, server: ConstellationServer) -> None:
+    """It is in each list, and reading it says what is wrong."""
+    server.executions = [execution(executionId="good"), moved(execution(executionId="odd"), 9)]
+    listed = server.answer
+
+    def damaged(path: str) -> tuple[int, Any]:
+        status, document = listed(path)
+        for found in document.get("executions", [document]):
+            if found["executionId"] == "odd":
+                found["startTime"] = "yesterday"
+        return status, document
+
+    server.answer = damaged  # type: ignore[method-assign]
+    source = opened(server.url)
+    assert (ids(source), ids(source, (START_MS + 10**6) * 10**6)) == (["good", "odd"], ["odd"])
+    with pytest.raises(RunLogFormatError, match="yesterday"):
+        source.run("odd")
+
+
+def test_a_running_execution_that_was_deleted_is_missing(opened: Open, database: str) -> None:
+    """One statement asks for all."""
+    fill_table(database, [execution(executionId="r", status="Running", endTime=None)])
+    source = opened(database)
+    assert set(source.missing(["r", "gone", "x/y"])) == {"gone", "x/y"}
+    assert set(source.missing([])) == set()
+
+
+def test_a_server_is_asked_for_running_executions_that_it_does_not_list(
+    opened: Open, server: ConstellationServer
+) -> None:
+    """What runs is in each list."""
+    server.executions = [execution(executionId=run_id, status="Running", endTime=None) for run_id in ("r", "s")]
+    source = opened(server.url)
+    source.changes(0)
+    del server.executions[0]
+    source.changes((START_MS + 10**6) * 10**6)
+    server.requests.clear()
+    assert (set(source.missing(["r", "s"])), server.requests) == ({"r"}, ["/api/v1/executions/r"])
 
 
 def test_a_server_tells_what_the_executions_are(opened: Open, server: ConstellationServer) -> None:
@@ -190,7 +244,7 @@ def test_a_server_that_limits_its_requests_is_waited_for(opened: Open, server: C
     [
         ((500, {}), "answers HTTP 500 to GET /api/v1/executions"),
         ((404, {}), "what it answers is no list of executions"),
-        ((200, {"executions": [{"executionId": "x"}], "total": 1}), "what it answers is no list of executions"),
+        ((200, {"executions": [{"startTime": 1}], "total": 1}), "what it answers is no list of executions"),
     ],
 )
 def test_an_answer_that_is_none_is_said(
@@ -217,8 +271,6 @@ def test_an_execution_that_the_table_updates_is_listed_again(opened: Open, datab
     fill_table(database, [execution(result("n1", 1), executionId="r", status="Running", endTime=None)])
     source = opened(database)
     assert list(source.changes(0)) == [StoredRun("r", START_MS * 10**6, is_final=False)]
-    from sqlalchemy import create_engine, text
-
     engine = create_engine(database)
     with engine.begin() as connection:
         connection.execute(text("UPDATE executions SET status = 'Failed', end_time = :at"), {"at": START_MS + 9})

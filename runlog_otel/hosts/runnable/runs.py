@@ -76,12 +76,14 @@ class HostRuns(host.HostRuns):
 
     def document(self, run_id: str) -> dict[str, Any]:
         """See `plugins.host.HostRuns.document`; `whole_run_log`."""
+        self.refuse_odd_files(run_id)
         document: dict[str, Any] = whole_run_log(self.store, run_id).model_dump()
         return document
 
     def put(self, document: Mapping[str, Any]) -> None:
         """See `plugins.host.HostRuns.put`; a retry looks for the branches of a chunked store in files of their own."""
         run_log = RunLog(**document)
+        self.refuse_odd_files(run_log.run_id)
         branches = list(_taken_branches(run_log)) if hasattr(self.store, "_list_branch_logs") else []
         self.store.put_run_log(run_log)
         for branch in branches:

@@ -125,6 +125,13 @@ class RunHistory:
                 return
             at = (rows[-1].updated_ns, rows[-1].seq)
 
+    def missing(self, run_ids: Sequence[str]) -> set[str]:
+        """Those of some runs that the store does not have."""
+        runs = self.database.tables.runs.c
+        statement = select(runs.run_id).where(runs.run_id.in_(list(run_ids)))
+        found = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
+        return set(run_ids).difference(found)
+
     def get(self, run_id: str) -> Document:
         """The whole document of a run; raises RunNotFoundError."""
         return self.store.document(run_id)
