@@ -158,6 +158,9 @@ class Settings(BaseModel):
         for field, (variable, value) in _from_environment(environ).items():
             if (field in config and field != "resource") or field in options:
                 continue
+            if not _is_encodable(environ[variable]):
+                ignored.append(f"{variable} is ignored: must be UTF-8")
+                continue
             try:
                 cls.model_validate({field: value})
             except ValidationError as error:
@@ -348,6 +351,15 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
     take("resource", "OTEL_RESOURCE_ATTRIBUTES", parse=_pairs)
     take("enabled", "OTEL_SDK_DISABLED", parse=lambda raw: not _is_true(raw))
     return found
+
+
+def _is_encodable(raw: str) -> bool:
+    """Whether a variable holds no byte that Python could not decode: it stands there as a lone surrogate."""
+    try:
+        raw.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_true(raw: str) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from runlog_otel.documents import run_from_log
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.model import Run, StoredRun
+from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.sources import RunLogs
 from runlog_otel.stores.entries import Document
@@ -80,8 +81,13 @@ def source_from_url(url: str, settings: Settings) -> Files:
     Raises:
         ConfigError: there is none.
     """
-    parts = urlsplit(url)
-    path = Path(unquote(parts.path) if parts.scheme == "file" else url).absolute()
-    if not path.exists():
+    try:
+        parts = urlsplit(url)
+        path = Path(unquote(parts.path) if parts.scheme == "file" else url).absolute()
+        is_there = path.exists()
+    except (OSError, ValueError) as error:  # too long, a NUL in it, a bracket that does not close
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError("--source", f"{redacted(url)} is no place of run logs: {problem}") from error
+    if not is_there:
         raise ConfigError("--source", f"there is no folder and no file {path}")
     return Files(path, settings)

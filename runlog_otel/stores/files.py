@@ -1,5 +1,6 @@
 """Run logs in a folder, as the hosts' own file-system and chunked stores write them: a file or a folder per run."""
 
+import errno
 import json
 import re
 import stat
@@ -15,6 +16,22 @@ from runlog_otel.stores.entries import Document, document_from_parts
 _HEADER = "RunLog.json"
 _WRITTEN = re.compile(r"-(\d{18,})$")
 """The moment at the end of the names of magnus's chunks, in nanoseconds since the epoch."""
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of that name: there is none where the name is too long, or no name at all.
+
+    Raises:
+        OSError: the folder may not be read.
+    """
+    try:
+        return path.is_file()
+    except ValueError:  # a NUL in it
+        return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def runs_in_files(folder: Path) -> Iterator[StoredRun]:
@@ -55,10 +72,10 @@ def document_in(folder: Path, run_id: str) -> Document:
         RunLogFormatError: it cannot be read.
     """
     path = folder / f"{run_id}.json"
-    if path.is_file():
+    if is_file(path):
         return document_in_file(path)
     chunks = folder / run_id
-    if not (chunks / _HEADER).is_file():
+    if not is_file(chunks / _HEADER):
         raise RunNotFoundError(run_id, str(folder))
     header = document_in_file(chunks / _HEADER)
     files = sorted(chunks.glob("*Log-*.json"), key=_written)
@@ -79,7 +96,7 @@ def document_in_file(path: Path) -> Document:
     """
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, PermissionError, IsADirectoryError, ValueError) as error:
+    except (FileNotFoundError, PermissionError, IsADirectoryError, ValueError, RecursionError) as error:
         raise RunLogFormatError(str(path), str(error)) from error
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror}") from error
