@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 
+from runlog_otel.printable import printable
+
 
 class RunlogOtelError(Exception):
-    """Any error of runlog-otel; its text is one line for people."""
+    """Any error of runlog-otel; its text is one line for people, whatever it quotes."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(RunlogOtelError, ValueError):

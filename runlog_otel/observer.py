@@ -22,6 +22,7 @@ from runlog_otel.executions import Timeline, timeline_of
 from runlog_otel.exporters.delivery import Also, Delivery, shared_delivery
 from runlog_otel.exporters.log_record import record_from_log
 from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.loggers import package_logger
 from runlog_otel.metrics import ExecutionPoints, known_points, points_from_trace
 from runlog_otel.model import Header, Run, Step
 from runlog_otel.settings import Settings
@@ -293,14 +294,14 @@ class Observer:
 
     def log_once(self, error: Exception) -> None:
         """Say the first thing that went wrong; the rest would be noise in the pipeline's output."""
-        logger = logging.getLogger("runlog_otel")
+        logger = package_logger()
         level = logging.DEBUG if self._has_logged else logging.WARNING
         self._has_logged = True
         text = self.masked(str(error))
         logger.log(level, "telemetry failed, the pipeline goes on: %s: %s", type(error).__name__, text)
         if logger.isEnabledFor(logging.DEBUG):
-            trace = "".join(traceback.format_exception(error))
-            logger.debug("where telemetry failed: %s", self.masked(trace))
+            for line in self.masked("".join(traceback.format_exception(error))).splitlines():
+                logger.debug("where telemetry failed: %s", line)
 
     @_never_raising
     def remember_unfinished(self) -> None:

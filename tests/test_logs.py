@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from runlog_otel.context import Current, Entered
+from runlog_otel.loggers import package_logger
 from runlog_otel.logs import RunlogContextFilter
 
 CURRENT = Current("calm-otter", "mp.1.work", bytes(range(1, 17)), bytes(range(1, 9)))
@@ -59,3 +60,12 @@ def test_a_thread_that_knows_of_nothing_is_joined_to_the_only_step(written: Stri
     thread.join()
     entered.leave()
     assert written.getvalue() == f"calm-otter|mp.1.work|{TRACE}|{SPAN}|in a thread\n"
+
+
+@pytest.mark.parametrize("name", ["runlog_otel", "runlog_otel.serve"])
+def test_what_our_log_records_quote_is_printable(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer of a backend forges no line and moves no cursor, whoever handles the record; numbers stay numbers."""
+    package_logger(name).warning("%s; %d runs wait; %.1f s", ValueError("ok\nWARNING forged\x1b[2K"), 3, 0.25)
+    assert [(record.msg, record.getMessage()) for record in caplog.records] == [
+        ("%s; %d runs wait; %.1f s", "ok\\nWARNING forged\\x1b[2K; 3 runs wait; 0.2 s")
+    ]

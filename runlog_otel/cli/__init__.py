@@ -1,16 +1,33 @@
 """The command line: `runlog-otel`."""
 
-import sys
+from collections.abc import Sequence
+from contextlib import suppress
 
-from runlog_otel.cli.app import app
-from runlog_otel.errors import RunlogOtelError
-from runlog_otel.stores.errors import StoreError
+from runlog_otel.cli import guard, output
 
 
-def main() -> None:
-    """Run the command; an error of ours is one line, and exit status 2, or 1 when a database failed."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; whatever goes wrong is one line on standard error.
+
+    Args:
+        arguments: those of the process, if not given.
+
+    Returns:
+        The exit status, see docs/operation.md.
+    """
+    output.prepare()
+    output.log_to_stderr()
     try:
-        app()
-    except RunlogOtelError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(1 if isinstance(error, StoreError) else 2)
+        from runlog_otel.cli.app import app
+
+        status = app(arguments, standalone_mode=False) or 0
+        output.flush()
+    except KeyboardInterrupt:
+        return guard.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 the last guard: a traceback is for those who ask for it
+        if problem := guard.problem_of(error):
+            output.problem(problem)
+        with suppress(output.OutputError):
+            output.flush()
+        return guard.status_of(error)
+    return status

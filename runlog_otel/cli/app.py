@@ -1,6 +1,5 @@
 """The commands and their options; what each does stands in a module of its own."""
 
-import json
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Annotated
 import typer
 
 from runlog_otel import identity
+from runlog_otel.cli import output
 from runlog_otel.cli.db import db_app
-from runlog_otel.cli.loading import own_outbox, project, run_named, source, sources
+from runlog_otel.cli.loading import outboxes, project, run_named, settings_for, source, sources
 from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl, age
 from runlog_otel.cli.runs import runs
+from runlog_otel.errors import ConfigError
 from runlog_otel.service import Heal, Plan
 
 app = typer.Typer(
@@ -37,7 +38,7 @@ Endpoint = Annotated[
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"runlog-otel {version('runlog-otel')}")
+        output.line(f"runlog-otel {version('runlog-otel')}")
         raise typer.Exit
 
 
@@ -107,22 +108,40 @@ def export(
     abandoned: Annotated[
         bool, typer.Option("--abandoned", help="Close runs that have not ended: nothing will be recorded of them.")
     ] = False,
+    forgotten: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forget",
+            help="Send nothing: take this run off the list of --unsent, as when its log is gone. May be given several "
+            "times.",
+            metavar="RUN_ID",
+            show_default=False,
+        ),
+    ] = None,
     endpoint: Endpoint = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, or forgotten; do nothing.")
+    ] = False,
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
     """Send runs from their logs, whole; what a backend has already it drops.
 
-    Exit status: 0 all acknowledged, 1 something was not, 2 the call or the config is wrong.
+    A run that cannot be read, mapped or sent is told and passed over. Exit status: 0 all acknowledged, 1 something was
+    not, 2 the call or the config is wrong.
     """
-    from runlog_otel.cli.export import Selection, export_runs
+    from runlog_otel.cli.export import Selection, export_runs, forget_runs
 
     selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent)
+    if forgotten:
+        if selection != Selection():
+            raise ConfigError("--forget", "sends nothing: name no other runs in the same call")
+        forget_runs(forgotten, outboxes(url, settings_for(url, config)), dry_run=dry_run, as_json=as_json)
+        return
     loaded = source(url, config, endpoint=endpoint)
-    outboxes = [loaded.settings.outbox, *([own_outbox(loaded.settings.outbox, url)] if url else [])]
-    raise typer.Exit(export_runs(loaded, selection, outboxes, close=abandoned, dry_run=dry_run, as_json=as_json))
+    folders = outboxes(url, loaded.settings)
+    raise typer.Exit(export_runs(loaded, selection, folders, close=abandoned, dry_run=dry_run, as_json=as_json))
 
 
 @app.command()
@@ -184,7 +203,7 @@ def trace_id(
     config: ConfigFile = "",
 ) -> None:
     """Print the trace id of a run: it follows from the run id (and the setting `namespace`)."""
-    typer.echo(identity.trace_id(project(config).settings.namespace, run_id, execution).hex())
+    output.line(identity.trace_id(project(config).settings.namespace, run_id, execution).hex())
 
 
 @app.command()
@@ -204,11 +223,8 @@ def check(
     if as_json:
         shown = loaded.settings.model_dump(mode="json")
         sources = {field: loaded.settings.source(field) for field in shown}
-        typer.echo(
-            json.dumps({"settings": shown, "sources": sources, "findings": [f.document() for f in found]}, indent=2)
-        )
+        output.document({"settings": shown, "sources": sources, "findings": [f.document() for f in found]})
     else:
         settings_table(loaded.settings)
-        for finding in found:
-            typer.echo(finding.line())
+        output.lines(*(finding.line() for finding in found))
     raise typer.Exit(0 if all(finding.is_good for finding in found) else 1)

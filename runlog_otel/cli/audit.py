@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runlog_otel import names
+from runlog_otel.cli import output
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.model import Mark, Run
 from runlog_otel.redaction import Disclosure, Redaction
@@ -38,10 +39,10 @@ def audit_run(source: Source, run: Run, *, as_json: bool) -> None:
     settings = source.settings
     document = audited(run, settings)
     if as_json:
-        print(json.dumps(document, indent=2))
+        output.document(document)
         return
     for execution in document["executions"]:
-        print("\n".join(_lines(document, execution)))
+        output.lines(*_lines(document, execution))
 
 
 def audited(run: Run, settings: Settings) -> dict[str, Any]:

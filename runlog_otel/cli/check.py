@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
+from runlog_otel.cli import output
+from runlog_otel.cli.output import cell
 from runlog_otel.errors import RunlogOtelError, UnsupportedStoreError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.exporters.sink import sink_from
@@ -61,11 +60,11 @@ def _problem(error: Exception) -> str:
 
 def settings_table(settings: Settings) -> None:
     """Print every setting, secrets masked, with the place that it came from."""
-    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    table = output.table("setting", "value", "from")
     for field, value in settings.model_dump(mode="json").items():
         text = ", ".join(f"{key}={part}" for key, part in value.items()) if isinstance(value, dict) else value
-        table.add_row(field, "" if text is None else str(text), settings.source(field))
-    Console(soft_wrap=True).print(table)
+        table.add_row(*map(cell, (field, "" if text is None else str(text), settings.source(field))))
+    output.rendered(table)
 
 
 def _config(project: "Project") -> list[Finding]:

@@ -1,19 +1,17 @@
 """`runlog-otel db`: the database of a SQL store is made, looked at, pruned, checked; runs are copied between stores."""
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runlog_otel.cli.options import AsJson, ConfigFile, DatabaseUrl
+from runlog_otel.cli import output
+from runlog_otel.cli.options import MAX_AGE, AsJson, ConfigFile, DatabaseUrl
 from runlog_otel.cli.runs import sql_store
 from runlog_otel.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from runlog_otel.sources import Source
 
 db_app = typer.Typer(no_args_is_help=True, help="The database of a SQL store; copies between stores.")
@@ -35,9 +33,9 @@ def upgrade(
     database = sql_store(source(url, config), is_to_exist=False).database
     is_changed = upgrade_database(database)
     if as_json:
-        typer.echo(json.dumps({"where": database.where, "schema": REVISION, "is_changed": is_changed}))
+        output.document({"where": database.where, "schema": REVISION, "is_changed": is_changed})
     else:
-        typer.echo(f"{database.where}: {'upgraded to' if is_changed else 'is at'} version {REVISION}")
+        output.line(f"{database.where}: {'upgraded to' if is_changed else 'is at'} version {REVISION}")
 
 
 @db_app.command()
@@ -50,20 +48,20 @@ def stats(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
     store = sql_store(source(url, config))
     found = asdict(RunHistory(store).stats())
     if as_json:
-        typer.echo(json.dumps({"where": store.database.where, **found}, indent=2))
+        output.document({"where": store.database.where, **found})
         return
-    typer.echo(store.database.where)
+    output.line(store.database.where)
     for name in ("total", "running", "completed", "failed", "deleted", "size_bytes", "schema"):
-        typer.echo(f"{name.replace('_', ' '):11}{found[name]}")
+        output.line(f"{name.replace('_', ' '):11}{found[name]}")
     for name in ("oldest_ns", "newest_ns"):
         if found[name] is not None:
-            typer.echo(f"{name[:-3]:11}{time_text(found[name])}")
+            output.line(f"{name[:-3]:11}{time_text(found[name])}")
 
 
 @db_app.command()
 def prune(
     days: Annotated[
-        float | None, typer.Option(min=0, help="Default: retention_days of the config.", show_default=False)
+        float | None, typer.Option(help="Default: retention_days of the config.", show_default=False)
     ] = None,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Say how many runs would go; delete none.")] = False,
     url: DatabaseUrl = "",
@@ -78,15 +76,17 @@ def prune(
     age = store.retention_days if days is None else days
     if days is None and not age:
         raise ConfigError("--days", "say how old: there is no retention_days in force")
+    if not 0 <= age <= MAX_AGE.days:  # NaN neither
+        raise ConfigError("--days", f"must be from 0 to {MAX_AGE.days}")
     count = retention.expired(store.database, age)
     if not is_dry:
-        with _progress() as progress:
+        with output.progress() as progress:
             task = progress.add_task("runs", total=count)
             count = retention.prune(store.database, age, lambda done: progress.update(task, completed=done))
     if as_json:
-        typer.echo(json.dumps({"runs": count, "days": age, "is_dry_run": is_dry}))
+        output.document({"runs": count, "days": age, "is_dry_run": is_dry})
     else:
-        typer.echo(f"{count} runs {'would be' if is_dry else 'were'} deleted: finished, and older than {age:g} days")
+        output.line(f"{count} runs {'would be' if is_dry else 'were'} deleted: finished, and older than {age:g} days")
 
 
 @db_app.command()
@@ -111,7 +111,10 @@ def delete(
         count = retention.clear(store.database, is_confirmed=True)
     else:
         count = retention.delete_runs(store.database, run_ids or ())
-    typer.echo(json.dumps({"runs": count}) if as_json else f"{count} runs were deleted")
+    if as_json:
+        output.document({"runs": count})
+    else:
+        output.line(f"{count} runs were deleted")
 
 
 @db_app.command()
@@ -123,10 +126,9 @@ def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
     store = sql_store(source(url, config))
     found = problems(store.database)
     if as_json:
-        typer.echo(json.dumps({"where": store.database.where, "problems": found}, indent=2))
+        output.document({"where": store.database.where, "problems": found})
     else:
-        for line in found or [f"{store.database.where}: nothing is wrong"]:
-            typer.echo(line)
+        output.lines(*(found or [f"{store.database.where}: nothing is wrong"]))
     raise typer.Exit(1 if found else 0)
 
 
@@ -153,7 +155,7 @@ def copy(
 
     outcomes: Counter[str] = Counter()
     wrong: list[dict[str, Any]] = []
-    with _progress() as progress:
+    with output.progress() as progress:
         for done in progress.track(
             copy_runs(read_logs, written_logs, names, is_overwriting=is_overwriting), total=len(names)
         ):
@@ -162,11 +164,11 @@ def copy(
                 wrong.append(asdict(done))
     counts = {outcome: outcomes[outcome] for outcome in (COPIED, THERE, DIFFERS, FAILED)}
     if as_json:
-        typer.echo(json.dumps({**counts, "problems": wrong}, indent=2))
+        output.document({**counts, "problems": wrong})
     else:
         for problem in wrong:
-            typer.echo(f"{problem['run_id']}: {problem['problem']}", err=True)
-        typer.echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+            output.note(f"{problem['run_id']}: {problem['problem']}")
+        output.line(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -209,11 +211,3 @@ def open_early(store: Any) -> None:
 
     if isinstance(store, DocumentPlugin):
         _ = store.documents
-
-
-def _progress() -> "Progress":
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)

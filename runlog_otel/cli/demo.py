@@ -1,5 +1,6 @@
 """`runlog-otel demo`: a real pipeline in a folder of its own, run by the host as a user would run it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,8 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rich.console import Console
-
+from runlog_otel.cli import output
 from runlog_otel.cli.loading import project
 from runlog_otel.cli.show import waterfall
 from runlog_otel.documents import RUNNABLE
@@ -16,6 +16,7 @@ from runlog_otel.errors import ConfigError, MissingExtraError, RunlogOtelError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.hosts.installed import installed
 from runlog_otel.private_files import make_private
+from runlog_otel.redaction import redacted
 
 _JAEGER_PORT = 16686
 _CONFIG = """\
@@ -38,31 +39,30 @@ def run_demo(folder: Path, endpoint: str, ui: str) -> int:
     """Run the demo in a folder; the exit status says whether its trace was delivered."""
     if installed() != RUNNABLE:
         raise MissingExtraError("the demo, a pipeline of runnable,", RUNNABLE)
-    console = Console(highlight=False, soft_wrap=True)
     folder = folder.absolute()
     traces = folder / "traces.jsonl"
     _write(folder, endpoint or traces.as_uri())
     os.chdir(folder)  # the host's paths are relative, to the folder that a pipeline runs in
     demo = project("runnable-config.yaml", ui=ui or (_jaeger(endpoint) if endpoint else ""))
     before = {run.run_id for run in demo.runs()}
-    console.print(f"running {folder / 'pipeline.py'} …")
+    output.line(f"running {folder / 'pipeline.py'} …")
     make_private(folder / "console.log")
-    with Path("console.log").open("w", encoding="utf-8") as output:
-        done = subprocess.run([sys.executable, "pipeline.py"], stdout=output, stderr=output, check=False)
+    with Path("console.log").open("w", encoding="utf-8") as log:
+        done = subprocess.run([sys.executable, "pipeline.py"], stdout=log, stderr=log, check=False)
     new = [run.run_id for run in demo.runs() if run.run_id not in before]
     if done.returncode or not new:
         raise RunlogOtelError(f"the demo's pipeline failed; its output is in {folder / 'console.log'}")
-    waterfall(demo.run(new[0]), demo.settings, Console(highlight=False))
-    console.print()
+    waterfall(demo.run(new[0]), demo.settings)
+    output.line()
     if any(unsent.run_id == new[0] for unsent in Outbox(demo.settings.outbox)):
-        console.print(f"{endpoint} did not take the trace. Later: cd {folder} && runlog-otel export --unsent")
+        output.line(f"{endpoint} did not take the trace. Later: cd {folder} && runlog-otel export --unsent")
         return 1
     if endpoint:
-        console.print(f"The trace went to {endpoint}.")
+        output.line(f"The trace went to {endpoint}.")
     else:
-        console.print(f"The trace is in {traces}: Jaeger's page opens it (Search, Upload).")
-        console.print("With a collector or Jaeger: runlog-otel demo --endpoint http://localhost:4318")
-    console.print(f"The files are yours to change: {folder}")
+        output.line(f"The trace is in {traces}: Jaeger's page opens it (Search, Upload).")
+        output.line("With a collector or Jaeger: runlog-otel demo --endpoint http://localhost:4318")
+    output.line(f"The files are yours to change: {folder}")
     return 0
 
 
@@ -72,10 +72,13 @@ def _write(folder: Path, endpoint: str) -> None:
         for name in ("pipeline.py", "runnable-config.yaml"):
             make_private(folder / name)
         (folder / "pipeline.py").write_text(pipeline, encoding="utf-8")
-        (folder / "runnable-config.yaml").write_text(_CONFIG.format(endpoint=endpoint), encoding="utf-8")
+        (folder / "runnable-config.yaml").write_text(_CONFIG.format(endpoint=json.dumps(endpoint)), encoding="utf-8")
     except OSError as error:
         raise ConfigError(str(folder), f"cannot be written: {error.strerror}") from error
 
 
 def _jaeger(endpoint: str) -> str:
-    return f"http://{urlsplit(endpoint).hostname}:{_JAEGER_PORT}"
+    try:
+        return f"http://{urlsplit(endpoint).hostname}:{_JAEGER_PORT}"
+    except ValueError as error:
+        raise ConfigError("--endpoint", f"{redacted(endpoint)} is no URL: {error}") from error

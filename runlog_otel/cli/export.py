@@ -1,18 +1,16 @@
 """`runlog-otel export`: runs are mapped from their logs again and sent whole."""
 
-import json
-import sys
+import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from runlog_otel.cli import output
+from runlog_otel.cli.guard import problem_of
+from runlog_otel.cli.loading import log_file
 from runlog_otel.cli.options import age
-from runlog_otel.errors import ConfigError, DeliveryError, RunlogOtelError, TooLargeError
+from runlog_otel.errors import ConfigError, DeliveryError, RunNotFoundError, TooLargeError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.exporters.sending import raise_if_refused, send_trace
 from runlog_otel.exporters.sink import SpanSink, require_sending, sink_from
@@ -78,26 +76,25 @@ def export_runs(
     """
     outboxes = [Outbox(folder) for folder in folders]
     candidates = list(_candidates(source, selection, outboxes))
-    console = Console(stderr=True, highlight=False)
     outcomes: list[Outcome] = []
     require_sending(source.settings)
+    refused = 0
     sink = None if dry_run else sink_from(source.settings)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console, disable=as_json or dry_run or not console.is_terminal) as progress:
+        with output.progress() as progress:
             for candidate in progress.track(candidates, description="sending"):
-                outcomes.append(_export(source, candidate, sink, outboxes, close=close))
-                last = outcomes[-_MAX_FAILURES:]
-                if len(last) == _MAX_FAILURES and all(
-                    outcome.spans and outcome.problem and not outcome.is_too_large for outcome in last
-                ):
+                outcome = Outcome(candidate.name)
+                outcomes.append(outcome)
+                error = _guarded_export(outcome, source, candidate, sink, outboxes, close=close)
+                refused = refused + 1 if isinstance(error, DeliveryError) and not outcome.is_too_large else 0
+                if refused == _MAX_FAILURES:
                     break
     finally:
         if sink is not None:
             sink.close()
     not_tried = len(candidates) - len(outcomes)
     if as_json:
-        print(json.dumps({"runs": [_document(outcome) for outcome in outcomes], "not_tried": not_tried}, indent=2))
+        output.document({"runs": [asdict(outcome) for outcome in outcomes], "not_tried": not_tried})
     else:
         _report(outcomes, not_tried, source.settings, dry_run=dry_run)
     return 1 if not_tried or any(outcome.problem for outcome in outcomes) else 0
@@ -109,8 +106,7 @@ def _candidates(source: Source, selection: Selection, outboxes: Sequence[Outbox]
     unsent = {marker.run_id: marker.is_abandoned for outbox in outboxes for marker in outbox}
     names: dict[str, Path | None] = {}
     for name in selection.named:
-        path = Path(name)
-        names[name] = path if path.suffix == ".json" and path.is_file() else None
+        names[name] = log_file(name)
     if selection.unsent:
         names |= dict.fromkeys(unsent)
     if selection.every or selection.since:
@@ -121,34 +117,94 @@ def _candidates(source: Source, selection: Selection, outboxes: Sequence[Outbox]
         yield _Candidate(name, file, unsent.get(name, False), is_asked_for=name in selection.named)
 
 
-def _export(
-    source: Source, candidate: _Candidate, sink: SpanSink | None, outboxes: Sequence[Outbox], *, close: bool
-) -> Outcome:
-    outcome = Outcome(candidate.name)
+def _guarded_export(
+    outcome: Outcome,
+    source: Source,
+    candidate: _Candidate,
+    sink: SpanSink | None,
+    outboxes: Sequence[Outbox],
+    *,
+    close: bool,
+) -> Exception | None:
+    """Send a run, and note what became of it; what went wrong with it is returned, for the others have to be sent."""
     try:
-        run = run_from_file(candidate.path, source.settings) if candidate.path else source.run(candidate.name)
-        outcome.run_id = run.run_id
-        traces = _traces(run, source.settings, is_abandoned=close or candidate.is_abandoned)
-        outcome.is_complete = bool(traces) and all(trace.is_complete for trace in traces)
-        if not candidate.is_asked_for:
-            traces = [trace for trace in traces if source.settings.sends(trace)]
-        outcome.executions = len(traces)
-        outcome.spans = sum(len(trace.spans) for trace in traces)
-        if sink is None:
-            return outcome
-        raise_if_refused([refused for trace in traces for refused in send_trace(trace, sink, source.settings)])
-        outcome.is_acknowledged = True
-        if outcome.is_complete:
-            for outbox in outboxes:
-                outbox.discard(run.run_id)
-    except RunlogOtelError as error:
-        outcome.problem = str(error)
+        _export(outcome, source, candidate, sink, outboxes, close=close)
+    except Exception as error:  # noqa: BLE001 whatever is odd in one run
+        outcome.problem = problem_of(error)
         outcome.is_too_large = isinstance(error, TooLargeError)
+        forget = f"runlog-otel export --forget {shlex.quote(candidate.name)}"
         if outcome.is_too_large:
-            outcome.problem += f"; raise its limit, or `runlog-otel export --forget {outcome.run_id}`"
+            outcome.problem += f"; raise its limit, or: {forget}"
+        if isinstance(error, RunNotFoundError) and any(candidate.name in outbox for outbox in outboxes):
+            outcome.problem += f"; if it is gone for good: {forget}"
         if isinstance(error, DeliveryError):
-            outboxes[0].add(outcome.run_id, error.reason, is_abandoned=candidate.is_abandoned or close)
-    return outcome
+            outcome.problem += _remember(
+                outcome.run_id, error, outboxes[0], is_abandoned=candidate.is_abandoned or close
+            )
+        return error
+    return None
+
+
+def _remember(run_id: str, error: DeliveryError, outbox: Outbox, *, is_abandoned: bool) -> str:
+    """Note a run for `--unsent`; where that fails, what to say of it."""
+    try:
+        outbox.add(run_id, error.reason, is_abandoned=is_abandoned)
+    except OSError as full:
+        return f"; that could not be noted in {outbox.folder}: {full.strerror}"
+    return ""
+
+
+def _export(
+    outcome: Outcome,
+    source: Source,
+    candidate: _Candidate,
+    sink: SpanSink | None,
+    outboxes: Sequence[Outbox],
+    *,
+    close: bool,
+) -> None:
+    run = run_from_file(candidate.path, source.settings) if candidate.path else source.run(candidate.name)
+    outcome.run_id = run.run_id
+    traces = _traces(run, source.settings, is_abandoned=close or candidate.is_abandoned)
+    outcome.is_complete = bool(traces) and all(trace.is_complete for trace in traces)
+    if not candidate.is_asked_for:
+        traces = [trace for trace in traces if source.settings.sends(trace)]
+    outcome.executions = len(traces)
+    outcome.spans = sum(len(trace.spans) for trace in traces)
+    if sink is None:
+        return
+    raise_if_refused([refused for trace in traces for refused in send_trace(trace, sink, source.settings)])
+    outcome.is_acknowledged = True
+    if outcome.is_complete:
+        for outbox in outboxes:
+            outbox.discard(run.run_id)
+
+
+def forget_runs(run_ids: Sequence[str], folders: Sequence[Path], *, dry_run: bool, as_json: bool) -> None:
+    """Take runs off the list of those that are unsent; one that is not on it stays so.
+
+    Args:
+        run_ids: which.
+        folders: the outboxes that remember them.
+        dry_run: only say which are remembered.
+        as_json: print that as JSON.
+    """
+    outboxes = [Outbox(folder) for folder in folders]
+    remembered = {run_id: any(run_id in outbox for outbox in outboxes) for run_id in run_ids}
+    if not dry_run:
+        for outbox in outboxes:
+            for run_id in remembered:
+                outbox.discard(run_id)
+    if as_json:
+        runs = [{"run_id": run_id, "was_remembered": was} for run_id, was in remembered.items()]
+        output.document({"runs": runs, "is_dry_run": dry_run})
+        return
+    for run_id, was in remembered.items():
+        output.line(f"{run_id}: {_forgotten(dry_run) if was else 'was not remembered as unsent'}")
+
+
+def _forgotten(dry_run: bool) -> str:
+    return "would be forgotten" if dry_run else "is forgotten: it is not sent any more"
 
 
 def _traces(run: Run, settings: Settings, *, is_abandoned: bool) -> list[Trace]:
@@ -158,23 +214,20 @@ def _traces(run: Run, settings: Settings, *, is_abandoned: bool) -> list[Trace]:
 def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_run: bool) -> None:
     for outcome in outcomes:
         if outcome.problem:
-            sys.stderr.write(f"error: {outcome.run_id}: {outcome.problem}\n")
+            output.problem(f"{outcome.run_id}: {outcome.problem}")
         elif dry_run:
-            print(f"{outcome.run_id}  {outcome.executions} executions  {outcome.spans} spans{_note(outcome)}")
+            output.line(f"{outcome.run_id}  {outcome.executions} executions  {outcome.spans} spans{_note(outcome)}")
         elif not outcome.is_complete:
-            sys.stderr.write(f"{outcome.run_id}{_note(outcome)}\n")
+            output.note(f"{outcome.run_id}{_note(outcome)}")
     if not_tried:
-        sys.stderr.write(f"error: {_MAX_FAILURES} runs in a row were not taken; {not_tried} more were not tried\n")
+        output.problem(f"{_MAX_FAILURES} runs in a row were not taken; {not_tried} more were not tried")
     sent = [outcome for outcome in outcomes if outcome.spans and (dry_run or outcome.is_acknowledged)]
     what = f"{len(sent)} runs, {sum(outcome.spans for outcome in sent)} spans"
-    print(f"{what} would go to {settings.destination}" if dry_run else f"{what} acknowledged by {settings.destination}")
+    where = settings.destination
+    output.line(f"{what} would go to {where}" if dry_run else f"{what} acknowledged by {where}")
 
 
 def _note(outcome: Outcome) -> str:
     if outcome.is_complete:
         return ""
     return "  has not ended: only what is final in it; --abandoned closes it"
-
-
-def _document(outcome: Outcome) -> dict[str, Any]:
-    return {field: getattr(outcome, field) for field in Outcome.__slots__}

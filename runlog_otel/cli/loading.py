@@ -15,6 +15,7 @@ from runlog_otel.plugins.project import Project
 from runlog_otel.settings import Settings
 from runlog_otel.sources import Source, source_from_url
 from runlog_otel.sources.files import run_from_file
+from runlog_otel.stores.files import is_file
 
 _CONFIGS = (".yaml", ".yml")
 
@@ -45,9 +46,14 @@ def run_named(source: Source, name: str) -> Run:
         RunNotFoundError: the source has none of that id.
         RunLogFormatError: what is there is damaged, or is no run log.
     """
+    path = log_file(name)
+    return run_from_file(path, source.settings) if path else source.run(name)
+
+
+def log_file(name: str) -> Path | None:
+    """The JSON file of that name; None where it is the id of a run."""
     path = Path(name)
-    is_file = path.suffix == ".json" and path.is_file()
-    return run_from_file(path, source.settings) if is_file else source.run(name)
+    return path if path.suffix == ".json" and is_file(path) else None
 
 
 def settings_of(config_file: str, **options: Any) -> Settings:
@@ -63,9 +69,23 @@ def source(url: str, config_file: str, **options: Any) -> Source:
     Raises:
         RunlogOtelError: what `project` and `runlog_otel.sources.source_from_url` raise.
     """
-    if not url or url.endswith(_CONFIGS):
+    if _is_config(url):
         return project(url or config_file, **options)
     return source_from_url(url, settings_of(config_file, **options), os.environ.get)
+
+
+def settings_for(url: str, config_file: str) -> Settings:
+    """The settings of `source`, which need not be there; raises as `project`."""
+    return project(url or config_file).settings if _is_config(url) else settings_of(config_file)
+
+
+def _is_config(url: str) -> bool:
+    return not url or url.endswith(_CONFIGS)
+
+
+def outboxes(url: str, settings: Settings) -> list[Path]:
+    """The folders that remember runs of a source: the first is the settings' own."""
+    return [settings.outbox, *([own_outbox(settings.outbox, url)] if url else [])]
 
 
 def own_outbox(outbox: Path, url: str) -> Path:

@@ -35,19 +35,33 @@ DatabaseUrl = Annotated[
 RunNamed = Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
+MAX_AGE = timedelta(days=36_500)
+"""What every clock, database and `threading.Event.wait` can reckon with."""
 _AGE = re.compile(r"(\d+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def age_from_text(text: str) -> timedelta | None:
-    """An age as people write it (`30m`, `24h`, `7d`, `2w`); None when it is none."""
-    parts = _AGE.fullmatch(text)
-    return timedelta(**{_UNITS[parts[2]]: int(parts[1])}) if parts else None
+def age_from_text(text: str, option: str) -> timedelta | None:
+    """An age as people write it (`30m`, `24h`, `7d`, `2w`); None when it is none.
+
+    Raises:
+        ConfigError: it is longer than anything can be old.
+    """
+    parts = _AGE.fullmatch(text.strip())
+    if parts is None:
+        return None
+    try:
+        found = timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+    except (OverflowError, ValueError):  # more than a timedelta, or than an int of that many digits
+        found = timedelta.max
+    if found > MAX_AGE:
+        raise ConfigError(option, f"must be at most {MAX_AGE.days}d")
+    return found
 
 
 def age(text: str, option: str, at_least: timedelta = timedelta(0)) -> timedelta:
     """An age that must be one, and not shorter than another; raises ConfigError."""
-    found = age_from_text(text.strip())
+    found = age_from_text(text, option)
     if found is None:
         raise ConfigError(option, f"{text!r} is no age; write it as 30m, 24h, 7d")
     if found < at_least:

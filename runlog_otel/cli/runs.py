@@ -1,32 +1,41 @@
 """`runlog-otel runs`: runs as a list, or side by side."""
 
-import json
+from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from runlog_otel.cli import output
+from runlog_otel.cli.guard import FAILED, problem_of
 from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
-from runlog_otel.errors import ConfigError, RunLogFormatError
+from runlog_otel.cli.output import cell
+from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError
 from runlog_otel.names import HEADER_KEY
 from runlog_otel.redaction import MASK, Redaction
+from runlog_otel.stores.errors import StoreError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Callable, Iterable
 
-    from runlog_otel.plugins.project import Project
-    from runlog_otel.sources import RunLogs, Source
+    from runlog_otel.sources import Source
     from runlog_otel.sources.listing import Listing
     from runlog_otel.stores.compare import ComparedRun
     from runlog_otel.stores.entries import Document
     from runlog_otel.stores.sql.history import Page, RunHistory, RunSummary
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
+_Result = TypeVar("_Result")
 Text = Annotated[str, typer.Option(show_default=False)]
 
 _STYLES = {"SUCCESS": "green", "FAIL": "red", "PROCESSING": "yellow"}
 _MAX_COMPARED = 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAX_NS = 2**63 - 1
+"""What databases take for a moment, in nanoseconds: the year 2262."""
+_TABLE_WIDTH = 10_000
+"""Tables are as wide as what is in them: a run id that is cut cannot be copied."""
 
 
 def runs(
@@ -46,7 +55,10 @@ def runs(
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first, or compare them. A SQL store has them at hand; elsewhere each is read."""
+    """List runs, newest first, or compare them. A SQL store has them at hand; elsewhere each is read.
+
+    Exit status: 0 all is shown, 1 a run cannot be read: it is told, and passed over.
+    """
     from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.history import RunFilter
 
@@ -59,9 +71,40 @@ def runs(
         limit = min(limit, _MAX_COMPARED)
     page = history.page(wanted, after=after or None, limit=limit)
     if is_compared:
-        _compare(loaded, page, limit, as_json=as_json)
+        odd = _compare(loaded, page, limit, as_json=as_json)
     else:
-        _list(replace(page, runs=tuple(_clean(run, history, patterns) for run in page.runs)), as_json=as_json)
+        shown, odd = _all_but_odd(page.runs, lambda run: _clean(run, history, patterns))
+        _list(replace(page, runs=tuple(shown)), [*odd, *_unread(history)], as_json=as_json)
+    if odd or _unread(history):
+        raise typer.Exit(FAILED)
+
+
+def _unread(history: "RunHistory | Listing") -> list[str]:
+    from runlog_otel.sources.listing import Listing
+
+    return history.unread if isinstance(history, Listing) else []
+
+
+def _all_but_odd(
+    runs: "Iterable[RunSummary]", result_of: "Callable[[RunSummary], _Result]"
+) -> "tuple[list[_Result], list[str]]":
+    """What a function makes of each run; one of which it makes nothing is told, its id is returned, the rest is done.
+
+    Raises:
+        StoreError: the database is out of reach.
+        SourceError: the source is.
+    """
+    results: list[_Result] = []
+    odd: list[str] = []
+    for run in runs:
+        try:
+            results.append(result_of(run))
+        except (StoreError, SourceError):  # noqa: PERF203 the guard is per run
+            raise
+        except Exception as error:  # noqa: BLE001 whatever is odd in one run
+            odd.append(run.run_id)
+            output.problem(f"{run.run_id} is passed over: {problem_of(error)}")
+    return results, odd
 
 
 def history_of(source: "Source") -> "RunHistory | Listing":
@@ -106,14 +149,18 @@ def moment_ns(text: str, option: str) -> int | None:
     """
     if not text:
         return None
-    if (age := age_from_text(text)) is not None:
+    if (age := age_from_text(text, f"--{option}")) is not None:
         moment = datetime.now(timezone.utc) - age
     else:
         try:
-            moment = datetime.fromisoformat(text).astimezone()
+            moment = datetime.fromisoformat(text)
         except ValueError as error:
             raise ConfigError(f"--{option}", f"{text!r} is neither an age (30m, 24h, 7d, 2w) nor a time") from error
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+        with suppress(OverflowError, ValueError):  # the first and the last day that there are: in UTC
+            moment = moment.astimezone()
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    return max(-_MAX_NS, min(ns, _MAX_NS))
 
 
 def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[str, ...]) -> "RunSummary":
@@ -127,14 +174,6 @@ def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[s
         return replace(run, tag=run.tag and MASK, pipeline=run.pipeline and MASK)
     redaction = Redaction(patterns, run.run_id, header_from_config(config).marks)
     return replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
-
-
-def _column(source: "RunLogs | Project", run_id: str, patterns: tuple[str, ...]) -> "ComparedRun | None":
-    try:
-        return _compared(source.document(run_id), patterns)
-    except RunLogFormatError as error:
-        typer.echo(f"not compared: {error}", err=True)
-        return None
 
 
 def _compared(document: "Document", patterns: tuple[str, ...]) -> "ComparedRun":
@@ -151,68 +190,56 @@ def _compared(document: "Document", patterns: tuple[str, ...]) -> "ComparedRun":
     )
 
 
-def _list(page: "Page", *, as_json: bool) -> None:
+def _list(page: "Page", not_listed: list[str], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"runs": [asdict(run) for run in page.runs], "after": page.after}, indent=2))
+        output.document({"runs": [asdict(run) for run in page.runs], "after": page.after, "not_listed": not_listed})
         return
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("run", "status", "pipeline", "tag", "created", "took", "steps", "failed", box=None, pad_edge=False)
+    table = output.table("run", "status", "pipeline", "tag", "created", "took", "steps", "failed")
     for run in page.runs:
         table.add_row(
-            escape(run.run_id),
-            f"[{_STYLES.get(run.status, 'default')}]{escape(run.status)}[/]",
-            escape(run.pipeline),
-            escape(run.tag),
+            cell(run.run_id),
+            cell(run.status, _STYLES.get(run.status, "")),
+            cell(run.pipeline),
+            cell(run.tag),
             time_text(run.created_ns),
             _took(run.started_ns, run.ended_ns),
             str(run.steps),
             str(run.failed_steps or ""),
         )
-    _console().print(table)
+    output.rendered(table, width=_TABLE_WIDTH)
     if page.after:
-        typer.echo(f"more: --after {page.after}")
+        output.line(f"more: --after {page.after}")
 
 
-def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> None:
+def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> list[str]:
     from runlog_otel.plugins.project import Project
     from runlog_otel.sources import RunLogs
 
     if not isinstance(source, RunLogs | Project):
         raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")
     patterns = source.settings.disclosure.patterns
-    columns = [column for run in page.runs if (column := _column(source, run.run_id, patterns))]
+    columns, odd = _all_but_odd(page.runs, lambda run: _compared(source.document(run.run_id), patterns))
     if as_json:
-        typer.echo(json.dumps([asdict(column) for column in columns], indent=2))
+        output.document([asdict(column) for column in columns])
     else:
         _print_compared(columns)
         if page.after:
-            typer.echo(f"only the newest {limit} are compared")
+            output.line(f"only the newest {limit} are compared")
+    return odd
 
 
 def _print_compared(columns: "list[ComparedRun]") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from runlog_otel.stores.compare import names_of
 
-    table = Table("", *(escape(column.run_id) for column in columns), box=None, pad_edge=False)
-    table.add_row("status", *(f"[{_STYLES.get(c.status, 'default')}]{escape(c.status)}[/]" for c in columns))
-    table.add_row("revision", *(column.revision[:8] + column.revision[40:] for column in columns))
+    table = output.table("", *(column.run_id for column in columns))
+    table.add_row("status", *(cell(column.status, _STYLES.get(column.status, "")) for column in columns))
+    table.add_row("revision", *(cell(column.revision[:8] + column.revision[40:]) for column in columns))
     for name in names_of(column.durations_seconds for column in columns):
         seconds = [column.durations_seconds.get(name) for column in columns]
-        table.add_row(escape(name), *("" if value is None else f"{value:.3f} s" for value in seconds))
+        table.add_row(cell(name), *("" if value is None else f"{value:.3f} s" for value in seconds))
     for name in names_of(column.metrics for column in columns):
-        table.add_row(escape(name), *(escape(_shown(column.metrics.get(name))) for column in columns))
-    _console().print(table)
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    # Tables are as wide as what is in them: a run id that is cut cannot be copied.
-    return Console(width=10_000, highlight=False)
+        table.add_row(cell(name), *(cell(_shown(column.metrics.get(name))) for column in columns))
+    output.rendered(table, width=_TABLE_WIDTH)
 
 
 def _shown(value: Any) -> str:
@@ -220,8 +247,11 @@ def _shown(value: Any) -> str:
 
 
 def time_text(ns: int) -> str:
-    """A time for people, in the local time zone."""
-    return datetime.fromtimestamp(ns / 1e9, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A time for people, in the local time zone; one that no calendar has as it is."""
+    try:
+        return datetime.fromtimestamp(ns / 1e9, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return f"{ns} ns"
 
 
 def _took(started_ns: int | None, ended_ns: int | None) -> str:

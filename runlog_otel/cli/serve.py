@@ -1,13 +1,12 @@
 """`runlog-otel serve`: runs the service in the foreground until it is told to stop."""
 
-import logging
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runlog_otel.cli import output
 from runlog_otel.errors import ConfigError
 from runlog_otel.exporters.prometheus import MetricsServer
 from runlog_otel.service import Plan, Service
@@ -50,7 +49,7 @@ class Listening:
 
 def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, plan: Plan) -> None:
     """Serve until SIGINT or SIGTERM, which end it at once: the state is whole at any moment, as after a kill."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    output.log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     tls, credentials = listening.tls, listening.credentials
     service = Service(sources, State(state_file), plan)
     server = MetricsServer(
@@ -65,8 +64,8 @@ def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listen
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     for source in sources:
-        print(f"reading {source.where} every {plan.interval_seconds:g} s; counted so far: {state_file}")
-    print(f"metrics: {server.url}/metrics", flush=True)
+        output.line(f"reading {source.where} every {plan.interval_seconds:g} s; counted so far: {state_file}")
+    output.line(f"metrics: {server.url}/metrics")
     try:
         service.run(stop)
     finally:

@@ -1,14 +1,16 @@
 """`runlog-otel show`: the waterfall of a run, from its log."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from runlog_otel import names
+from runlog_otel.cli import output
+from runlog_otel.cli.output import cell
 from runlog_otel.model import Run
 from runlog_otel.settings import Settings
 from runlog_otel.sources import Source
@@ -18,43 +20,44 @@ from runlog_otel.trace import Part, Span, Trace, trace_url
 _STYLES = {"success": "green", "failure": "red", "error": "red", "skip": "dim", "running": "yellow"}
 _RESULTS = (names.PIPELINE_RESULT, names.TASK_RESULT, names.BRANCH_RESULT, names.ATTEMPT_RESULT)
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_WIDTH = 100
+_ASCII_EIGHTHS = "     ####"
+_MIN_WIDTH, _MAX_WIDTH = 60, 100
 _LAST_LINES = 7
 
 
 def show_run(source: Source, run: Run, *, as_json: bool) -> None:
     """Print the executions of a run."""
     if as_json:
-        print(json.dumps(document(run, source.settings), indent=2))
+        output.document(document(run, source.settings))
     else:
-        waterfall(run, source.settings, Console(highlight=False))
+        waterfall(run, source.settings)
 
 
-def waterfall(run: Run, settings: Settings, console: Console) -> None:
+def waterfall(run: Run, settings: Settings) -> None:
     """Print a bar for each span, in the order of the log."""
     traces = _traces(run, settings)
     if not traces:
         state = f"has ended ({run.status.value}) without a step" if run.status.is_final else "has recorded nothing yet"
-        console.print(f"run {run.run_id} of {run.pipeline} {state}", markup=False)
+        output.line(f"run {run.run_id} of {run.pipeline} {state}")
     for trace, is_complete in traces:
-        root = trace.spans[0]
-        result = _result(root, is_complete)
         again = f", execution {trace.execution.number}" if len(traces) > 1 else ""
-        console.print(
-            Text.assemble(
-                (f"{run.run_id}", "bold"),
-                f"  {run.pipeline}{again}  {_duration(root)}  ",
-                (result, _STYLES.get(result, "")),
-            )
-        )
-        console.print(_table(trace, is_complete, min(console.width, _WIDTH)))
-        for line in _changes(root):
-            console.print(line, soft_wrap=True, markup=False)
-        for line in _last_words(trace):
-            console.print(line, style="red", soft_wrap=True, markup=False)
-        console.print(f"trace {trace.execution.trace_id.hex()}")
+        output.rendered(*_execution(run, trace, is_complete, again))
+        output.line(f"trace {trace.execution.trace_id.hex()}")
         if url := trace_url(settings.ui, trace.execution.trace_id):
-            console.print(url, soft_wrap=True)
+            output.line(url)
+
+
+def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterator[RenderableType]:
+    root = trace.spans[0]
+    result = _result(root, is_complete)
+    yield Text.assemble(
+        cell(run.run_id, "bold"),
+        cell(f"  {run.pipeline}{again}  {_duration(root)}  "),
+        cell(result, _STYLES.get(result, "")),
+    )
+    yield _table(trace, is_complete, max(_MIN_WIDTH, min(output.terminal_width(), _MAX_WIDTH)))
+    yield from map(cell, _changes(root))
+    yield from (cell(line, "red") for line in _last_words(trace))
 
 
 def document(run: Run, settings: Settings) -> dict[str, Any]:
@@ -111,9 +114,9 @@ def _table(trace: Trace, is_complete: bool, width: int) -> Table:
         for span in trace.spans
         if span.part is not Part.START and (span.part is not Part.ATTEMPT or tries[span.parent_span_id] > 1)
     ]
-    labels = ["  " * depths[span.span_id] + _label(span) for span in rows]
+    labels = [cell("  " * depths[span.span_id] + _label(span)) for span in rows]
     table = Table(box=None, show_header=False, pad_edge=False, width=width)
-    label_width = min(max(map(len, labels)), width // 2)
+    label_width = min(max(cell_len(label.plain) for label in labels), width // 2)
     table.add_column(width=label_width, no_wrap=True, overflow="ellipsis")
     table.add_column(width=max(10, width - label_width - 22), no_wrap=True)
     table.add_column(justify="right", width=9, no_wrap=True)
@@ -123,9 +126,9 @@ def _table(trace: Trace, is_complete: bool, width: int) -> Table:
     for span, label in zip(rows, labels, strict=True):
         result = _result(span, is_complete)
         style = _STYLES.get(result, "")
-        table.add_row(label, Text(_bar(span, trace.spans[0], bar_width), style), _duration(span), Text(result, style))
+        table.add_row(label, Text(_bar(span, trace.spans[0], bar_width), style), _duration(span), cell(result, style))
         if message := messages.get(span.span_id, "").splitlines():
-            table.add_row("", Text(message[0], "red", overflow="ellipsis", no_wrap=True))
+            table.add_row("", cell(message[0], "red"))
     return table
 
 
@@ -174,11 +177,9 @@ def _bar(span: Span, root: Span, width: int) -> str:
     start = (span.start_ns - root.start_ns) * width * 8 // total
     end = max(start + 1, (span.end_ns - root.start_ns) * width * 8 // total)
     start = min(start, width * 8 - 1)
-    cells = []
-    for cell in range(width):
-        covered = min(end, cell * 8 + 8) - max(start, cell * 8)
-        cells.append(_EIGHTHS[max(0, min(8, covered))])
-    return "".join(cells).rstrip()
+    covered = (min(end, at + 8) - max(start, at) for at in range(0, width * 8, 8))
+    blocks = _EIGHTHS if output.is_encodable(_EIGHTHS) else _ASCII_EIGHTHS
+    return "".join(blocks[max(0, min(8, eighths))] for eighths in covered).rstrip()
 
 
 def _duration(span: Span) -> str:

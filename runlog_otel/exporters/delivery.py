@@ -18,6 +18,7 @@ from runlog_otel.errors import DeliveryError, RunlogOtelError, TooLargeError
 from runlog_otel.exporters.outbox import Outbox
 from runlog_otel.exporters.sending import BATCH_SPANS, Refused, reason_of, send_in_batches
 from runlog_otel.exporters.sink import SpanSink, sink_from
+from runlog_otel.loggers import package_logger
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
 from runlog_otel.trace import Span
@@ -201,7 +202,7 @@ def _batch(waiting: Sequence[_Parcel]) -> list[_Parcel]:
 
 def _log() -> logging.Logger:
     """The logger when it is needed: the host's logging set-up silences those that were made before it."""
-    return logging.getLogger("runlog_otel")
+    return package_logger()
 
 
 def shared_delivery(settings: Settings, outbox: Outbox) -> Delivery:

@@ -54,6 +54,10 @@ class Outbox:
         """Forget a run: all of it was acknowledged."""
         self._path(run_id).unlink(missing_ok=True)
 
+    def __contains__(self, run_id: str) -> bool:
+        """Whether a run is remembered, by a damaged marker too."""
+        return self._path(run_id).exists()
+
     def __iter__(self) -> Iterator[Unsent]:
         """The remembered runs, oldest first; a damaged marker is passed over."""
         found = (_read(path) for path in self.folder.glob("*.json"))

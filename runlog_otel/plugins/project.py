@@ -21,7 +21,7 @@ from runlog_otel.plugins.stores import SqlPlugin
 from runlog_otel.plugins.wrapper import OWN_TYPE, inner_store, parts
 from runlog_otel.redaction import redacted
 from runlog_otel.settings import Settings
-from runlog_otel.stores.files import ordered, runs_in_folder, runs_missing
+from runlog_otel.stores.files import is_file, ordered, runs_in_folder, runs_missing
 
 _OF_ONE_RUN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, PermissionError)
 """What a host raises for a damaged log; anything else may be the client of a bucket that cannot be reached."""
@@ -112,7 +112,6 @@ class Project:
             raise
         except (self.host.not_found, FileNotFoundError) as error:
             raise RunNotFoundError(run_id, self.where) from error
-        except _OF_ONE_RUN as error:
             raise RunLogFormatError(f"the log of {run_id!r}", redacted(str(error)).replace("\n", " ")) from error
         except Exception as error:  # a bucket's client, say: errors without a common base
             raise self._unreachable(error) from error
@@ -170,7 +169,7 @@ class Project:
 
 def _service(host: type[HostRuns], chosen: str) -> tuple[str, Mapping[str, Any]]:
     found = host.config_file(chosen)
-    is_there = Path(found).is_file()
+    is_there = is_file(Path(found))
     if chosen and not is_there:
         raise ConfigError(chosen, "there is no such file")
     try:
@@ -181,7 +180,7 @@ def _service(host: type[HostRuns], chosen: str) -> tuple[str, Mapping[str, Any]]
         raise ConfigError(found, f"cannot be read: {redacted(str(error))}") from error
     except Exception as error:  # the YAML library's errors have no common base with the rest
         raise ConfigError(found, f"is no YAML: {redacted(str(error))}".replace("\n", " ")) from error
-    if not isinstance(service, Mapping):
+    if not isinstance(service, Mapping) or not isinstance(service.get("config") or {}, Mapping):
         raise ConfigError(f"{found}: {host.where.partition('.')[0]}", "must be a mapping of type and config")
     return found if is_there else "the host's defaults", service
 

@@ -1,6 +1,5 @@
 """`runlog-otel serve`: the one writer of metrics, which reads the stores and is scraped; it heals traces, too."""
 
-import logging
 import threading
 import time
 from collections import defaultdict
@@ -12,6 +11,7 @@ from enum import Enum
 from runlog_otel import names
 from runlog_otel.errors import RunlogOtelError
 from runlog_otel.exporters.series import SeriesTable
+from runlog_otel.loggers import package_logger
 from runlog_otel.metrics import SECOND_NS, Labels, Point, labels_of
 from runlog_otel.service.counting import Counter, OnEnded
 from runlog_otel.service.healing import Healer
@@ -19,7 +19,7 @@ from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
 from runlog_otel.sources import Source, one_line
 
-logger = logging.getLogger("runlog_otel.serve")
+logger = package_logger("runlog_otel.serve")
 
 
 class Heal(str, Enum):

@@ -1,6 +1,5 @@
 """Reads what changed in a source, and counts each execution once."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +9,14 @@ from itertools import islice
 from runlog_otel import names
 from runlog_otel.errors import RunLogFormatError, RunlogOtelError, RunNotFoundError, SourceError
 from runlog_otel.exporters.series import SeriesTable
+from runlog_otel.loggers import package_logger
 from runlog_otel.metrics import Point, known_points, labels_of_run, points_from_trace
 from runlog_otel.model import Node, Run, StoredRun
 from runlog_otel.service.state import ActiveRun, State
 from runlog_otel.sources import Source, one_line
 from runlog_otel.spans import spans_from_run
 
-logger = logging.getLogger("runlog_otel.serve")
+logger = package_logger("runlog_otel.serve")
 
 _OVERLAP_NS = 120 * 10**9
 """Writes are stamped before they are committed, by machines whose clocks differ: what is newer is listed again."""

@@ -1,6 +1,5 @@
 """Sends what a backend has not acknowledged: the runs that the outbox remembers."""
 
-import logging
 import math
 import time
 
@@ -17,11 +16,12 @@ from runlog_otel.exporters.outbox import Outbox, Unsent
 from runlog_otel.exporters.sending import Refused, raise_if_refused, send_trace
 from runlog_otel.exporters.series import SeriesTable
 from runlog_otel.exporters.sink import SpanSink, require_sending, sink_from
+from runlog_otel.loggers import package_logger
 from runlog_otel.metrics import Point
 from runlog_otel.sources import Source, one_line
 from runlog_otel.spans import spans_from_run
 
-logger = logging.getLogger("runlog_otel.serve")
+logger = package_logger("runlog_otel.serve")
 
 _PAUSE_SECONDS = 60.0
 """How long a backend that failed is left alone."""

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from runlog_otel.documents import run_from_log
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.model import Run, StoredRun
-from runlog_otel.redaction import bounded
+from runlog_otel.redaction import bounded, redacted
 from runlog_otel.settings import Settings
 from runlog_otel.sources import RunLogs
 from runlog_otel.stores.entries import Document
@@ -90,11 +90,10 @@ def source_from_url(url: str, settings: Settings) -> Files:
         parts = urlsplit(url)
         path = Path(unquote(parts.path) if parts.scheme == "file" else url).absolute()
         is_there = path.exists()
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            "--source", f"{bounded(url, _MAX_SHOWN_BYTES)} names no folder and no file: {problem}"
-        ) from error
+    except (OSError, ValueError) as error:  # too long, a NUL in it, a bracket that does not close
+        problem = error.strerror if isinstance(error, OSError) else error
+        shown = bounded(redacted(url), _MAX_SHOWN_BYTES)
+        raise ConfigError("--source", f"{shown} is no place of run logs: {problem}") from error
     if not is_there:
         raise ConfigError("--source", f"there is no folder and no file {path}")
     return Files(path, settings)

@@ -1,18 +1,18 @@
 """Lists the runs of any source as the history of a SQL store does it, by reading each of them."""
 
-import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runlog_otel import names
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError
+from runlog_otel.loggers import package_logger
 from runlog_otel.model import Run, StoredRun
 from runlog_otel.sources import Source, one_line
 from runlog_otel.spans import spans_from_run
 from runlog_otel.stores.sql.history import Page, RunFilter, RunSummary
 from runlog_otel.trace import Part, Result
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Listing:
     """The runs of a source, the last written first. One that cannot be read is passed over, with a warning."""
 
     source: Source
+    unread: list[str] = field(default_factory=list)
+    """The ids of those that were passed over, but for the ones that were deleted meanwhile."""
 
     def page(self, wanted: RunFilter, *, after: str | None = None, limit: int = 50) -> Page:
         """The runs that match; `after` is where the page before ended.
@@ -49,18 +51,25 @@ class Listing:
         try:
             run = self.source.run(stored.run_id)
             summary = _summary(run, stored.changed_ns)
-        except (RunLogFormatError, RunNotFoundError) as error:
+        except RunNotFoundError as error:
             logger.warning("%s is not listed: %s", stored.run_id, error)
+            return
+        except RunLogFormatError as error:
+            self._pass_over(stored, error)
             return
         except (RunlogOtelError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not hide the others
-            logger.warning("%s is not listed: %s", stored.run_id, one_line(error))
+            self._pass_over(stored, error)
             return
         pairs = ((summary.status, wanted.status), (summary.tag, wanted.tag), (summary.pipeline, wanted.pipeline))
         is_in_time = (wanted.since_ns or 0) <= summary.created_ns < (wanted.until_ns or summary.created_ns + 1)
         if all(not value or found == value for found, value in pairs) and is_in_time and _says(run, wanted.failure):
             yield summary
+
+    def _pass_over(self, stored: StoredRun, error: Exception) -> None:
+        self.unread.append(stored.run_id)
+        logger.warning("%s is not listed: %s", stored.run_id, one_line(error))
 
 
 def _summary(run: Run, changed_ns: int) -> RunSummary:

@@ -5,7 +5,6 @@ writers leave duplicates. It never changes `created_at`, which says when a row w
 """
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
@@ -31,12 +30,13 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.loggers import package_logger
 from runlog_otel.model import StoredRun
 from runlog_otel.stores.entries import Document, document_from_parts, text_from_value
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.schema import tables_named
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 DEFAULT_TABLE_NAME = "db_log"
 _RUN, _STEP, _BRANCH, _PARAMETER = "RunLog", "StepLog", "BranchLog", "Parameter"

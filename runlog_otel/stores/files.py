@@ -5,7 +5,6 @@ Only regular files are opened: a FIFO or a device would block whoever reads it. 
 
 import errno
 import json
-import logging
 import os
 import re
 import stat
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError, RunOutsideError, SourceError
+from runlog_otel.loggers import package_logger
 from runlog_otel.model import StoredRun
 from runlog_otel.stores.entries import Document, document_from_parts
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 _HEADER = "RunLog.json"
 _WRITTEN = re.compile(r"-(\d{18,})$")
@@ -46,6 +46,22 @@ def runs_in_folder(folder: Path, *, files: bool = True, chunks: bool = True) -> 
             yield StoredRun(name.removesuffix("/"), max(logs.values()))
         elif files and not is_run:
             yield from (StoredRun(f"{name}{log.removesuffix('.json')}", at) for log, at in logs.items())
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of that name: there is none where the name is too long, or no name at all.
+
+    Raises:
+        OSError: the folder may not be read.
+    """
+    try:
+        return path.is_file()
+    except ValueError:  # a NUL in it
+        return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def runs_missing(folder: Path, run_ids: Iterable[str]) -> list[str]:

@@ -1,13 +1,16 @@
 """A project with recorded runs, and the command as its users call it."""
 
+import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from runlog_otel.cli import main
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RUNS = {"demo": "cruel-nobel-0638", "job": "quiet-lynx-0702", "retried": "merry-heron-0702"}
@@ -55,3 +58,18 @@ def command(project: Path) -> Command:
         return Called(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture
+def quick(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Calls `runlog-otel` in the project, in this process: for what is tried many times."""
+    monkeypatch.chdir(project)
+    handlers = logging.root.handlers[:]
+
+    def call(*arguments: str) -> Called:
+        capfd.readouterr()
+        status = main(arguments)
+        return Called(status, *capfd.readouterr())
+
+    yield call
+    logging.root.handlers[:] = handlers

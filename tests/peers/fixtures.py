@@ -81,6 +81,8 @@ def start_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNginx
         yield lambda upstream: running.enter_context(
             running_nginx(binaries, tmp_path_factory.mktemp("nginx"), upstream)
         )
+
+
 def faketime() -> Callable[[int], list[str]]:
     """What to put before a program so that its clock is some seconds ahead."""
     return partial(faketime_command, _installed("faketime"))

@@ -1,6 +1,5 @@
 """One database: its engine per process, and transactions that are tried again as a whole until a deadline."""
 
-import logging
 import os
 import threading
 import time
@@ -17,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from runlog_otel.errors import MissingExtraError
+from runlog_otel.loggers import package_logger
 from runlog_otel.private_files import make_private
 from runlog_otel.stores.connection_string import is_in_memory, masked
 from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
@@ -24,7 +24,7 @@ from runlog_otel.stores.sql import dialects
 from runlog_otel.stores.sql.faults import fault_from_error
 from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME, REVISION, Tables, tables_named
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 Result = TypeVar("Result")
 

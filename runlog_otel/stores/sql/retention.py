@@ -1,7 +1,6 @@
 """What is deleted: by age, by number or on demand, in short transactions; who did it, and when, is kept."""
 
 import getpass
-import logging
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select
 
 from runlog_otel.errors import ConfigError
+from runlog_otel.loggers import package_logger
 from runlog_otel.stores.errors import StoreError
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.store import SqlStore
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 RETENTION, ON_DEMAND, CAPACITY = "retention", "on demand", "capacity"
 _BATCH = 100

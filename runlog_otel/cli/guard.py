@@ -1,0 +1,47 @@
+"""What is said of an error, and the exit status that it means (docs/operation.md)."""
+
+import os
+import traceback
+from typing import Any
+
+import typer
+
+from runlog_otel.cli import output
+from runlog_otel.errors import RunlogOtelError
+from runlog_otel.redaction import bounded, redacted
+from runlog_otel.stores.errors import StoreError
+
+FAILED, WRONG, UNFORESEEN, INTERRUPTED = 1, 2, 70, 130
+_DEBUG = "RUNLOG_OTEL_DEBUG"
+_MAX_PROBLEM_BYTES = 2000
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""Click's, or that of the copy of Click which newer versions of Typer bring along."""
+
+
+def status_of(error: Exception) -> int:
+    """The exit status of a command that an error ended."""
+    if isinstance(error, RunlogOtelError):
+        return FAILED if isinstance(error, StoreError | output.OutputError) else WRONG
+    if isinstance(error, typer.Abort):
+        return INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else FAILED
+    if isinstance(error, _UsageError):
+        return WRONG
+    return FAILED if isinstance(error, OSError) else UNFORESEEN
+
+
+def problem_of(error: Exception) -> str:
+    """One line on an error, for people; with `RUNLOG_OTEL_DEBUG` its traceback goes to standard error, masked."""
+    if os.environ.get(_DEBUG):
+        output.note(redacted("".join(traceback.format_exception(error))), keeps_lines=True)
+    if isinstance(error, RunlogOtelError):
+        text = str(error)
+    elif isinstance(error, typer.Abort):
+        text = "aborted"
+    elif isinstance(error, _UsageError):
+        command = error.ctx.command_path if error.ctx else "runlog-otel"
+        message = error.format_message()  # none where the help was printed instead
+        text = f"{message.rstrip('.')}; `{command} --help` lists what there is" if message else ""
+    else:
+        kind = "" if isinstance(error, OSError) else f"unexpected {type(error).__name__}: "
+        text = f"{kind}{redacted(str(error))}; {_DEBUG}=1 shows where"
+    return bounded(text, _MAX_PROBLEM_BYTES)

@@ -1,0 +1,194 @@
+"""The one way to print: text is never markup, what it quotes is printable, JSON is strict."""
+
+import io
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from runlog_otel.errors import RunlogOtelError
+from runlog_otel.printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress
+    from rich.table import Table
+    from rich.text import Text
+
+CLOSED_PIPE_STATUS = 141
+"""128 + SIGPIPE: what other programs end with whose reader has had enough (`| head`)."""
+
+
+class OutputError(RunlogOtelError):
+    """Standard output cannot be written: a full device, a closed descriptor."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"standard output cannot be written: {problem}")
+
+
+def line(text: str = "") -> None:
+    """Print a line."""
+    lines(text)
+
+
+def lines(*texts: str) -> None:
+    """Print lines at once."""
+    _write("".join(f"{printable(text)}\n" for text in texts))
+
+
+def document(value: Any) -> None:
+    """Print JSON; see `strict`."""
+    _write(json.dumps(strict(value), indent=2, allow_nan=False) + "\n")
+
+
+def note(text: str, *, keeps_lines: bool = False) -> None:
+    """Print a line to standard error; where that cannot be written, nobody can be told."""
+    try:
+        sys.stderr.write(f"{printable(text, keeps_lines=keeps_lines)}\n")
+        sys.stderr.flush()
+    except OSError:
+        _abandon(sys.stderr)
+
+
+def problem(text: str) -> None:
+    """Say what went wrong, in one line."""
+    note(f"error: {text}")
+
+
+def rendered(*renderables: "RenderableType", width: int | None = None) -> None:
+    """Print tables and styled text; text is not wrapped, a table takes `width`, or that of the terminal."""
+    drawn = io.StringIO()
+    console = _console(drawn, width)
+    for renderable in renderables:
+        console.print(renderable, soft_wrap=True)
+    _write(drawn.getvalue())
+
+
+def terminal_width() -> int:
+    """How many cells a line has."""
+    return _console(sys.stdout).width
+
+
+def is_encodable(text: str) -> bool:
+    """Whether the encoding of standard output has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def cell(text: str, style: str = "") -> "Text":
+    """Text for a table."""
+    from rich.text import Text
+
+    return Text(printable(text), style)
+
+
+def table(*headers: str) -> "Table":
+    """An empty table without borders; `headers` are texts from anywhere."""
+    from rich.table import Table
+
+    empty = Table(box=None, pad_edge=False)
+    for header in headers:
+        empty.add_column(cell(header))
+    return empty
+
+
+def progress() -> "Progress":
+    """A bar on standard error, for people."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = _console(sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def log_to_stderr(template: str = "%(message)s") -> None:
+    """Write the records of every logger to standard error, printable, one line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter(template))
+    logging.basicConfig(handlers=[handler], force=True)
+
+
+def prepare() -> None:
+    """Make standard output and error take any text: a closed one is discarded, what its encoding lacks is escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 it takes the closed descriptor, for good
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Write what other libraries printed (`--help`); raises OutputError."""
+    _write("")
+
+
+def strict(value: Any) -> Any:
+    """The value as every JSON parser takes it.
+
+    NaN and infinity become null, lone surrogates are escaped; `notes` of the outermost object say where. Of a list
+    each object has notes of its own.
+    """
+    if isinstance(value, list):
+        return [strict(part) for part in value]
+    notes: list[str] = []
+    clean = _strict(value, "", notes)
+    return {**clean, "notes": notes} if notes else clean
+
+
+def _strict(value: Any, path: str, notes: list[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {_text(str(key), path, notes): _strict(part, f"{path}/{key}", notes) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part, f"{path}/{at}", notes) for at, part in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        notes.append(printable(f"{path} is {value}, which JSON cannot say"))
+        return None
+    return _text(value, path, notes) if isinstance(value, str) else value
+
+
+def _text(text: str, path: str, notes: list[str]) -> str:
+    encodable = text.encode("utf-8", "backslashreplace").decode()
+    if encodable != text:
+        notes.append(printable(f"{path} has a lone surrogate, which is shown escaped"))
+    return encodable
+
+
+class _PrintableFormatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 logging's name
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 logging's name
+        return printable(super().formatException(ei), keeps_lines=True)
+
+
+def _console(file: TextIO, width: int | None = None) -> "Console":
+    from rich.console import Console
+
+    is_terminal = True if file is not sys.stderr and sys.stdout.isatty() else None
+    return Console(file=file, width=width, force_terminal=is_terminal, markup=False, highlight=False, emoji=False)
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _abandon(sys.stdout)
+        sys.exit(CLOSED_PIPE_STATUS)
+    except OSError as error:
+        _abandon(sys.stdout)
+        raise OutputError(error.strerror or str(error)) from error
+
+
+def _abandon(stream: TextIO) -> None:
+    """Discard what could not be written, so that the interpreter does not try it again at its end."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
