@@ -35,7 +35,7 @@ class Granted:
             for statement in statements:
                 connection.execute(statement.format(role=self.role))
 
-    def refused(self, call: Callable[[str], None]) -> str:
+    def refused(self, call: Callable[[str], object]) -> str:
         """What the role is told."""
         with pytest.raises(StoreError) as caught:
             call(self.url)

@@ -6,7 +6,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, not_, select
+from sqlalchemy import Connection, and_, case, func, not_, select
 
 from runlog_otel.errors import RunLogFormatError
 from runlog_otel.model import Status
@@ -111,18 +111,18 @@ def _documents(database: Database, connection: Connection) -> list[str]:
     return _damaged(_parse_entry, connection.execution_options(yield_per=_AT_ONCE).execute(statement))
 
 
-def _parse_entry(row: Row[Any]) -> None:
+def _parse_entry(row: Any) -> None:
     entry = entry_from_row(row, row.run_id)
     value_of(entry, row.run_id)
     if bytes(row.identity) != entry.identity:
         raise RunLogFormatError(f"run {row.run_id!r}: {row.kind} {row.key!r}", "it is not found by its name")
 
 
-def _damaged(parse: Callable[[Row[Any]], Any], rows: Iterable[Row[Any]]) -> list[str]:
+def _damaged(parse: Callable[[Any], Any], rows: Iterable[Any]) -> list[str]:
     return list(islice((problem for row in rows if (problem := _problem(parse, row))), _SHOWN))
 
 
-def _problem(parse: Callable[[Row[Any]], Any], row: Row[Any]) -> str:
+def _problem(parse: Callable[[Any], Any], row: Any) -> str:
     try:
         parse(row)
     except RunLogFormatError as error:

@@ -376,7 +376,7 @@ def _own_part(run: Row[Any]) -> Document:
         return {}
 
 
-def entry_from_row(row: Row[Any], run_id: str) -> Entry:
+def entry_from_row(row: Any, run_id: str) -> Entry:
     """An entry with its text, compressed or not; raises RunLogFormatError."""
     try:
         text = zlib.decompress(row.packed).decode() if row.packed is not None else row.body
