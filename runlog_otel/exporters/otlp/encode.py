@@ -2,7 +2,6 @@
 
 import base64
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -72,7 +71,7 @@ def double(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(sys.float_info.max, value)
+        return sys.float_info.max if value > 0 else -sys.float_info.max
 
 
 def _hex_ids(value: Any) -> None:
