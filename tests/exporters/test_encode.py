@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 
-import pytest
 from google.protobuf.json_format import Parse
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from runlog_otel.exporters.otlp.encode import double, json_from_request, request_from_spans
+from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.sdk import sdk_spans
 from tests.exporters.spans import RESOURCE, spans_of_every_kind
 
@@ -59,18 +58,3 @@ def test_json_is_otlp_json() -> None:
                 if name in message.DESCRIPTOR.fields_by_name:
                     message.ClearField(name)
     assert Parse(json.dumps(document), ExportTraceServiceRequest()) == stripped
-
-
-@pytest.mark.parametrize(
-    ("number", "encoded"),
-    [
-        (1.5, 1.5),
-        (-3, -3.0),
-        (10**400, sys.float_info.max),
-        (-(10**400), -sys.float_info.max),
-        (float("inf"), float("inf")),
-    ],
-)
-def test_a_number_that_no_float_can_be_is_the_largest_one(number: float, encoded: float) -> None:
-    """Whole numbers of Python have no end."""
-    assert double(number) == encoded

@@ -71,7 +71,7 @@ def double(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return sys.float_info.max if value > 0 else -sys.float_info.max
+        return -sys.float_info.max if value < 0 else sys.float_info.max
 
 
 def _hex_ids(value: Any) -> None:
