@@ -81,7 +81,7 @@ def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool
     """
     text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
     of_run = labels_of_run(run, disclosure, by_tag=by_tag)
-    nodes = [Node(text(node.name), node.kind) for node in run.graph]
+    nodes = [Node(text(node.name), text(node.kind)) for node in run.graph]
     for result, error in ((Result.SUCCESS, ""), (Result.FAILURE, names.STEP_FAILED), (Result.ERROR, names.ABANDONED)):
         labels = {names.PIPELINE_RUN_STATE: "executing", names.PIPELINE_RESULT: result.value, names.ERROR_TYPE: error}
         yield _zero(names.RUN_DURATION, of_run | labels)

@@ -23,6 +23,7 @@ _VERDICT_PATH = "\0"
 """No node has this id."""
 _CUT_OFF = "the node was still running when the execution ended"
 _MS = 1_000_000
+_LONGEST_MS = 10**15
 
 Document = Mapping[str, Any]
 
@@ -41,9 +42,9 @@ def run_from_execution(execution: Document, pipeline: str = "") -> Run:
     """
     try:
         status = _status(execution)
-        started_ms, ended_ms = int(execution["startTime"]), execution.get("endTime")
+        started_ms, ended_ms = _ms(execution["startTime"]), execution.get("endTime")
         # A clock that was set back must not put the end before the nodes: they would be of another execution.
-        mapping = _Mapping(execution, started_ms, None if ended_ms is None else max(started_ms, int(ended_ms)))
+        mapping = _Mapping(execution, started_ms, None if ended_ms is None else max(started_ms, _ms(ended_ms)))
         steps = tuple(mapping.steps(is_over=status.is_final))
         return Run(
             run_id=str(execution["executionId"]),
@@ -146,4 +147,11 @@ def _status(found: Document) -> Status:
 
 
 def _duration_ms(result: Document) -> int:
-    return max(0, int(result.get("durationMs") or 0))
+    return max(0, _ms(result.get("durationMs") or 0))
+
+
+def _ms(value: Any) -> int:
+    """A time or a duration; a number of any length is none."""
+    if abs(found := int(value)) > _LONGEST_MS:
+        raise ValueError(f"a time of more than {_LONGEST_MS} ms")
+    return found

@@ -175,6 +175,8 @@ def test_columns_that_are_empty_have_their_defaults() -> None:
         ("status", "Paused", "'Paused' is no status; known are Running, Completed, Failed"),
         ("nodeResults", {"n1": result("n1", 1, "Pending")}, "'Pending' is no status"),
         ("startTime", None, "int() argument"),
+        ("startTime", 10**400, "a time of more than 1000000000000000 ms"),
+        ("nodeResults", {"n1": result("n1", -(10**400))}, "a time of more than 1000000000000000 ms"),
         ("nodeResults", [1], "no attribute"),
         ("dagVizIR", {"nodes": [{"id": "a"}], "edges": [{"source": "a", "target": "a"}]}, "cycle"),
     ],

@@ -22,7 +22,7 @@ from runlog_otel.failure import failure_from_message
 from runlog_otel.hosts.constellation import run_from_execution
 from runlog_otel.metrics import known_points, points_from_trace
 from runlog_otel.model import Run
-from runlog_otel.redaction import Disclosure
+from runlog_otel.redaction import MASK, Disclosure
 from runlog_otel.spans import spans_from_run
 from tests.core.test_constellation import execution, result
 
@@ -231,3 +231,11 @@ def test_a_stage_that_no_host_writes_is_no_label() -> None:
     (trace,) = spans_from_run(run, is_abandoned=True)
     points = [point for point in points_from_trace(run, trace).points if point.metric == names.CATALOG_ITEMS]
     assert [dict(point.labels).get(names.CATALOG_STAGE) for point in points] == ["get", "put", None]
+
+
+def test_a_label_of_a_definition_is_as_it_may_leave() -> None:
+    """The kind of a node, too: its text is somebody's."""
+    document = log(failed())
+    document["run_config"] = {"dag": {"nodes": {"a": {"name": "\ud800", "node_type": "\ud800 password=hunter2"}}}}
+    labels = {dict(point.labels).get(names.STEP_TYPE) for point in known_points(run_from_log(document))}
+    assert labels == {None, f"? password={MASK}"}
