@@ -15,7 +15,7 @@ cases = json.loads(sys.argv[1])
 print("FOUND", json.dumps([utc_offset_seconds(text, datetime.fromisoformat(near)) for text, near in cases]))
 """
 _FALL = "2026-10-25 02:30:00"
-CASES = {
+CASES: dict[str, list[tuple[str, str, int | None]]] = {
     "Asia/Kolkata": [("2026-06-21 12:00:00.5", "2026-06-21T12:00:01+05:30", 19_800)],
     "Europe/Berlin": [
         (_FALL, "2026-10-25T02:30:01+02:00", 7200),
