@@ -118,16 +118,16 @@ def _shown(run: Run, slots: list[_Slot]) -> int:
     """
     if jobs := [step for step in run.steps if step.kind == "job"]:
         return 1 + sum(_failures(job.attempts[:-1]) for job in jobs)
-    fails = sum(slot.verdict is not None and slot.verdict[0][0] == "fail" for slot in slots)
+    paths = {step.path for step in run.steps if step.kind == "fail"}
+    fails = [number for number, slot in enumerate(slots, 1) if slot.verdict and slot.verdict[0][0] in paths]
     if not fails:
         return 1
     shown = 1
     if not run.is_on_argo:
         for step in run.all_steps():
             unnoted = [attempt for attempt in step.attempts if attempt.execution is None]
-            shown = max(shown, 1 + min(fails, _failures(unnoted[:-1])))
-    first = next(index for index, slot in enumerate(slots, 1) if slot.verdict and slot.verdict[0][0] == "fail")
-    return max(shown, first + any(map(_has_attempts, _behind_fail(run.steps))))
+            shown = max(shown, 1 + min(len(fails), _failures(unnoted[:-1])))
+    return max(shown, fails[0] + any(map(_has_attempts, _behind_fail(run.steps))))
 
 
 class _Numbering:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError, model_serializer
@@ -203,7 +203,7 @@ class Wrapper(BaseModel):
             self._observer.execution_may_be_complete(run_id)
 
     def _begun_again(self, step_log: Any, run_id: str) -> Any:
-        """A step that the host begins anew within a run, as a map has equal values: with the attempts of before."""
+        """A step that the host begins anew within a run, as a map has equal values: with its earlier attempts."""
 
         def merged() -> Any:
             before = self._inner.get_step_log(step_log.internal_name, run_id)
@@ -227,7 +227,7 @@ class Wrapper(BaseModel):
         def note() -> None:
             now = datetime.now().astimezone()
             seen = self._seen.get((run_id, path), Seen(0, now))
-            known = notes_of(logged.model_dump(include={"attempts", "code_identities"}))
+            known = notes_of(_codes(logged) | {"attempts": list(map(_codes, logged.attempts))})
             for index, attempt in enumerate(logged.attempts[seen.attempts :], seen.attempts):
                 if known[index] == AttemptNote():
                     offsets = utc_offset_seconds(attempt.start_time, seen.at), utc_offset_seconds(attempt.end_time, now)
@@ -259,6 +259,11 @@ class Wrapper(BaseModel):
         return is_new
 
 
+def _codes(part: Any) -> dict[str, Any]:
+    """Of a step or an attempt its code identities, where the host has them there."""
+    return {"code_identities": [code.model_dump() for code in getattr(part, "code_identities", ())]}
+
+
 def utc_offset_seconds(text: str, near: datetime) -> int | None:
     """The UTC offset with which a naive local time was written; None for none.
 
@@ -269,10 +274,9 @@ def utc_offset_seconds(text: str, near: datetime) -> int | None:
         naive = datetime.fromisoformat(text)
         if naive.tzinfo is not None:
             return None
-        local = (naive.replace(fold=fold).astimezone().tzinfo for fold in (0, 1))
-        offsets = (naive.replace(tzinfo=zone).utcoffset() for zone in (near.tzinfo, *local))
-        known = [offset for offset in offsets if offset is not None]
-        best = min(known, key=lambda offset: abs(naive.replace(tzinfo=timezone(offset)) - near))
+        moments = (near, *(naive.replace(fold=fold).astimezone() for fold in (0, 1)))
+        offsets = [moment.utcoffset() or timedelta() for moment in moments]
+        best = min(offsets, key=lambda offset: abs(naive.replace(tzinfo=timezone(offset)) - near))
     except (ValueError, OverflowError):
         return None
     return int(best.total_seconds())

@@ -15,6 +15,8 @@ from tests.e2e.told import Document, Shown, Tag, Told, tag
 _RESULTS = {"SUCCESS": "success", "FAIL": "failure"}
 _TERMINAL = ("success", "fail")
 _COMPOSITE = ("parallel", "map", "loop", "conditional", "dag")
+NOTE = "runlog_otel.attempt"
+"""The type of the code identity in which a process notes what only it knows of an attempt."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -131,7 +133,7 @@ class Oracle:
             return {}
         steps = [step for root in self.before["steps"].values() for step in _steps(root)]
         ends = [
-            (self._moment(attempt["start_time"]), step["name"])
+            (self._moment(attempt, "start"), step["name"])
             for step in self.before["steps"].values()
             if step["step_type"] in _TERMINAL
             for attempt in step["attempts"]
@@ -146,7 +148,7 @@ class Oracle:
             for step in steps
             if step["attempts"]
             and step["attempts"][-1]["status"] == "FAIL"
-            and self._moment(step["attempts"][-1]["start_time"]) >= began
+            and self._moment(step["attempts"][-1], "start") >= began
         )
         is_argo = (self.before["run_config"].get("pipeline_executor") or {}).get("service_name") == "argo"
         reason = "failure" if failed and is_argo else "error"  # on Argo a run that fails reaches no terminal node
@@ -212,7 +214,7 @@ class Oracle:
 
     def _attempt(self, step: Document, attempt: Document, parent: str) -> tuple[str, Shown]:
         path, number = step["internal_name"], attempt["attempt_number"]
-        start, end = self._moment(attempt["start_time"]), self._moment(attempt["end_time"])
+        start, end = self._moment(attempt, "start"), self._moment(attempt, "end")
         failed = attempt["status"] != "SUCCESS"
         cause = _cause(attempt["message"])
         tags = self._tags(
@@ -286,18 +288,21 @@ class Oracle:
         return len(steps[path]["attempts"]) if path in steps else 0
 
     def _times(self, part: Document) -> list[int]:
-        return [
-            self._moment(attempt[key]) for attempt in self._attempts_below(part) for key in ("start_time", "end_time")
-        ]
+        return [self._moment(attempt, key) for attempt in self._attempts_below(part) for key in ("start", "end")]
 
     def _extent(self, part: Document) -> tuple[int | None, int]:
         times = self._times(part)
         return (min(times), max(times) - min(times)) if times else (None, 0)
 
-    def _moment(self, text: str) -> int:
-        """A naive local time of the host, read with the offset that the header has."""
+    def _moment(self, attempt: Document, key: str) -> int:
+        """A naive local time of the host, read with the offset that its process noted, else with the header's."""
         created = datetime.fromisoformat(self.log["run_config"]["runlog_otel"]["created"])
-        return _micros(datetime.fromisoformat(text).replace(tzinfo=created.tzinfo))
+        zone = created.tzinfo
+        for code in attempt.get("code_identities") or ():
+            if code["code_identifier_type"] == NOTE:
+                noted = dict(pair.split("=") for pair in code["code_identifier"].split())
+                zone = timezone(timedelta(seconds=int(noted[f"{key}_offset"])))
+        return _micros(datetime.fromisoformat(attempt[f"{key}_time"]).replace(tzinfo=zone))
 
     def _tags(self, kind: str, why: str | None, own: Mapping[str, Any]) -> dict[str, Tag]:
         status: dict[str, Any] = {}
@@ -375,7 +380,7 @@ def _catalog(step: Document, start: int | None, duration: int) -> tuple[tuple[in
 def _code(identities: Any) -> dict[str, Any]:
     tags: dict[str, Any] = {}
     for code in identities:
-        if code["code_identifier"]:
+        if code["code_identifier"] and code["code_identifier_type"] != NOTE:
             assert code["code_identifier_type"] == "git"
             tags["vcs.ref.head.revision"] = code["code_identifier"]
             tags["vcs.repository.url.full"] = re.sub("//.*@", "//", code["code_identifier_url"])

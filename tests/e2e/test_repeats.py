@@ -51,7 +51,7 @@ def test_a_job_that_a_pod_runs_again_is_an_execution_of_its_own(tmp_path: Path) 
     project = project_of(tmp_path, "file-system", LOCAL)
     project.run("job", "again", JOB_FAILS="1")
     failed = spans_in(tmp_path / "spans.jsonl")
-    project.python("-m", "runnable.cli", "execute-job", "job.main", "again", "--mode", "python").succeeded()
+    project.python("-m", "runnable.cli", "execute-job", "job.main", "again").succeeded()
     live, replay = spans_in(tmp_path / "spans.jsonl"), tmp_path / "replay.jsonl"
     project.export("again", "--endpoint", f"file://{replay}").succeeded()
     assert spans_in(replay) == live

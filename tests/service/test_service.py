@@ -14,7 +14,7 @@ from runlog_otel.model import Run
 from runlog_otel.service import Heal, Plan, Service
 from runlog_otel.service.state import State
 from runlog_otel.stores.errors import StoreError
-from tests.core.logs import START, attempt, task
+from tests.core.logs import START, attempt, run, task, verdict
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
 
 Start = Callable[..., Service]
@@ -65,6 +65,23 @@ def test_a_run_counts_once(source: MemorySource, start: Start) -> None:
     service.poll()
     service.poll()
     source.put(ended("r"))
+    service.poll()
+    assert runs_counted(service) == {"success": 1}
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        replace(run(task("a", attempt(30, 50)), verdict("success", 10)), run_id="behind"),
+        replace(run(), run_id="without steps"),
+    ],
+    ids=lambda log: log.run_id,
+)
+def test_what_has_ended_is_not_abandoned_later(source: MemorySource, start: Start, log: Run) -> None:
+    """A verdict whose clock is behind, and a log without steps: one success, and no error when nothing moves."""
+    service = start(Plan(abandoned_after=timedelta(seconds=1)))
+    source.put(log, LONG_AGO_NS)
+    service.poll()
     service.poll()
     assert runs_counted(service) == {"success": 1}
 
