@@ -216,7 +216,8 @@ def labels_of(metric: str, given: Mapping[str, str]) -> Labels:
 
 
 def _labels(wanted: tuple[str, ...], given: Mapping[str, str]) -> Labels:
-    return tuple((name, given[name]) for name in wanted if given.get(name))
+    """Bounded, and encodable: one label that is not would end every scrape from then on."""
+    return tuple((name, bounded(given[name])) for name in wanted if given.get(name))
 
 
 def _zero(metric: str, labels: Mapping[str, str]) -> Point:

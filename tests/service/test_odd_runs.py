@@ -88,7 +88,7 @@ def fill(folder: Path, odd: Sequence[str]) -> None:
             write(folder / f"{number:02} odd {index}.json", content, next(times))
 
 
-def with_attempt(**fields: str) -> str:
+def with_attempt(**fields: Any) -> str:
     document = json.loads(log(run_id="odd"))
     for step in document["steps"].values():
         for recorded in step["attempts"]:
@@ -120,6 +120,8 @@ STRANGE = (
     with_attempt(message="\ud800" * 100),
     log(run_id="odd \ud800", tag="\udfff"),
     log(run_id="odd", run_config={"pipeline_definition_file": "\ud800.main"}),
+    log(run_id="odd").replace('"node_type": "task"', '"node_type": "\\ud800"'),
+    with_attempt(user_defined_metrics={"\ud800": 1, "big": 10**400, "nan": float("nan")}),
 )
 """What a mapping may make a run of, or not."""
 
