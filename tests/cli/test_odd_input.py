@@ -16,6 +16,7 @@ import pytest
 from tests.cli.conftest import GOLDEN, RUNS, Command
 
 LONG = "x" * 5000
+FULL = "error: standard output cannot be written: No space left on device\n"
 ODD_VALUES = [
     None, 5, -1, True, "", "x", "\ud800", "[/x]\x1b[31m\u202e", [], {}, [None], {"a": None}, float("nan"), float("inf"),
     1e300, 10**30, "9999-12-31 23:59:59.999", "0001-01-01 00:00:00",
@@ -57,7 +58,7 @@ def run_in_shell(project: Path, command: str, **environ: str) -> tuple[int, str]
         (("runs", "--until", "never"), 2, "--until: 'never' is neither an age"),
         (("show", "x", "--config", LONG), 2, "there is no such file"),
         (("show", "x", "--source", LONG), 2, "is no place of run logs: File name too long"),
-        (("show", "x", "--source", "file://["), 2, "error: --source: file://[ is no place of run logs: Invalid IPv6 URL"),
+        (("show", "x", "--source", "file://["), 2, "--source: file://[ is no place of run logs: Invalid IPv6 URL"),
         (("show", "x", "--source", "what://x"), 2, "is of an unknown kind"),
         (("export", "x", "--endpoint", "http://["), 2, "telemetry.endpoint: must be http://host:port"),
         (("demo", "--endpoint", "http://["), 2, "--endpoint: http://[ is no URL: Invalid IPv6 URL"),
@@ -77,7 +78,6 @@ def test_odd_arguments_are_told_in_one_line(quick: Command, arguments: tuple[str
     assert said in called.err or len(called.err) > 1900
 
 
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
 @pytest.mark.parametrize(
     ("arguments", "listed"),
     [
@@ -88,26 +88,22 @@ def test_odd_arguments_are_told_in_one_line(quick: Command, arguments: tuple[str
         (("--since", "36500d"), 3),
     ],
 )
-@pytest.mark.parametrize("is_in_database", [False, True])
 def test_the_first_and_the_last_day_are_days(
-    quick: Command,
-    database: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: tuple[str, ...],
-    listed: int,
-    zone: str,
-    is_in_database: bool,
+    quick: Command, database: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], listed: int
 ) -> None:
     """In every time zone, from files and from a database."""
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
+    found = []
     try:
-        at = ("--source", f"sqlite:///{database}") if is_in_database else ()
-        called = quick("runs", *arguments, *at, "--json")
+        for zone in ("UTC", "America/New_York", "Asia/Tokyo"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            for place in ((), ("--source", f"sqlite:///{database}")):
+                called = quick("runs", *arguments, *place, "--json")
+                found.append((called.status, len(json.loads(called.out)["runs"])))
     finally:
-        monkeypatch.undo()
+        monkeypatch.delenv("TZ")
         time.tzset()
-    assert (called.status, len(json.loads(called.out)["runs"])) == (0, listed)
+    assert found == [(0, listed)] * 6
 
 
 @pytest.fixture
@@ -128,9 +124,9 @@ def test_an_age_that_is_none_deletes_nothing(quick: Command, database: Path, day
 @pytest.mark.parametrize(
     ("command", "status", "error"),
     [
-        ("$R runs > /dev/full", 1, "error: standard output cannot be written: No space left on device\n"),
-        ("$R show merry-heron-0702 --json > /dev/full", 1, "error: standard output cannot be written: No space left on device\n"),
-        ("$R trace-id x > /dev/full", 1, "error: standard output cannot be written: No space left on device\n"),
+        ("$R runs > /dev/full", 1, FULL),
+        ("$R show merry-heron-0702 --json > /dev/full", 1, FULL),
+        ("$R trace-id x > /dev/full", 1, FULL),
         ("$R --help > /dev/full", 1, "error: [Errno 28] No space left on device; RUNLOG_OTEL_DEBUG=1 shows where\n"),
         ("$R nonsense 2> /dev/full", 2, ""),
         ("$R trace-id x >&-", 0, ""),
@@ -143,20 +139,19 @@ def test_output_that_cannot_be_written_is_told(project: Path, command: str, stat
     assert run_in_shell(project, command) == (status, error)
 
 
-def test_an_interrupt_is_silent(project: Path) -> None:
-    """Exit status 130, as of a shell."""
-    os.mkfifo(project / "slow.json")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runlog_otel", "db", "delete", "x", "--source", "sqlite:///x.db"],
-        cwd=project, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    process.send_signal(signal.SIGINT)
-    assert process.wait() in (130, -signal.SIGINT)
+def test_an_interrupt_is_silent(project: Path, database: Path) -> None:
+    """Exit status 130, as of a shell, and nothing is done."""
+    command = [sys.executable, "-m", "runlog_otel", "db", "delete", RUNS["job"], "--source", f"sqlite:///{database}"]
+    with subprocess.Popen(command, cwd=project, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        asked = process.stderr.read(len("delete 1 runs"))
+        process.send_signal(signal.SIGINT)
+        assert (asked, process.wait(), "Traceback" in process.stderr.read()) == ("delete 1 runs", 130, False)
 
 
 @pytest.mark.parametrize(
     "command",
-    [("check",), ("check", "--json"), ("show", RUNS["demo"]), ("audit", RUNS["demo"]), ("export", RUNS["demo"])],
+    [("check",), ("check", "--json"), ("export", RUNS["demo"])],
 )
 @pytest.mark.parametrize(
     "variable",
@@ -209,7 +204,7 @@ def test_odd_logs_end_no_command(quick: Command, project: Path, name: str) -> No
     folder.mkdir()
     log = json.loads((GOLDEN / f"{name}.log.json").read_text())
     cases = [(path, value) for path in places(log) for value in ODD_VALUES]
-    for number, (path, value) in enumerate(rng.sample(cases, 60)):
+    for number, (path, value) in enumerate(rng.sample(cases, 50)):
         odd = with_value(log, path, value)
         if isinstance(odd, dict) and path != ("run_id",):
             odd["run_id"] = f"r{number}"
@@ -220,7 +215,7 @@ def test_odd_logs_end_no_command(quick: Command, project: Path, name: str) -> No
         ("runs",), ("runs", "--json"), ("runs", "--compare"), ("runs", "--compare", "--json"),
         ("export", "--all", "--dry-run"), ("export", "--all", "--json"),
     ]  # fmt: skip
-    files = rng.sample(sorted(folder.iterdir()), 12)
+    files = rng.sample(sorted(folder.iterdir()), 6)
     calls += [
         (kind, str(file), *as_json) for file in files for kind in ("show", "audit") for as_json in ((), ("--json",))
     ]
