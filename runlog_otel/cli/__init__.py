@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from runlog_otel.cli.app import app
 
-        status = app(arguments, standalone_mode=False) or 0
+        status = app(arguments, prog_name="runlog-otel", standalone_mode=False) or 0
         output.flush()
     except KeyboardInterrupt:
         return guard.INTERRUPTED

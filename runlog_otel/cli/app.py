@@ -48,7 +48,11 @@ def _every_command(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """See pipeline runs in an observability stack: every run is a trace in Jaeger."""
+    """See pipeline runs in an observability stack: every run is a trace in Jaeger.
+
+    Exit status: 0 all was done, 1 something failed, 2 the call or the config is wrong, 70 an unforeseen error (set
+    RUNLOG_OTEL_DEBUG=1 to see where), 130 interrupted, 141 the reader has closed the output.
+    """
 
 
 @app.command()

@@ -23,7 +23,7 @@ def status_of(error: Exception) -> int:
     if isinstance(error, RunlogOtelError):
         return FAILED if isinstance(error, StoreError | output.OutputError) else WRONG
     if isinstance(error, typer.Abort):
-        return INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else FAILED
+        return INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else FAILED
     if isinstance(error, _UsageError):
         return WRONG
     return FAILED if isinstance(error, OSError) else UNFORESEEN

@@ -13,7 +13,7 @@ from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
 from runlog_otel.cli.output import cell
 from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError
 from runlog_otel.names import HEADER_KEY
-from runlog_otel.redaction import MASK, Redaction
+from runlog_otel.redaction import MASK, Redaction, redacted
 from runlog_otel.stores.errors import StoreError
 
 if TYPE_CHECKING:
@@ -180,7 +180,11 @@ def _compared(document: "Document", patterns: tuple[str, ...]) -> "ComparedRun":
     from runlog_otel.documents import run_from_log
     from runlog_otel.stores.compare import compared
 
-    run, column = run_from_log(document), compared(document)
+    run = run_from_log(document)
+    try:
+        column = compared(document)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunLogFormatError(f"the log of {run.run_id!r}", redacted(str(error))) from error
     marks = {mark for step in run.all_steps() for attempt in step.attempts for mark in attempt.marks}
     redaction = Redaction(patterns, run.run_id, (*run.header.marks, *marks))
     return replace(

@@ -2,15 +2,22 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from runlog_otel.cli.loading import sources
+from runlog_otel.cli.export import Selection, export_runs
+from runlog_otel.cli.loading import own_outbox, sources
 from runlog_otel.exporters.outbox import Outbox
-from tests.cli.conftest import GOLDEN, RUNS, Command
+from runlog_otel.model import Run
+from runlog_otel.settings import Settings
+from runlog_otel.sources.files import Files
+from runlog_otel.sources.listing import Listing
+from runlog_otel.stores.sql.history import RunFilter
+from tests.cli.conftest import GOLDEN, RUNS, Called, Command
 from tests.exporters.spans import Backend, backend, refusing
 
 
@@ -192,3 +199,91 @@ def test_a_wrong_call_is_one_line(command: Command, arguments: tuple[str, ...], 
     called = command("export", *arguments)
     assert (called.status, called.err.count("\n")) == (2, 1)
     assert called.err.startswith(message)
+
+
+def test_a_run_whose_log_is_gone_is_forgotten(quick: Command, project: Path) -> None:
+    """`--unsent` says how; `--forget` takes it off the list, in every outbox, and doing it again changes nothing."""
+    folder = project / ".runlog-otel" / "unsent"
+    outboxes = [Outbox(folder), Outbox(own_outbox(folder, ".run_log_store"))]
+    for outbox in outboxes:
+        outbox.add("it's gone", "HTTP 503")
+        outbox.add("stays", "HTTP 503")
+    forget = ("export", "--forget", "it's gone", "--source", ".run_log_store")
+    refused = quick("export", "--unsent", "--source", ".run_log_store", "--endpoint", "file:///dev/null")
+    assert (refused.status, refused.err.splitlines()[0]) == (
+        1,
+        f"error: it's gone: run \"it's gone\" is not in {project / '.run_log_store'}; `runlog-otel check` shows "
+        "which store the config names; if it is gone for good: runlog-otel export --forget 'it'\"'\"'s gone'",
+    )
+    assert quick(*forget, "--dry-run") == Called(0, "it's gone: would be forgotten\n", "")
+    assert [len(list(outbox)) for outbox in outboxes] == [2, 2]
+    called = quick(*forget, "--json")
+    assert (called.status, json.loads(called.out)) == (
+        0,
+        {"runs": [{"run_id": "it's gone", "was_remembered": True}], "is_dry_run": False},
+    )
+    assert [[marker.run_id for marker in outbox] for outbox in outboxes] == [["stays"], ["stays"]]
+    assert quick(*forget) == Called(0, "it's gone: was not remembered as unsent\n", "")
+
+
+def test_forgetting_needs_no_source_and_sends_nothing(quick: Command) -> None:
+    """The folder may be gone as well; with other runs in the same call it is refused."""
+    called = quick("export", "--forget", "a", "--source", "/nowhere", "--json")
+    assert (called.status, json.loads(called.out)["runs"]) == (0, [{"run_id": "a", "was_remembered": False}])
+    assert quick("export", "--forget", "a", "--all") == Called(
+        2, "", "error: --forget: sends nothing: name no other runs in the same call\n"
+    )
+
+
+class Brittle(Files):
+    """Somebody else's source, that raises what nobody foresaw for some runs."""
+
+    def run(self, run_id: str) -> Run:
+        """Whether it is odd follows from its name."""
+        if run_id.startswith("odd"):
+            raise KeyError("no such column\n\x1b[2K, password=hunter2")
+        return super().run(run_id)
+
+
+def test_odd_runs_do_not_keep_the_others_from_being_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """However many there are in a row: each is told, and the exit status is 1."""
+    shutil.copy(GOLDEN / "demo.log.json", tmp_path / f"{RUNS['demo']}.json")
+    source = Brittle(tmp_path, Settings.load({"endpoint": (tmp_path / "traces.jsonl").as_uri()}, {}))
+    selection = Selection(("odd1", "odd2", "odd3", "odd4", RUNS["demo"]))
+    status = export_runs(source, selection, [tmp_path / "unsent"], close=False, dry_run=False, as_json=True)
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    problem = "unexpected KeyError: 'no such column\\n\\x1b[2K, password=********'; RUNLOG_OTEL_DEBUG=1 shows where"
+    assert (status, [(run["run_id"], run["is_acknowledged"], run["problem"]) for run in runs]) == (
+        1,
+        [*((f"odd{number}", False, problem) for number in range(1, 5)), (RUNS["demo"], True, "")],
+    )
+
+
+def test_odd_runs_do_not_keep_the_others_from_being_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each is told, and counted."""
+    for name in (RUNS["demo"], "odd"):
+        shutil.copy(GOLDEN / "demo.log.json", tmp_path / f"{name}.json")
+    listing = Listing(Brittle(tmp_path, Settings.load({}, {})))
+    assert [run.run_id for run in listing.page(RunFilter()).runs] == [RUNS["demo"]]
+    assert (listing.unread, [record.getMessage() for record in caplog.records]) == (
+        ["odd"],
+        ["odd is not listed: unexpected KeyError: 'no such column\\n\\x1b[2K, password=********'"],
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [("runs", "--json"), ("runs", "--compare", "--json"), ("export", "--all", "--json")]
+)
+def test_what_a_command_passes_over_is_in_its_exit_status(
+    quick: Command, project: Path, arguments: tuple[str, ...]
+) -> None:
+    """Deep nesting, a list, half a file: the three others are there."""
+    store = project / ".run_log_store"
+    (store / "deep.json").write_text('{"a":' * 5000 + "1" + "}" * 5000)
+    (store / "list.json").write_text("[]")
+    (store / "half.json").write_text('{"run_id": "ha')
+    called = quick(*arguments)
+    document = json.loads(called.out)
+    done = document if isinstance(document, list) else [run for run in document["runs"] if not run.get("problem")]
+    assert (called.status, sorted(run["run_id"] for run in done)) == (1, sorted(RUNS.values()))
+    assert "unexpected" not in called.out + called.err

@@ -94,6 +94,7 @@ def test_json_says_where_a_number_was_no_number(quick: Command, project: Path) -
     """Null, and a note with the path; NaN is no JSON."""
     log = json.loads((GOLDEN / "demo.log.json").read_text())
     log["steps"]["load orders"]["attempts"][0]["user_defined_metrics"]["orders"]["value"] = math.nan
+    log["parameters"]["orders"]["value"] = math.nan
     (project / ".run_log_store" / "nan.json").write_text(json.dumps(log | {"run_id": "nan", "tag": "t\udcff"}))
     listed = json.loads(quick("runs", "nan", "--json").out, parse_constant=pytest.fail)
     assert (listed["runs"][0]["tag"], listed["notes"]) == (

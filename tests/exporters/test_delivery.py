@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from runlog_otel.exporters.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.outbox import Outbox
@@ -141,6 +142,24 @@ def test_an_outbox_that_cannot_be_written_breaks_nothing(
     sending.offer("a", RESOURCE, spans_of_every_kind())
     sending.close()
     assert any("could not be noted" in record.getMessage() for record in caplog.records)
+
+
+def test_the_answer_of_a_backend_forges_no_log_line(
+    server: Backend, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it says is one line, without commands to a terminal."""
+    answer = ExportTraceServiceResponse()
+    answer.partial_success.rejected_spans = 1
+    answer.partial_success.error_message = "full\nCRITICAL forged \x1b[2K\u202e"
+    server.body = answer.SerializeToString()
+    sending = delivery(server.url, outbox)
+    sending.offer("a", RESOURCE, spans_of_every_kind())
+    sending.close()
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{server.url} did not take what was sent: 1 spans were rejected: full\\nCRITICAL forged \\x1b[2K\\u202e; "
+        "the run log has it all: `runlog-otel export --unsent` sends it later"
+    )
 
 
 def test_an_exporter_that_cannot_be_made_breaks_nothing(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
