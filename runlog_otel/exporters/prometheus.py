@@ -222,7 +222,7 @@ class _Errors(TextIOBase):
 
     def write(self, text: str) -> int:
         """Called while an exception is handled."""
-        return len(text) if isinstance(sys.exc_info()[1], OSError) else sys.stderr.write(text)
+        return len(text) if isinstance(sys.exc_info()[1], OSError) else sys.stderr.write(text)  # noqa: TID251 - where the server writes its own errors
 
 
 class _Server6(_Server):
