@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks.tables import head, median, row
-from runlog_otel.redaction import Redaction, mark_of
+from runlog_otel.core.redaction import Redaction, mark_of
 
 _CHARACTERS = 1 << 20
 _MARKS = 20

@@ -11,15 +11,15 @@ from grafana_foundation_sdk.models.common import DataSourceRef
 
 from dashboards.expressions import label
 from dashboards.panels import PROMETHEUS, trace_link
-from runlog_otel import names
+from runlog_otel.core import semconv
 
 _EXPRESSIONS = DataSourceRef(type_val="__expr__", uid="__expr__")
 _LAST_FAILURES = {"RunlogStepFailed": "runlog:last_failure:step", "RunlogRunFailed": "runlog:last_failure:pipeline"}
 _DETAILS = {
-    "step": names.TASK_NAME,
-    "error": names.ERROR_TYPE,
-    "message": names.EXCEPTION_MESSAGE,
-    "trace": names.FAILURE_TRACE_ID,
+    "step": semconv.TASK_NAME,
+    "error": semconv.ERROR_TYPE,
+    "message": semconv.EXCEPTION_MESSAGE,
+    "trace": semconv.FAILURE_TRACE_ID,
 }
 
 

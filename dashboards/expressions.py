@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from runlog_otel import names
+from runlog_otel.core import semconv
 
-PIPELINE = names.PIPELINE_NAME
-STEP = names.TASK_NAME
+PIPELINE = semconv.PIPELINE_NAME
+STEP = semconv.TASK_NAME
 
 Where = Mapping[str, str]
 
@@ -26,7 +26,7 @@ def series(name: str, part: str = "", where: Where | None = None) -> str:
     Raises:
         ValueError: the metric has no such label, or is a histogram and no part is named.
     """
-    metric = names.METRICS[name]
+    metric = semconv.METRICS[name]
     unknown = set(where or {}) - {*metric.labels, *metric.details}
     if unknown or (metric.kind == "histogram") != bool(part):
         raise ValueError(f"{name} {part}: not a part of it, or not its labels: {sorted(unknown)}")

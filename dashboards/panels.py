@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.expressions import label
-from runlog_otel import names
+from runlog_otel.core import semconv
 
 PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="prometheus")
 JAEGER = common.DataSourceRef(type_val="jaeger", uid="jaeger")
@@ -137,7 +137,7 @@ def rows(
 
 def failures(where: str) -> table.Panel:
     """Every failure of the time that is shown, with its trace: the series of a step's newest failure come and go."""
-    known = names.METRICS[names.STEP_LAST_FAILURE]
+    known = semconv.METRICS[semconv.STEP_LAST_FAILURE]
     fields = [label(name) for name in (*known.labels, *known.details)]
     pipeline, step, tag, error, trace, message = fields
     columns = [

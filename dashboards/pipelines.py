@@ -18,20 +18,20 @@ from dashboards.panels import (
     pipeline_link,
     rows,
 )
-from runlog_otel import names
+from runlog_otel.core import semconv
 
-_RUNS = series(names.RUN_DURATION, "count")
-_SUCCESSES = series(names.RUN_DURATION, "count", {names.PIPELINE_RESULT: '="success"'})
-_FAILURES = series(names.RUN_DURATION, "count", {names.PIPELINE_RESULT: '!="success"'})
-_STEP_FAILURES = series(names.STEP_RESULTS, where={names.TASK_RESULT: '="failure"'})
-_LAST_POLL = series(names.EXPORTER_LAST_POLL)
-_LAST_SUCCESS = series(names.LAST_SUCCESS)
+_RUNS = series(semconv.RUN_DURATION, "count")
+_SUCCESSES = series(semconv.RUN_DURATION, "count", {semconv.PIPELINE_RESULT: '="success"'})
+_FAILURES = series(semconv.RUN_DURATION, "count", {semconv.PIPELINE_RESULT: '!="success"'})
+_STEP_FAILURES = series(semconv.STEP_RESULTS, where={semconv.TASK_RESULT: '="failure"'})
+_LAST_POLL = series(semconv.EXPORTER_LAST_POLL)
+_LAST_SUCCESS = series(semconv.LAST_SUCCESS)
 
 
 def dashboard() -> Dashboard:
     """All pipelines on one page."""
     new = page(PIPELINES_UID, "Pipelines", "Every pipeline at a glance, and whether runlog-otel itself is well.")
-    for panel in (*_numbers(), _overview(), *_graphs(), failures(series(names.STEP_LAST_FAILURE)), _alerts()):
+    for panel in (*_numbers(), _overview(), *_graphs(), failures(series(semconv.STEP_LAST_FAILURE)), _alerts()):
         new.with_panel(panel)
     new.with_row(Row("runlog-otel"))
     for own in _own():
@@ -44,9 +44,9 @@ def _numbers() -> Iterator[Panel]:
     yield number("Runs", total(_RUNS), help_=f"Executions that ended {of}.")
     yield number("Failed", total(_FAILURES), bad_from=1, help_=f"Executions that failed or never ended, {of}.")
     yield number("Succeeded", share(_SUCCESSES, _RUNS), "percentunit")
-    yield number("Active", summed(series(names.RUNS_ACTIVE)), help_="Runs that have not ended.")
-    yield number("Oldest active", largest(series(names.OLDEST_ACTIVE)), "s")
-    yield number("Unsent", summed(series(names.RUNS_UNSENT)), bad_from=1, help_="Runs whose trace is not whole.")
+    yield number("Active", summed(series(semconv.RUNS_ACTIVE)), help_="Runs that have not ended.")
+    yield number("Oldest active", largest(series(semconv.OLDEST_ACTIVE)), "s")
+    yield number("Unsent", summed(series(semconv.RUNS_UNSENT)), bad_from=1, help_="Runs whose trace is not whole.")
 
 
 def _overview() -> Panel:
@@ -63,22 +63,22 @@ def _overview() -> Panel:
     expressions = {
         "A": total(_RUNS, PIPELINE),
         "B": share(_SUCCESSES, _RUNS, PIPELINE),
-        "C": quantile(0.5, names.RUN_DURATION, PIPELINE, window="$__range"),
-        "D": quantile(0.95, names.RUN_DURATION, PIPELINE, window="$__range"),
-        "E": summed(series(names.RUNS_ACTIVE), PIPELINE),
-        "F": largest(series(names.OLDEST_ACTIVE), PIPELINE),
+        "C": quantile(0.5, semconv.RUN_DURATION, PIPELINE, window="$__range"),
+        "D": quantile(0.95, semconv.RUN_DURATION, PIPELINE, window="$__range"),
+        "E": summed(series(semconv.RUNS_ACTIVE), PIPELINE),
+        "F": largest(series(semconv.OLDEST_ACTIVE), PIPELINE),
         "G": f"{largest(_LAST_SUCCESS, PIPELINE)} * 1000",
     }
     return rows("Pipelines", columns, expressions, joined=PIPELINE)
 
 
 def _graphs() -> Iterator[Panel]:
-    pipeline, result = f"{{{{{label(PIPELINE)}}}}}", f"{{{{{label(names.PIPELINE_RESULT)}}}}}"
-    yield bars("Runs by result", "none", Line(summed(grown(_RUNS), names.PIPELINE_RESULT), result))
+    pipeline, result = f"{{{{{label(PIPELINE)}}}}}", f"{{{{{label(semconv.PIPELINE_RESULT)}}}}}"
+    yield bars("Runs by result", "none", Line(summed(grown(_RUNS), semconv.PIPELINE_RESULT), result))
     yield lines(
         "Duration of runs, 95 %",
         "s",
-        Line(quantile(0.95, names.RUN_DURATION, PIPELINE), pipeline, traces=True),
+        Line(quantile(0.95, semconv.RUN_DURATION, PIPELINE), pipeline, traces=True),
         help_="A dot is a run: it leads to its trace.",
     )
     yield bars(
@@ -86,7 +86,7 @@ def _graphs() -> Iterator[Panel]:
         "none",
         Line(summed(grown(_STEP_FAILURES), PIPELINE, STEP), f"{pipeline} · {{{{{label(STEP)}}}}}"),
     )
-    yield lines("Active runs", "none", Line(summed(series(names.RUNS_ACTIVE), PIPELINE), pipeline))
+    yield lines("Active runs", "none", Line(summed(series(semconv.RUNS_ACTIVE), PIPELINE), pipeline))
 
 
 def _alerts() -> Panel:
@@ -102,14 +102,14 @@ def _alerts() -> Panel:
 
 def _own() -> Iterator[Panel]:
     yield number("Last poll", f"time() - {largest(_LAST_POLL)}", "s", bad_from=300, help_="Ago.")
-    yield number("Poll took", largest(series(names.EXPORTER_POLL_DURATION)), "s")
-    yield number("Runs read", total(series(names.EXPORTER_RUNS_READ)))
-    yield number("Failures of polls", total(series(names.EXPORTER_FAILURES)), bad_from=1)
-    yield number("Spans acknowledged", total(series(names.SPANS_ACKNOWLEDGED)))
+    yield number("Poll took", largest(series(semconv.EXPORTER_POLL_DURATION)), "s")
+    yield number("Runs read", total(series(semconv.EXPORTER_RUNS_READ)))
+    yield number("Failures of polls", total(series(semconv.EXPORTER_FAILURES)), bad_from=1)
+    yield number("Spans acknowledged", total(series(semconv.SPANS_ACKNOWLEDGED)))
     yield number(
         "Points overflowed",
-        total(series(names.OVERFLOWED)),
+        total(series(semconv.OVERFLOWED)),
         bad_from=1,
         help_="Above 0, there are more label sets than `metrics.max_series` allows, and what is shown is not whole.",
     )
-    yield lines("Size of the SQL store", "bytes", Line(largest(series(names.STORE_SIZE)), "size"), width=24)
+    yield lines("Size of the SQL store", "bytes", Line(largest(series(semconv.STORE_SIZE)), "size"), width=24)

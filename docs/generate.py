@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from runlog_otel import names
+from runlog_otel.core import semconv
 from runlog_otel.settings import Settings
 
 FOLDER = Path(__file__).parent
@@ -17,7 +17,7 @@ def mapping() -> str:
         [
             "# What a run becomes",
             "",
-            "This page is made from `runlog_otel/names.py` by `make docs`.",
+            "This page is made from `runlog_otel/semconv.py` by `make docs`.",
             "",
             "A run log maps to one trace for each execution of the run. Names are those of OpenTelemetry's semantic",
             "conventions for CI/CD, VCS and exceptions (v1.43, release candidate) where these reach, else `runlog.*`.",
@@ -28,7 +28,7 @@ def mapping() -> str:
             "",
             "## Spans",
             "",
-            *_table(("name", "kind", "what it is"), [(f"`{n.name}`", n.type, n.help) for n in names.SPANS]),
+            *_table(("name", "kind", "what it is"), [(f"`{n.name}`", n.type, n.help) for n in semconv.SPANS]),
             "",
             "What failed has the status ERROR; what succeeded leaves it unset. Times come from the log: attempts have",
             "their own, everything else envelops what is inside it.",
@@ -37,16 +37,16 @@ def mapping() -> str:
             "",
             *_table(
                 ("name", "on", "type", "what it tells"),
-                [(f"`{n.name}`", n.on, n.type, n.help) for n in names.ATTRIBUTES],
+                [(f"`{n.name}`", n.on, n.type, n.help) for n in semconv.ATTRIBUTES],
             ),
             "",
-            f"A value is at most {names.MAX_ATTRIBUTE_BYTES:,} bytes of UTF-8.",
+            f"A value is at most {semconv.MAX_ATTRIBUTE_BYTES:,} bytes of UTF-8.",
             "Values of parameters leave where the setting `parameters` lists their names.",
             "",
             *_metrics(),
             "## Events",
             "",
-            *_table(("name", "on", "when"), [(f"`{n.name}`", n.on, n.help) for n in names.EVENTS]),
+            *_table(("name", "on", "when"), [(f"`{n.name}`", n.on, n.help) for n in semconv.EVENTS]),
             "",
         ]
     )
@@ -63,10 +63,10 @@ def _metrics() -> list[str]:
         "",
         *_table(
             ("name", "in Prometheus", "kind", "unit", "labels", "what it tells"),
-            [_metric(metric) for metric in names.METRICS.values()],
+            [_metric(metric) for metric in semconv.METRICS.values()],
         ),
         "",
-        f"Bounds of the histograms, in seconds: {', '.join(map(str, names.DURATION_BUCKETS))}.",
+        f"Bounds of the histograms, in seconds: {', '.join(map(str, semconv.DURATION_BUCKETS))}.",
         "",
     ]
 
@@ -103,7 +103,7 @@ def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, 
             yield f"`{prefix}{field}`", shown, info.description or ""
 
 
-def _metric(metric: names.Metric) -> tuple[str, ...]:
+def _metric(metric: semconv.Metric) -> tuple[str, ...]:
     suffix = "_total" if metric.kind == "counter" else ""
     labels = ", ".join(f"`{label}`" for label in (*metric.labels, *metric.details))
     return (f"`{metric.name}`", f"`{metric.prometheus_name}{suffix}`", metric.kind, metric.unit, labels, metric.help)

@@ -19,11 +19,11 @@ from pydantic import (
 )
 
 from runlog_otel.addresses import base_url, checked_endpoint, signal_url
+from runlog_otel.core.redaction import MASK, Disclosure, Redaction, masked, redacted, tells_of_secret
+from runlog_otel.core.sampling import is_notable, is_sampled
+from runlog_otel.core.trace import Trace
 from runlog_otel.errors import ConfigError
 from runlog_otel.otel_variables import TRACES_ENDPOINT, Setting, header_problem, settings_in
-from runlog_otel.redaction import MASK, Disclosure, Redaction, masked, redacted, tells_of_secret
-from runlog_otel.sampling import is_notable, is_sampled
-from runlog_otel.trace import Trace
 
 _DAY_SECONDS = 86_400
 _GRPC_DEFAULT = "http://localhost:4317"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runlog_otel.exporters.otlp.file import OtlpFileSink
-from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.private_files import make_private
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from runlog_otel import identity
 from runlog_otel.cli import output
 from runlog_otel.cli.db import db_app
 from runlog_otel.cli.loading import outboxes, project, run_named, settings_for, source, sources
 from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl, age
 from runlog_otel.cli.runs import runs
+from runlog_otel.core import identity
 from runlog_otel.errors import ConfigError
-from runlog_otel.service import Heal, Plan
+from runlog_otel.service.service import Heal, Plan
 
 app = typer.Typer(
     name="runlog-otel",

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runlog_otel import names
 from runlog_otel.cli import output
-from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.model import Mark, Run
-from runlog_otel.redaction import Disclosure, Redaction
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Mark, Run
+from runlog_otel.core.redaction import Disclosure, Redaction
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Attributes, Span, Trace, Value
+from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.settings import Settings
-from runlog_otel.sources import Source
-from runlog_otel.spans import spans_from_run
-from runlog_otel.trace import Attributes, Span, Trace, Value
+from runlog_otel.sources.port import Source
 
 _PARAMETERS = ("runlog.parameter.input.", "runlog.parameter.output.")
 
@@ -89,7 +89,7 @@ def _compare_attributes(
     span: Span, leaving: Attributes, whole: Attributes, redaction: Redaction, found: HeldBack
 ) -> None:
     for name, value in whole.items():
-        key = redaction.bounded(name, names.MAX_KEY_BYTES)
+        key = redaction.bounded(name, semconv.MAX_KEY_BYTES)
         if key in leaving:
             _compare(span.name, "name of an attribute", key, name, redaction, found)
             _compare(span.name, key, leaving[key], value, redaction, found)

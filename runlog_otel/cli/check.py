@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from runlog_otel.cli import output
 from runlog_otel.cli.output import cell
+from runlog_otel.core.redaction import redacted
 from runlog_otel.errors import RunlogOtelError, UnsupportedStoreError
-from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.exporters.sink import sink_from
-from runlog_otel.redaction import redacted
+from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.exporters.traces.sink import sink_from
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
-    from runlog_otel.plugins.project import Project
+    from runlog_otel.sources.host_config import Project
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from runlog_otel.cli.runs import sql_store
 from runlog_otel.errors import ConfigError
 
 if TYPE_CHECKING:
-    from runlog_otel.sources import Source
+    from runlog_otel.sources.port import Source
 
 db_app = typer.Typer(no_args_is_help=True, help="The database of a SQL store; copies between stores.")
 
@@ -146,7 +146,7 @@ def copy(
     Exit status: 0 all are there, 1 some are not.
     """
     from runlog_otel.cli.loading import source as loaded
-    from runlog_otel.plugins.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
+    from runlog_otel.sources.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
 
     read = loaded(source, "")
     read_logs = run_logs(read)
@@ -178,8 +178,8 @@ def run_logs(source: "Source") -> Any:
     Raises:
         ConfigError: it has none.
     """
-    from runlog_otel.plugins.project import Project
-    from runlog_otel.sources import RunLogs
+    from runlog_otel.sources.host_config import Project
+    from runlog_otel.sources.port import RunLogs
 
     if isinstance(source, Project):
         open_early(source.store)
@@ -195,8 +195,8 @@ def target_logs(source: "Source") -> Any:
     Raises:
         ConfigError: they cannot be written there.
     """
-    from runlog_otel.plugins.project import Project
-    from runlog_otel.sources import RunLogTarget
+    from runlog_otel.sources.host_config import Project
+    from runlog_otel.sources.port import RunLogTarget
 
     if isinstance(source, RunLogTarget):
         source.prepare()
@@ -207,7 +207,7 @@ def target_logs(source: "Source") -> Any:
 
 def open_early(store: Any) -> None:
     """Fill the placeholders of a store's connection string now: the next config may have other secrets."""
-    from runlog_otel.plugins.stores import DocumentPlugin
+    from runlog_otel.hosts.kit.stores import DocumentPlugin
 
     if isinstance(store, DocumentPlugin):
         _ = store.documents

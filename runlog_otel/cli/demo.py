@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from runlog_otel.cli import output
 from runlog_otel.cli.loading import project
 from runlog_otel.cli.show import waterfall
-from runlog_otel.documents import RUNNABLE
+from runlog_otel.core.redaction import redacted
+from runlog_otel.core.runlogs.json_runlog import RUNNABLE
 from runlog_otel.errors import ConfigError, MissingExtraError, RunlogOtelError
-from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.hosts.installed import installed
 from runlog_otel.private_files import make_private
-from runlog_otel.redaction import redacted
 
 _JAEGER_PORT = 16686
 _CONFIG = """\

@@ -10,16 +10,16 @@ from runlog_otel.cli import output
 from runlog_otel.cli.guard import problem_of
 from runlog_otel.cli.loading import log_file
 from runlog_otel.cli.options import age
+from runlog_otel.core.model import Run
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Trace
 from runlog_otel.errors import ConfigError, DeliveryError, RunNotFoundError, TooLargeError
-from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.exporters.sending import raise_if_refused, send_trace
-from runlog_otel.exporters.sink import SpanSink, require_sending, sink_from
-from runlog_otel.model import Run
+from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.exporters.traces.resend import raise_if_refused, send_trace
+from runlog_otel.exporters.traces.sink import SpanSink, require_sending, sink_from
 from runlog_otel.settings import Settings
-from runlog_otel.sources import Source
 from runlog_otel.sources.files import run_from_file
-from runlog_otel.spans import spans_from_run
-from runlog_otel.trace import Trace
+from runlog_otel.sources.port import Source
 
 _MAX_FAILURES = 3
 """Failed runs in a row after which the backend is taken to be down."""

@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from runlog_otel.cli import output
+from runlog_otel.core.redaction import bounded, redacted
 from runlog_otel.errors import RunlogOtelError
-from runlog_otel.redaction import bounded, redacted
 from runlog_otel.stores.errors import StoreError
 
 FAILED, WRONG, UNFORESEEN, INTERRUPTED = 1, 2, 70, 130

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from runlog_otel.core.model import Run
 from runlog_otel.errors import ConfigError, MissingExtraError
 from runlog_otel.hosts.installed import installed
-from runlog_otel.model import Run
-from runlog_otel.plugins.project import Project
 from runlog_otel.settings import Settings
-from runlog_otel.sources import Source, source_from_url
 from runlog_otel.sources.files import run_from_file
+from runlog_otel.sources.host_config import Project
+from runlog_otel.sources.port import Source, source_from_url
 from runlog_otel.stores.files import is_file
 
 _CONFIGS = (".yaml", ".yml")

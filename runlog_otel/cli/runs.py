@@ -11,16 +11,16 @@ from runlog_otel.cli import output
 from runlog_otel.cli.guard import FAILED, problem_of
 from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
 from runlog_otel.cli.output import cell
+from runlog_otel.core.redaction import MASK, Redaction, redacted
+from runlog_otel.core.semconv import HEADER_KEY
 from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError
-from runlog_otel.names import HEADER_KEY
-from runlog_otel.redaction import MASK, Redaction, redacted
 from runlog_otel.stores.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runlog_otel.sources import Source
     from runlog_otel.sources.listing import Listing
+    from runlog_otel.sources.port import Source
     from runlog_otel.stores.compare import ComparedRun
     from runlog_otel.stores.entries import Document
     from runlog_otel.stores.sql.history import Page, RunHistory, RunSummary
@@ -109,8 +109,8 @@ def _all_but_odd(
 
 def history_of(source: "Source") -> "RunHistory | Listing":
     """What lists the runs of a source."""
-    from runlog_otel.plugins.project import Project
-    from runlog_otel.plugins.stores import SqlPlugin
+    from runlog_otel.hosts.kit.stores import SqlPlugin
+    from runlog_otel.sources.host_config import Project
     from runlog_otel.sources.listing import Listing
     from runlog_otel.sources.sql import SqlRuns
     from runlog_otel.stores.sql.history import RunHistory
@@ -126,8 +126,8 @@ def sql_store(source: "Source", *, is_to_exist: bool = True) -> "RetainedSqlStor
     Raises:
         ConfigError: it is no SQL store of ours.
     """
-    from runlog_otel.plugins.project import Project
-    from runlog_otel.plugins.stores import SqlPlugin
+    from runlog_otel.hosts.kit.stores import SqlPlugin
+    from runlog_otel.sources.host_config import Project
     from runlog_otel.sources.sql import SqlRuns
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
@@ -165,7 +165,7 @@ def moment_ns(text: str, option: str) -> int | None:
 
 def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[str, ...]) -> "RunSummary":
     """What is shown of a run, without secrets."""
-    from runlog_otel.documents import header_from_config
+    from runlog_otel.core.runlogs.json_runlog import header_from_config
     from runlog_otel.stores.sql.history import RunHistory
 
     try:
@@ -177,7 +177,7 @@ def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[s
 
 
 def _compared(document: "Document", patterns: tuple[str, ...]) -> "ComparedRun":
-    from runlog_otel.documents import run_from_log
+    from runlog_otel.core.runlogs.json_runlog import run_from_log
     from runlog_otel.stores.compare import compared
 
     run = run_from_log(document)
@@ -216,8 +216,8 @@ def _list(page: "Page", not_listed: list[str], *, as_json: bool) -> None:
 
 
 def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> list[str]:
-    from runlog_otel.plugins.project import Project
-    from runlog_otel.sources import RunLogs
+    from runlog_otel.sources.host_config import Project
+    from runlog_otel.sources.port import RunLogs
 
     if not isinstance(source, RunLogs | Project):
         raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from runlog_otel.cli import output
 from runlog_otel.errors import ConfigError
-from runlog_otel.exporters.prometheus import MetricsServer
-from runlog_otel.service import Plan, Service
+from runlog_otel.exporters.metrics.prometheus import MetricsServer
+from runlog_otel.service.service import Plan, Service
 from runlog_otel.service.state import State
-from runlog_otel.sources import Source
+from runlog_otel.sources.port import Source
 
 
 @dataclass(frozen=True, slots=True)

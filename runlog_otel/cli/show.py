@@ -8,17 +8,17 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runlog_otel import names
 from runlog_otel.cli import output
 from runlog_otel.cli.output import cell
-from runlog_otel.model import Run
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Run
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Part, Span, Trace, trace_url
 from runlog_otel.settings import Settings
-from runlog_otel.sources import Source
-from runlog_otel.spans import spans_from_run
-from runlog_otel.trace import Part, Span, Trace, trace_url
+from runlog_otel.sources.port import Source
 
 _STYLES = {"success": "green", "failure": "red", "error": "red", "skip": "dim", "running": "yellow"}
-_RESULTS = (names.PIPELINE_RESULT, names.TASK_RESULT, names.BRANCH_RESULT, names.ATTEMPT_RESULT)
+_RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _ASCII_EIGHTHS = "     ####"
 _MIN_WIDTH, _MAX_WIDTH = 60, 100
@@ -136,11 +136,11 @@ def _last_words(trace: Trace) -> Iterator[str]:
     """Of each failed attempt the last frames of its traceback, or the end of what it wrote."""
     for span in trace.spans:
         for event in span.events:
-            if event.name != names.EXCEPTION_EVENT or span.part is not Part.ATTEMPT:
+            if event.name != semconv.EXCEPTION_EVENT or span.part is not Part.ATTEMPT:
                 continue
-            lines = str(event.attributes.get(names.EXCEPTION_STACKTRACE, span.error)).splitlines()
+            lines = str(event.attributes.get(semconv.EXCEPTION_STACKTRACE, span.error)).splitlines()
             if len(lines) > 1:
-                yield f"{span.attributes[names.STEP_PATH]}, attempt {span.attributes[names.ATTEMPT_NUMBER]}:"
+                yield f"{span.attributes[semconv.STEP_PATH]}, attempt {span.attributes[semconv.ATTEMPT_NUMBER]}:"
                 yield from (f"  {line}" for line in lines[-_LAST_LINES:])
 
 
@@ -148,27 +148,27 @@ def _changes(root: Span) -> Iterator[str]:
     """What changed before a run failed, as its root tells it."""
     for event in root.events:
         told = event.attributes
-        if event.name != names.CHANGES_EVENT:
+        if event.name != semconv.CHANGES_EVENT:
             continue
-        revisions = (told.get(names.CHANGES_REVISION_BEFORE), told.get(names.CHANGES_REVISION))
+        revisions = (told.get(semconv.CHANGES_REVISION_BEFORE), told.get(semconv.CHANGES_REVISION))
         parts = [f"revision {revisions[0]} → {revisions[1]}"] if all(revisions) else []
-        for what, key in (("parameters", names.CHANGES_PARAMETERS), ("files", names.CHANGES_FILES)):
+        for what, key in (("parameters", semconv.CHANGES_PARAMETERS), ("files", semconv.CHANGES_FILES)):
             if listed := told.get(key):
                 parts.append(f"{what} {', '.join(listed)}" if isinstance(listed, tuple) else f"{what} {listed}")
-        yield f"since {told[names.CHANGES_SINCE]} succeeded: {'; '.join(parts) or 'nothing that is recorded changed'}"
+        yield f"since {told[semconv.CHANGES_SINCE]} succeeded: {'; '.join(parts) or 'nothing that is recorded changed'}"
 
 
 def _label(span: Span) -> str:
     if span.part is Part.BRANCH:
-        return str(span.attributes.get(names.BRANCH_NAME, span.name))
+        return str(span.attributes.get(semconv.BRANCH_NAME, span.name))
     if span.part is Part.ATTEMPT:
-        return f"attempt {span.attributes[names.ATTEMPT_NUMBER]}"
+        return f"attempt {span.attributes[semconv.ATTEMPT_NUMBER]}"
     return span.name
 
 
 def _result(span: Span, is_complete: bool) -> str:
     result = next((str(span.attributes[key]) for key in _RESULTS if key in span.attributes), "")
-    is_open = span.attributes.get(names.ERROR_TYPE) == names.ABANDONED
+    is_open = span.attributes.get(semconv.ERROR_TYPE) == semconv.ABANDONED
     return "running" if is_open and not is_complete else result
 
 

@@ -9,10 +9,10 @@ _MODULES = {
         "OtelRunLogStore": "runlog_otel.hosts.runnable.wrapper",
         "SqlRunLogStore": "runlog_otel.hosts.runnable.stores",
         "MemoryRunLogStore": "runlog_otel.hosts.runnable.stores",
-        "HostRuns": "runlog_otel.hosts.runnable.runs",
+        "HostRuns": "runlog_otel.hosts.runnable.adapter",
     },
     "magnus": dict.fromkeys(
-        ("OtelRunLogStore", "SqlRunLogStore", "MemoryRunLogStore", "HostRuns"), "runlog_otel.hosts.magnus"
+        ("OtelRunLogStore", "SqlRunLogStore", "MemoryRunLogStore", "HostRuns"), "runlog_otel.hosts.magnus.plugins"
     ),
 }
 

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from runlog_otel import names
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Node, Run, StoredRun
+from runlog_otel.core.points import Point, known_points, labels_of_run, points_from_trace
+from runlog_otel.core.spans import spans_from_run
 from runlog_otel.errors import RunLogFormatError, RunlogOtelError, RunNotFoundError, SourceError
-from runlog_otel.exporters.series import SeriesTable
+from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.loggers import package_logger
-from runlog_otel.metrics import Point, known_points, labels_of_run, points_from_trace
-from runlog_otel.model import Node, Run, StoredRun
 from runlog_otel.service.state import ActiveRun, State
-from runlog_otel.sources import Source, one_line
-from runlog_otel.spans import spans_from_run
+from runlog_otel.sources.port import Source, one_line
 
 logger = package_logger("runlog_otel.serve")
 
@@ -238,7 +238,7 @@ class Counter:
         if self._aside.pop(stored.run_id, None) is not None:
             self._state.take_back(self.source.where, stored.run_id)
         if reading is not None:
-            self._table.add([Point(names.EXPORTER_RUNS_READ, (), 1)])
+            self._table.add([Point(semconv.EXPORTER_RUNS_READ, (), 1)])
         return reading
 
     def _set_aside(self, stored: StoredRun, error: Exception) -> None:
@@ -249,7 +249,7 @@ class Counter:
         self._aside[stored.run_id] = stored.changed_ns
         self._state.set_aside(self.source.where, stored.run_id, stored.changed_ns)
         if not is_known:
-            self._table.add([Point(names.EXPORTER_FAILURES, (), 1)])
+            self._table.add([Point(semconv.EXPORTER_FAILURES, (), 1)])
             logger.warning("%s is not counted: %s", stored.run_id, one_line(error))
 
     def _reading(self, run: Run, stored: StoredRun, *, is_abandoned: bool) -> _Reading:
@@ -265,8 +265,8 @@ class Counter:
             ActiveRun(
                 self.source.where,
                 stored.run_id,
-                labels[names.PIPELINE_NAME],
-                labels[names.RUN_TAG],
+                labels[semconv.PIPELINE_NAME],
+                labels[semconv.RUN_TAG],
                 started_ns,
                 stored.changed_ns,
             ),

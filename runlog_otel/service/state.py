@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runlog_otel.errors import ConfigError, RunlogOtelError
-from runlog_otel.exporters.series import Key, Series, SeriesTable
+from runlog_otel.exporters.metrics.series import Key, Series, SeriesTable
 from runlog_otel.private_files import make_private
 
 _VERSION = 2

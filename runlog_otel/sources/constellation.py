@@ -11,13 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, TableClause, column, func, literal_column, or_, select, table, text
 
+from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.runlogs.constellation import STATUSES, run_from_execution
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
-from runlog_otel.hosts.constellation import STATUSES, run_from_execution
-from runlog_otel.model import Run, StoredRun
 from runlog_otel.settings import Settings
-from runlog_otel.sources import Source
 from runlog_otel.sources.constellation_http import history_at
 from runlog_otel.sources.databases import database_at, place, string_and_table
+from runlog_otel.sources.port import Source
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.schema import tables_named
 

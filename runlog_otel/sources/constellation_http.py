@@ -14,11 +14,11 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpcore
 
+from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.redaction import origin, url_without_credentials
+from runlog_otel.core.runlogs.constellation import STATUSES, run_from_execution
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
-from runlog_otel.exporters.exchange import Client, ExchangeError
-from runlog_otel.hosts.constellation import STATUSES, run_from_execution
-from runlog_otel.model import Run, StoredRun
-from runlog_otel.redaction import origin, url_without_credentials
+from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
 
 _PAGE = 100

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runlog_otel.documents import run_from_log
-from runlog_otel.model import Run, StoredRun
+from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.settings import Settings
-from runlog_otel.sources import RunLogTarget
 from runlog_otel.sources.databases import database_at, place, string_and_table
+from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.stores.db_log import DEFAULT_TABLE_NAME, DbLog
 from runlog_otel.stores.entries import Document
 

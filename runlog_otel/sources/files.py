@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from runlog_otel.documents import run_from_log
+from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.redaction import bounded, redacted
+from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
-from runlog_otel.model import Run, StoredRun
-from runlog_otel.redaction import bounded, redacted
 from runlog_otel.settings import Settings
-from runlog_otel.sources import RunLogs
+from runlog_otel.sources.port import RunLogs
 from runlog_otel.stores.entries import Document
 from runlog_otel.stores.files import document_in, document_in_file, ordered, runs_in_folder, runs_missing
 

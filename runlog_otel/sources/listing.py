@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from runlog_otel import names
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Part, Result
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError
 from runlog_otel.loggers import package_logger
-from runlog_otel.model import Run, StoredRun
-from runlog_otel.sources import Source, one_line
-from runlog_otel.spans import spans_from_run
+from runlog_otel.sources.port import Source, one_line
 from runlog_otel.stores.sql.history import Page, RunFilter, RunSummary
-from runlog_otel.trace import Part, Result
 
 logger = package_logger(__name__)
 
@@ -90,7 +90,7 @@ def _summary(run: Run, changed_ns: int) -> RunSummary:
         started_ns=min(starts, default=None),
         ended_ns=max(ends, default=None),
         steps=sum(not step.is_terminal for step in run.all_steps()),
-        failed_steps=sum(step.attributes[names.TASK_RESULT] == Result.FAILURE.value for step in steps),
+        failed_steps=sum(step.attributes[semconv.TASK_RESULT] == Result.FAILURE.value for step in steps),
     )
 
 

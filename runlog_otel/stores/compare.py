@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runlog_otel.model import Changes
+from runlog_otel.core.model import Changes
 from runlog_otel.stores.entries import Document, clock_of, times_of
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
+from runlog_otel.core.redaction import MASK, redacted
 from runlog_otel.errors import ConfigError
-from runlog_otel.redaction import MASK, redacted
 
 WANTED = "write sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)

@@ -29,9 +29,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from runlog_otel.core.model import StoredRun
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.loggers import package_logger
-from runlog_otel.model import StoredRun
 from runlog_otel.stores.entries import Document, document_from_parts, text_from_value
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.schema import tables_named

@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from runlog_otel.documents import header_from_config
+from runlog_otel.core.model import Status
+from runlog_otel.core.redaction import bounded
+from runlog_otel.core.runlogs.json_runlog import header_from_config
+from runlog_otel.core.runlogs.timestamps import Clock, times_of_attempts
 from runlog_otel.errors import RunLogFormatError
-from runlog_otel.model import Status
-from runlog_otel.redaction import bounded
-from runlog_otel.timestamps import Clock, times_of_attempts
 
 Document = dict[str, Any]
 

@@ -14,9 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from runlog_otel.core.model import StoredRun
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError, RunOutsideError, SourceError
 from runlog_otel.loggers import package_logger
-from runlog_otel.model import StoredRun
 from runlog_otel.stores.entries import Document, document_from_parts
 
 logger = package_logger(__name__)

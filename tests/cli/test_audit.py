@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.exporters.traces.outbox import Outbox
 from tests.cli.conftest import GOLDEN, RUNS, Command
 from tests.exporters.spans import backend
 

@@ -11,8 +11,8 @@ import pytest
 
 from runlog_otel.cli.export import Selection, export_runs
 from runlog_otel.cli.loading import own_outbox, sources
-from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.model import Run
+from runlog_otel.core.model import Run
+from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.settings import Settings
 from runlog_otel.sources.files import Files
 from runlog_otel.sources.listing import Listing

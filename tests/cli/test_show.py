@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel import identity
+from runlog_otel.core import identity
 from tests.cli.conftest import GOLDEN, RUNS, Command
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from runlog_otel.model import Attempt, Branch, Header, Run, Status, Step
+from runlog_otel.core.model import Attempt, Branch, Header, Run, Status, Step
 from tests.core.logs import START
 
 DAY = 86_400 * 10**9

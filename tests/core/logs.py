@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from hypothesis import strategies as st
 
-from runlog_otel.model import Attempt, Branch, Header, Run, Status, Step
+from runlog_otel.core.model import Attempt, Branch, Header, Run, Status, Step
 
 SECOND = 1_000_000_000
 START = 1_790_000_000 * SECOND

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlog_otel import names
-from runlog_otel.executions import timeline_of
-from runlog_otel.model import Run
-from runlog_otel.spans import spans_from_run
-from runlog_otel.trace import Trace
+from runlog_otel.core import semconv
+from runlog_otel.core.executions import timeline_of
+from runlog_otel.core.model import Run
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Trace
 from tests.core.histories import PATHS, History, plans, skews
 
-_RESULTS = (names.PIPELINE_RESULT, names.TASK_RESULT, names.BRANCH_RESULT, names.ATTEMPT_RESULT)
+_RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
 
 
 def told(run: Run) -> list[Any]:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from runlog_otel.executions import timeline_of
-from runlog_otel.model import Attempt, Header, Status
+from runlog_otel.core.executions import timeline_of
+from runlog_otel.core.model import Attempt, Header, Status
 from tests.core.logs import at, attempt, branch, composite, run, task, verdict
 
 

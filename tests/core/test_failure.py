@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from runlog_otel import names
-from runlog_otel.failure import (
+from runlog_otel.core import semconv
+from runlog_otel.core.failure import (
     LOG_BYTES,
     STACKTRACE_BYTES,
     Failure,
@@ -22,10 +22,10 @@ from runlog_otel.failure import (
     unfolded,
     without_parameters,
 )
-from runlog_otel.redaction import MASK, redacted
+from runlog_otel.core.redaction import MASK, redacted
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=3000)
-LIMIT = names.MAX_ATTRIBUTE_BYTES
+LIMIT = semconv.MAX_ATTRIBUTE_BYTES
 PARAMETERS = """\
 [11:49:22] Parameters available for the execution:                  tasks.py:265
            {'key': JsonParameter(kind='json', value='canary')}      tasks.py:266
@@ -228,7 +228,7 @@ def test_the_end_of_a_long_output_is_kept(status: int, text: str, times: int) ->
 )
 def test_a_message_of_the_hosts_has_no_type(text: str) -> None:
     """It is told as it stands."""
-    assert failure_from_message(f"{text}\n") == Failure(names.OTHER_ERROR, text)
+    assert failure_from_message(f"{text}\n") == Failure(semconv.OTHER_ERROR, text)
 
 
 @given(ANY_TEXT)

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlog_otel import identity
+from runlog_otel.core import identity
 
 _PARTS = st.text(st.characters(exclude_characters="\0"), max_size=10)
 

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runlog_otel import names
-from runlog_otel.documents import run_from_log
+from runlog_otel.core import semconv
+from runlog_otel.core.failure import failure_from_message
+from runlog_otel.core.model import Run
+from runlog_otel.core.points import known_points, points_from_trace
+from runlog_otel.core.redaction import MASK, Disclosure
+from runlog_otel.core.runlogs.constellation import run_from_execution
+from runlog_otel.core.runlogs.json_runlog import run_from_log
+from runlog_otel.core.spans import spans_from_run
 from runlog_otel.errors import RunLogFormatError
+from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.otlp.metrics import request_from_series
-from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.failure import failure_from_message
-from runlog_otel.hosts.constellation import run_from_execution
-from runlog_otel.metrics import known_points, points_from_trace
-from runlog_otel.model import Run
-from runlog_otel.redaction import MASK, Disclosure
-from runlog_otel.spans import spans_from_run
-from tests.core.test_constellation import execution, result
+from tests.core.runlogs.test_constellation import execution, result
 
 _GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.log.json"))
 _ALL = Disclosure(parameters=("*",), has_digests=True)
@@ -229,13 +229,13 @@ def test_a_stage_that_no_host_writes_is_no_label() -> None:
     document = log(failed(status="SUCCESS"), status="SUCCESS", data_catalog=items)
     run = run_from_log(document)
     (trace,) = spans_from_run(run, is_abandoned=True)
-    points = [point for point in points_from_trace(run, trace).points if point.metric == names.CATALOG_ITEMS]
-    assert [dict(point.labels).get(names.CATALOG_STAGE) for point in points] == ["get", "put", None]
+    points = [point for point in points_from_trace(run, trace).points if point.metric == semconv.CATALOG_ITEMS]
+    assert [dict(point.labels).get(semconv.CATALOG_STAGE) for point in points] == ["get", "put", None]
 
 
 def test_a_label_of_a_definition_is_as_it_may_leave() -> None:
     """The kind of a node, too: its text is somebody's."""
     document = log(failed())
     document["run_config"] = {"dag": {"nodes": {"a": {"name": "\ud800", "node_type": "\ud800 password=hunter2"}}}}
-    labels = {dict(point.labels).get(names.STEP_TYPE) for point in known_points(run_from_log(document))}
+    labels = {dict(point.labels).get(semconv.STEP_TYPE) for point in known_points(run_from_log(document))}
     assert labels == {None, f"? password={MASK}"}

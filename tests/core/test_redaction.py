@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlog_otel.redaction import (
+from runlog_otel.core.redaction import (
     _RULES,
     MASK,
     Disclosure,

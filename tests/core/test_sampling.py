@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlog_otel.sampling import is_notable, is_sampled
-from runlog_otel.spans import spans_from_run
+from runlog_otel.core.sampling import is_notable, is_sampled
+from runlog_otel.core.spans import spans_from_run
 from tests.core.logs import attempt, run, task, verdict
 
 

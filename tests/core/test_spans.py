@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from runlog_otel import names
-from runlog_otel.identity import span_id
-from runlog_otel.model import Attempt, CatalogItem, CodeIdentity, Header, Run, Status
-from runlog_otel.spans import spans_from_run
-from runlog_otel.trace import Execution, Part, Span, Trace, span_from_attempt
+from runlog_otel.core import semconv
+from runlog_otel.core.identity import span_id
+from runlog_otel.core.model import Attempt, CatalogItem, CodeIdentity, Header, Run, Status
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Execution, Part, Span, Trace, span_from_attempt
 from tests.core.logs import at, attempt, branch, composite, run, runs, task, verdict
 
 
@@ -25,18 +25,18 @@ def _place(span: Span) -> str:
     path = next(
         (
             span.attributes[key]
-            for key in (names.TASK_RUN_ID, names.BRANCH_PATH, names.STEP_PATH)
+            for key in (semconv.TASK_RUN_ID, semconv.BRANCH_PATH, semconv.STEP_PATH)
             if key in span.attributes
         ),
         "",
     )
-    number = span.attributes.get(names.ATTEMPT_NUMBER, "")
+    number = span.attributes.get(semconv.ATTEMPT_NUMBER, "")
     return f"{span.part.value} {path} {number}".strip()
 
 
 def results(trace: Trace) -> dict[str, object]:
     """Every span's place → its result."""
-    keys = (names.PIPELINE_RESULT, names.TASK_RESULT, names.BRANCH_RESULT, names.ATTEMPT_RESULT)
+    keys = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
     return {
         _place(span): next(span.attributes[key] for key in keys if key in span.attributes)
         for span in trace.spans
@@ -76,7 +76,7 @@ def test_an_iteration_s_value_is_in_no_name() -> None:
     mapped = composite("mp", "map", replace(branch("mp.a.b", task("mp.a.b.work", attempt(1, 2))), name="a.b"))
     spans = only(run(mapped, verdict("success", 5))).spans
     assert [span.name for span in spans] == ["RUN train", "START train", "mp", "mp/iteration", "work", "work attempt"]
-    assert named(spans, "branch mp.a.b").attributes[names.BRANCH_NAME] == "a.b"
+    assert named(spans, "branch mp.a.b").attributes[semconv.BRANCH_NAME] == "a.b"
 
 
 def test_a_branch_that_people_named_is_called_by_its_name() -> None:
@@ -110,14 +110,14 @@ def test_times_envelop_and_the_verdict_ends_the_run() -> None:
 def test_a_reversed_clock_gives_the_shortest_duration() -> None:
     """An attempt that ends before it starts lasts a nanosecond: Jaeger warns of less."""
     span = named(only(run(task("a", attempt(5, 3)), verdict("success", 6))).spans, "attempt a 1")
-    assert (span.start_ns, span.end_ns, span.attributes[names.CLOCK_IS_ADJUSTED]) == (at(5), at(5) + 1, True)
+    assert (span.start_ns, span.end_ns, span.attributes[semconv.CLOCK_IS_ADJUSTED]) == (at(5), at(5) + 1, True)
 
 
 def test_a_verdict_that_seems_earlier_than_the_steps_ends_the_run_with_them() -> None:
     """The machine that recorded it is behind: the run holds its steps, and says that a time was moved."""
     inner = branch("p.x", task("p.x.a", attempt(4, 5)), verdict("success", 3, prefix="p.x."))
     trace = only(run(composite("p", "parallel", inner), verdict("success", 1)))
-    adjusted = {_place(s): (s.start_ns, s.end_ns) for s in trace.spans if names.CLOCK_IS_ADJUSTED in s.attributes}
+    adjusted = {_place(s): (s.start_ns, s.end_ns) for s in trace.spans if semconv.CLOCK_IS_ADJUSTED in s.attributes}
     assert (trace.is_complete, adjusted) == (True, {"run": (at(0), at(5)), "branch p.x": (at(4), at(5))})
 
 
@@ -125,7 +125,7 @@ def test_a_run_holds_a_step_that_seems_to_begin_before_it() -> None:
     """The step's machine is behind that which started the run."""
     spans = only(run(task("a", attempt(-5, -4)), verdict("success", 3))).spans
     assert [
-        (s.start_ns, s.end_ns, names.CLOCK_IS_ADJUSTED in s.attributes) for s in spans if s.part is not Part.STEP
+        (s.start_ns, s.end_ns, semconv.CLOCK_IS_ADJUSTED in s.attributes) for s in spans if s.part is not Part.STEP
     ] == [
         (at(-5), at(3) + 1, True),
         (at(0), at(0) + 1, False),
@@ -145,7 +145,7 @@ def test_attempts_that_share_a_number_have_ids_of_their_own() -> None:
     again = replace(attempt(3, 4), repeat=2)
     spans = only(run(task("job", attempt(1, 2, ok=False), again), verdict("success", 5))).spans
     attempts = [s for s in spans if s.part is Part.ATTEMPT]
-    assert [(s.span_id, s.attributes.get(names.ATTEMPT_REPEAT)) for s in attempts] == [
+    assert [(s.span_id, s.attributes.get(semconv.ATTEMPT_REPEAT)) for s in attempts] == [
         (span_id("", "calm-otter-0611", 1, kind="attempt", path="job", attempt=1), None),
         (span_id("", "calm-otter-0611", 1, kind="attempt", path="job", attempt=1, repeat=2), 2),
     ]
@@ -182,7 +182,7 @@ def test_a_failed_step_fails_its_run() -> None:
     trace = only(run(task("a", attempt(1, 2, ok=False)), verdict("fail", 3), status=Status.FAIL))
     assert results(trace) == {"run": "failure", "step a": "failure", "attempt a 1": "failure"}
     assert trace.spans[0].error == "step a failed"
-    assert trace.spans[0].attributes[names.ERROR_TYPE] == "step_failed"
+    assert trace.spans[0].attributes[semconv.ERROR_TYPE] == "step_failed"
 
 
 def test_a_failed_step_does_not_mark_a_run_that_went_on_to_succeed() -> None:
@@ -239,7 +239,7 @@ def test_an_abandoned_execution_is_closed_as_an_error() -> None:
     """What never ended is no failure of the pipeline."""
     trace = only(run(task("a", attempt(1, 2)), task("b"), status=Status.PROCESSING), is_abandoned=True)
     assert results(trace) == {"run": "error", "step a": "success", "attempt a 1": "success", "step b": "error"}
-    assert (trace.spans[0].error, trace.spans[0].attributes[names.ERROR_TYPE]) == ("it never ended", "abandoned")
+    assert (trace.spans[0].error, trace.spans[0].attributes[semconv.ERROR_TYPE]) == ("it never ended", "abandoned")
 
 
 def test_on_argo_a_failed_run_has_no_verdict() -> None:
@@ -368,7 +368,7 @@ def test_catalog_items_are_events_of_a_step_that_succeeded() -> None:
     items = (CatalogItem("in.csv", "get", "h1"), CatalogItem("out.csv", "put"), CatalogItem("in.csv", "get", "h1"))
     step = replace(task("a", attempt(1, 2)), catalog=items)
     events = named(only(run(step, verdict("success", 3))).spans, "step a").events
-    assert [(event.time_ns, event.attributes[names.CATALOG_NAME]) for event in events] == [
+    assert [(event.time_ns, event.attributes[semconv.CATALOG_NAME]) for event in events] == [
         (at(1), "in.csv"),
         (at(2), "out.csv"),
     ]
@@ -378,8 +378,8 @@ def test_links_to_the_page_of_a_trace() -> None:
     """With `ui` set the run and its steps say where they are to be seen."""
     spans = only(run(task("a", attempt(1, 2)), verdict("success", 3)), ui="http://localhost:16686/").spans
     page = f"http://localhost:16686/trace/{spans[0].trace_id.hex()}"
-    assert spans[0].attributes[names.PIPELINE_RUN_URL] == page
-    assert named(spans, "step a").attributes[names.TASK_RUN_URL] == f"{page}?uiFind={spans[2].span_id.hex()}"
+    assert spans[0].attributes[semconv.PIPELINE_RUN_URL] == page
+    assert named(spans, "step a").attributes[semconv.TASK_RUN_URL] == f"{page}?uiFind={spans[2].span_id.hex()}"
 
 
 def test_a_map_of_12000_iterations_is_mapped_whole() -> None:

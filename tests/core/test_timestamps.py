@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlog_otel.documents import run_from_log
-from runlog_otel.model import Header
+from runlog_otel.core.model import Header
+from runlog_otel.core.runlogs.json_runlog import run_from_log
+from runlog_otel.core.runlogs.timestamps import AttemptNote, Clock, code_from_note, notes_of, times_of_attempts
 from runlog_otel.stores.compare import compared
 from runlog_otel.stores.entries import entries_from_document, times_of
-from runlog_otel.timestamps import AttemptNote, Clock, code_from_note, notes_of, times_of_attempts
 
 _NOON = 1_782_043_200 * 10**9
 """2026-06-21 12:00:00 UTC."""

@@ -1,6 +1,6 @@
 """What Jaeger must show of an execution, derived from nothing but the JSON of its run log and of the one before.
 
-Written against docs and conventions, on purpose without `runlog_otel.spans` and its like: two readings of one log.
+Written against docs and conventions, on purpose without `runlog_otel.core.spans` and its like: two readings of one log.
 """
 
 import hashlib

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runlog_otel import identity
+from runlog_otel.core import identity
 from tests.e2e.oracle import Oracle
 from tests.e2e.told import Told, differences, outside, told_by_jaeger
 from tests.hosts.project import EMULATOR, LOCAL, MOCKED, PARALLEL, Project, RunLog

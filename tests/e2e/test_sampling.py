@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runlog_otel.sampling import is_sampled
+from runlog_otel.core.sampling import is_sampled
 from tests.e2e.backend import Sent, backend, healthy
 from tests.e2e.programs import FAILED_EACH, SAMPLED_RUNS, SLOW_EACH
 from tests.e2e.test_processes import run_program

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from runnable import context
 from runnable.datastore import CodeIdentity, DataCatalog, JsonParameter, MetricParameter, StepAttempt, StepLog
 
-from runlog_otel.documents import run_from_log
-from runlog_otel.exporters.delivery import shared_delivery
+from runlog_otel.core.redaction import MASK, mark_of
+from runlog_otel.core.runlogs.json_runlog import run_from_log
+from runlog_otel.core.spans import spans_from_run
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
-from runlog_otel.exporters.outbox import Outbox
+from runlog_otel.exporters.traces.delivery import shared_delivery
+from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.hosts.kit.secrets import ExposedSecrets
 from runlog_otel.hosts.runnable.wrapper import OtelRunLogStore
-from runlog_otel.plugins.confidential import ExposedSecrets
-from runlog_otel.redaction import MASK, mark_of
 from runlog_otel.settings import Settings
-from runlog_otel.spans import spans_from_run
 
 NAME = "FUZZED_SECRET"
 RUN = "r"

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from runlog_otel import identity, names
-from runlog_otel.metrics import Point, points_from_run
+from runlog_otel.core import identity, semconv
+from runlog_otel.core.points import Point, points_from_run
+from runlog_otel.core.spans import spans_from_run
 from runlog_otel.settings import Settings
-from runlog_otel.sources import source_from_url
-from runlog_otel.spans import spans_from_run
+from runlog_otel.sources.port import source_from_url
 from tests.hosts.project import environment, kill, run_python
 from tests.peers.fixtures import StartPrometheus
 from tests.peers.jaeger import Jaeger
@@ -73,10 +73,10 @@ def totals_of(urls: list[str]) -> tuple[Totals, dict[str, int]]:
 def _counted(points: tuple[Point, ...]) -> Iterator[tuple[str, str]]:
     for point in points:
         labels = dict(point.labels)
-        if point.metric == names.RUN_DURATION:
-            yield "runs", labels[names.PIPELINE_NAME]
-        elif point.metric == names.STEP_RESULTS:
-            yield "steps", labels[names.TASK_RESULT]
+        if point.metric == semconv.RUN_DURATION:
+            yield "runs", labels[semconv.PIPELINE_NAME]
+        elif point.metric == semconv.STEP_RESULTS:
+            yield "steps", labels[semconv.TASK_RESULT]
 
 
 def scraped(prometheus: Prometheus) -> Totals:

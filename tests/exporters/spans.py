@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from runlog_otel.model import CatalogItem, Header
-from runlog_otel.spans import spans_from_run
-from runlog_otel.trace import Span
+from runlog_otel.core.model import CatalogItem, Header
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Span
 from tests.core.logs import at, attempt, branch, composite, run, task, verdict
 
 RESOURCE = {"service.name": "train", "deployment.environment.name": "prod"}

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from runlog_otel import names
 from runlog_otel.cli.serve import Listening
+from runlog_otel.core import semconv
+from runlog_otel.core.points import Point
 from runlog_otel.errors import ConfigError
-from runlog_otel.exporters.prometheus import MetricsServer
-from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.metrics import Point
-from tests.exporters.test_prometheus import LISTEN, get, status
+from runlog_otel.exporters.metrics.prometheus import MetricsServer
+from runlog_otel.exporters.metrics.series import SeriesTable
+from tests.exporters.metrics.test_prometheus import LISTEN, get, status
 from tests.peers.process import wait_until
 
 LOGIN = "me:öpen:sesame"
@@ -33,9 +33,12 @@ MANY = 40
 def table() -> SeriesTable:
     """Two metrics, one of them with such labels that a page is larger than what sockets buffer."""
     table = SeriesTable()
-    table.add([Point(names.EXPORTER_FAILURES, (), 3)])
+    table.add([Point(semconv.EXPORTER_FAILURES, (), 3)])
     table.add(
-        [Point(names.STEP_RETRIES, ((names.PIPELINE_NAME, f"{number} {'x' * 400_000}"),), 1) for number in range(10)]
+        [
+            Point(semconv.STEP_RETRIES, ((semconv.PIPELINE_NAME, f"{number} {'x' * 400_000}"),), 1)
+            for number in range(10)
+        ]
     )
     return table
 

@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 from runlog_otel.errors import ConfigError, DeliveryError
-from runlog_otel.exporters.proxies import is_exception, proxy_of
-from runlog_otel.exporters.sink import sink_from
+from runlog_otel.exporters.traces.sink import sink_from
+from runlog_otel.proxies import is_exception, proxy_of
 from runlog_otel.settings import Settings
 from tests.exporters.spans import RESOURCE, Backend, backend, spans_of_every_kind
 from tests.peers.tinyproxy import Tinyproxy

@@ -17,14 +17,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
+from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, TooLargeError
-from runlog_otel.exporters.delivery import Delivery
 from runlog_otel.exporters.otlp.answers import is_about_size
-from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.exporters.sending import raise_if_refused, send_in_batches
-from runlog_otel.exporters.sink import sink_from
+from runlog_otel.exporters.traces.delivery import Delivery
+from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.exporters.traces.resend import raise_if_refused, send_in_batches
+from runlog_otel.exporters.traces.sink import sink_from
 from runlog_otel.settings import Settings
-from runlog_otel.trace import Span
 from tests.exporters.spans import RESOURCE, Backend, backend, refusing, spans_of_bytes
 from tests.peers.collector import Collector
 from tests.peers.fixtures import StartNginx

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runlog_otel.cli.show import document
-from runlog_otel.documents import run_from_log
+from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.settings import Settings
 
 _FOLDER = Path(__file__).parent

@@ -5,10 +5,10 @@ from pathlib import Path
 from extensions.run_log_store.chunked_fs import ChunkedFileSystemRunLogStore
 from runnable.datastore import BranchLog, StepLog
 
-from runlog_otel.hosts.runnable.runs import HostRuns, whole_run_log
+from runlog_otel.hosts.runnable.adapter import HostRuns, whole_run_log
 from runlog_otel.hosts.runnable.stores import SqlRunLogStore
-from runlog_otel.plugins.copying import COPIED, Copy, copy_runs
 from runlog_otel.settings import Settings
+from runlog_otel.sources.copying import COPIED, Copy, copy_runs
 
 
 def test_a_branch_that_a_chunked_store_does_not_find_is_copied_too(tmp_path: Path) -> None:

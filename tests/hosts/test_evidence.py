@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from runnable import get_stream_queue
 
-from runlog_otel.context import Current, Entered
-from runlog_otel.failure import failure_from_message
-from runlog_otel.hosts.runnable.inside import READ_BYTES, Inside
-from runlog_otel.redaction import redacted
+from runlog_otel.core.failure import failure_from_message
+from runlog_otel.core.redaction import redacted
+from runlog_otel.core.trace import Current
+from runlog_otel.hosts.runnable.step_tracker import READ_BYTES, Inside
+from runlog_otel.live.attempt_context import Entered
 from tests.hosts.project import CONFIG, EMULATOR, LOCAL, PARALLEL, Project, RunLog
 
 BARE = "Call to the function hostile.fail did not succeed.\n"

@@ -10,7 +10,7 @@ from tests.hosts.project import run_python
 _CODE = """
 import json, sys
 from datetime import datetime
-from runlog_otel.plugins.wrapper import utc_offset_seconds
+from runlog_otel.hosts.kit.wrapper import utc_offset_seconds
 cases = json.loads(sys.argv[1])
 print("FOUND", json.dumps([utc_offset_seconds(text, datetime.fromisoformat(near)) for text, near in cases]))
 """

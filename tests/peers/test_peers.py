@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from runlog_otel import names
-from runlog_otel.exporters.prometheus import MetricsServer
-from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.metrics import Point
+from runlog_otel.core import semconv
+from runlog_otel.core.points import Point
+from runlog_otel.exporters.metrics.prometheus import MetricsServer
+from runlog_otel.exporters.metrics.series import SeriesTable
 from tests.peers.alertmanager import Webhook
 from tests.peers.collector import Collector
 from tests.peers.fixtures import REQUIRE, StartAlertmanager, StartPrometheus
@@ -97,8 +97,8 @@ def test_prometheus_has_what_it_scrapes(start_prometheus: StartPrometheus) -> No
     """Series and exemplars of a target are in the answers of Prometheus, and so is whether the target is up."""
     table = SeriesTable()
     trace_id, now = secrets.token_bytes(16), time.time()
-    labels = ((names.PIPELINE_NAME, "train"), (names.ERROR_TYPE, "ValueError"))
-    table.add([Point(names.RUN_ERRORS, labels, 2, int(now * 1e9), trace_id=trace_id, span_id=bytes(7) + b"1")])
+    labels = ((semconv.PIPELINE_NAME, "train"), (semconv.ERROR_TYPE, "ValueError"))
+    table.add([Point(semconv.RUN_ERRORS, labels, 2, int(now * 1e9), trace_id=trace_id, span_id=bytes(7) + b"1")])
     server = MetricsServer(table, f"{HOST}:0")
     scrape = {
         "job_name": "peers",

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from runlog_otel.core.model import Run, Status, StoredRun
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
-from runlog_otel.model import Run, Status, StoredRun
 from runlog_otel.settings import Settings
 from runlog_otel.stores.errors import StoreError
 from tests.core.logs import attempt, run, task, verdict

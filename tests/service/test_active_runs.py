@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from runlog_otel import names
-from runlog_otel.service import Plan, Service
+from runlog_otel.core import semconv
+from runlog_otel.service.service import Plan, Service
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
-from runlog_otel.sources import RunLogTarget, Source, source_from_url
+from runlog_otel.sources.port import RunLogTarget, Source, source_from_url
 from runlog_otel.stores.sql.retention import delete_runs
-from tests.core.test_constellation import execution
+from tests.core.runlogs.test_constellation import execution
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
 from tests.service.test_service import gauge, runs_counted
 from tests.sources.histories import constellation_server, fill_table
@@ -129,10 +129,10 @@ def test_a_killed_run_that_is_deleted_from_the_store_of_a_config_is_not_active(
 def _check(tmp_path: Path, source: Source, delete: Callable[[], object]) -> None:
     service = Service([source], State(tmp_path / "serve.db"), Plan(abandoned_after=timedelta(days=36_500)))
     service.poll()
-    before = gauge(service, names.RUNS_ACTIVE)
+    before = gauge(service, semconv.RUNS_ACTIVE)
     delete()
     service.poll()
-    after = gauge(service, names.RUNS_ACTIVE)
+    after = gauge(service, semconv.RUNS_ACTIVE)
     service.close()
     assert (before, after, runs_counted(service)) == (2, 1, {})
 
@@ -152,11 +152,11 @@ def test_many_active_runs_are_looked_up_in_turn(service: tuple[MemorySource, Ser
     for number in range(450):
         source.put(going(f"r{number:03}"), LONG_AGO_NS + number)
     running.poll()
-    assert gauge(running, names.RUNS_ACTIVE) == 450
+    assert gauge(running, semconv.RUNS_ACTIVE) == 450
     source.runs = {run_id: run for run_id, run in source.runs.items() if run_id.endswith("7")}
     for _ in range(6):
         running.poll()
-    assert gauge(running, names.RUNS_ACTIVE) == 45
+    assert gauge(running, semconv.RUNS_ACTIVE) == 45
 
 
 def test_a_run_that_is_made_again_is_active_again(service: tuple[MemorySource, Service]) -> None:
@@ -166,13 +166,13 @@ def test_a_run_that_is_made_again_is_active_again(service: tuple[MemorySource, S
     running.poll()
     del source.runs["r"]
     running.poll()
-    assert gauge(running, names.RUNS_ACTIVE) == 0
+    assert gauge(running, semconv.RUNS_ACTIVE) == 0
     source.put(going("r"))
     running.poll()
-    assert gauge(running, names.RUNS_ACTIVE) == 1
+    assert gauge(running, semconv.RUNS_ACTIVE) == 1
     source.put(ended("r"))
     running.poll()
-    assert (gauge(running, names.RUNS_ACTIVE), runs_counted(running)) == (0, {"success": 1})
+    assert (gauge(running, semconv.RUNS_ACTIVE), runs_counted(running)) == (0, {"success": 1})
 
 
 def test_a_share_that_is_not_mounted_ends_no_run(tmp_path: Path) -> None:
@@ -183,5 +183,5 @@ def test_a_share_that_is_not_mounted_ends_no_run(tmp_path: Path) -> None:
     service.poll()
     Path(url).rename(tmp_path / "away")
     service.poll()
-    assert gauge(service, names.RUNS_ACTIVE) == 2
+    assert gauge(service, semconv.RUNS_ACTIVE) == 2
     service.close()

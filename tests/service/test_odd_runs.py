@@ -13,23 +13,23 @@ from typing import Any
 
 import pytest
 
-from runlog_otel import names
 from runlog_otel.cli.loading import source
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Run
 from runlog_otel.errors import SourceError
-from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.exporters.prometheus import MetricsServer
-from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.model import Run
-from runlog_otel.service import Plan, Service
-from runlog_otel.service.healing import Healer
+from runlog_otel.exporters.metrics.prometheus import MetricsServer
+from runlog_otel.exporters.metrics.series import SeriesTable
+from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.service.resending import Healer
+from runlog_otel.service.service import Plan, Service
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
-from runlog_otel.sources import Source, source_from_url
 from runlog_otel.sources.listing import Listing
+from runlog_otel.sources.port import Source, source_from_url
 from runlog_otel.stores.sql.history import RunFilter
 from tests.core.logs import attempt, task, verdict
 from tests.e2e.backend import Backend, answering, backend
-from tests.exporters.test_prometheus import get
+from tests.exporters.metrics.test_prometheus import get
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
 from tests.service.test_service import gauge, runs_counted
 
@@ -133,14 +133,17 @@ def test_runs_that_cannot_be_read_stop_no_other(folder: Path, start: Start, capl
     service.poll()
     service.poll()
     reported = [record.getMessage() for record in caplog.records if "is not counted" in record.getMessage()]
-    assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({"success": GOOD}, len(UNREADABLE))
+    assert (runs_counted(service), gauge(service, semconv.EXPORTER_FAILURES)) == ({"success": GOOD}, len(UNREADABLE))
     assert len(reported) == len(set(reported)) == len(UNREADABLE)
     assert not any("\n" in line for line in reported)
     service = start(opened(folder))
     service.poll()
     write(folder / "new.json", log(run_id="new"), time.time_ns())
     service.poll()
-    assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({"success": GOOD + 1}, len(UNREADABLE))
+    assert (runs_counted(service), gauge(service, semconv.EXPORTER_FAILURES)) == (
+        {"success": GOOD + 1},
+        len(UNREADABLE),
+    )
     assert len([record for record in caplog.records if "is not counted" in record.getMessage()]) == len(UNREADABLE)
 
 
@@ -190,12 +193,12 @@ def test_a_run_that_can_be_read_again_counts(tmp_path: Path, start: Start) -> No
     source.put(ended("r"), LONG_AGO_NS)
     service = start(source)
     service.poll()
-    assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({}, 1)
+    assert (runs_counted(service), gauge(service, semconv.EXPORTER_FAILURES)) == ({}, 1)
     source.torn.clear()
     service = start(source)
     service.poll()
     service.poll()
-    assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({"success": 1}, 1)
+    assert (runs_counted(service), gauge(service, semconv.EXPORTER_FAILURES)) == ({"success": 1}, 1)
     assert source.read == ["r"]
 
 
@@ -225,7 +228,7 @@ def test_odd_runs_in_the_store_of_a_config_stop_no_other(
     service = start(source("", "config.yaml"))
     service.poll()
     odd = 4 if kind == "file-system" else 6
-    assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({"success": 2}, odd)
+    assert (runs_counted(service), gauge(service, semconv.EXPORTER_FAILURES)) == ({"success": 2}, odd)
 
 
 @pytest.mark.parametrize(
@@ -243,13 +246,13 @@ def test_what_nobody_foresaw_stops_no_other(
     service = start(source)
     service.poll()
     assert (runs_counted(service), service.is_ready) == ({"success": GOOD - 1}, True)
-    assert gauge(service, names.EXPORTER_FAILURES) == 1
+    assert gauge(service, semconv.EXPORTER_FAILURES) == 1
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"r2 is not counted: {type(failure).__name__}")
     source.fails_at = ""
     source.put(ended("r2"))
     service.poll()
-    assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({"success": GOOD}, 1)
+    assert (runs_counted(service), gauge(service, semconv.EXPORTER_FAILURES)) == ({"success": GOOD}, 1)
 
 
 def test_a_run_whose_second_execution_cannot_be_counted_is_not_counted_by_half(tmp_path: Path, start: Start) -> None:
@@ -266,7 +269,7 @@ def test_a_run_whose_second_execution_cannot_be_counted_is_not_counted_by_half(t
     source.put(broken, LONG_AGO_NS)
     service = start(source)
     service.poll()
-    assert (runs_counted(service), gauge(service, names.EXPORTER_FAILURES)) == ({}, 1)
+    assert (runs_counted(service), gauge(service, semconv.EXPORTER_FAILURES)) == ({}, 1)
     source.put(both)
     service.poll()
     assert runs_counted(service) == {"failure": 1, "success": 1}
@@ -279,12 +282,12 @@ def test_an_active_run_that_became_odd_is_closed_without_a_count(tmp_path: Path,
         source.put(going(run_id), LONG_AGO_NS)
     service = start(source)
     service.poll()
-    assert gauge(service, names.RUNS_ACTIVE) == 3
+    assert gauge(service, semconv.RUNS_ACTIVE) == 3
     source.fails_at, source.failure = "b", RecursionError()
     service = start(source, plan=Plan(abandoned_after=timedelta(minutes=1)))
     service.poll()
-    assert (gauge(service, names.RUNS_ACTIVE), runs_counted(service)) == (0, {"error": 2})
-    assert gauge(service, names.EXPORTER_FAILURES) == 1
+    assert (gauge(service, semconv.RUNS_ACTIVE), runs_counted(service)) == (0, {"error": 2})
+    assert gauge(service, semconv.EXPORTER_FAILURES) == 1
 
 
 def test_a_run_at_which_its_source_fails_again_and_again_stops_no_other(tmp_path: Path, start: Start) -> None:
@@ -299,7 +302,7 @@ def test_a_run_at_which_its_source_fails_again_and_again_stops_no_other(tmp_path
     service.poll()
     assert (runs_counted(service), service.is_ready) == ({"success": GOOD - 1}, True)
     service.poll()
-    assert gauge(service, names.EXPORTER_FAILURES) == 2  # the first poll, and the run
+    assert gauge(service, semconv.EXPORTER_FAILURES) == 2  # the first poll, and the run
 
 
 def test_a_source_that_is_down_for_long_sets_no_run_aside(tmp_path: Path, start: Start) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel import names
-from runlog_otel.exporters.outbox import Outbox
-from runlog_otel.model import Run
-from runlog_otel.service import Heal, Plan, Service
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Run
+from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.service.service import Heal, Plan, Service
 from runlog_otel.service.state import State
 from runlog_otel.stores.errors import StoreError
 from tests.core.logs import START, attempt, run, task, verdict
@@ -45,10 +45,10 @@ def start(tmp_path: Path, source: MemorySource) -> Iterator[Start]:
 def runs_counted(service: Service) -> dict[str, int]:
     """Executions by result, where there are any."""
     return {
-        dict(labels)[names.PIPELINE_RESULT]: series.count
+        dict(labels)[semconv.PIPELINE_RESULT]: series.count
         for metric, rows in service.table.snapshot()
         for labels, series in rows
-        if metric.name == names.RUN_DURATION and series.count
+        if metric.name == semconv.RUN_DURATION and series.count
     }
 
 
@@ -106,7 +106,7 @@ def test_a_store_that_fails_in_the_middle_loses_nothing(source: MemorySource, st
     service = start()
     service.poll()
     assert (runs_counted(service), service.is_ready) == ({"success": 3}, False)
-    assert gauge(service, names.EXPORTER_FAILURES) == 1
+    assert gauge(service, semconv.EXPORTER_FAILURES) == 1
     source.fails_at = ""
     service = start()
     service.poll()
@@ -134,7 +134,7 @@ def test_names_that_are_no_unicode_count(source: MemorySource, start: Start) -> 
     source.put(replace(going("r"), run_id="m\udcfc", pipeline="pr\udcfcfen"))
     service = start()
     service.poll()
-    assert (runs_counted(service), gauge(service, names.RUNS_ACTIVE)) == ({"success": 1}, 1)
+    assert (runs_counted(service), gauge(service, semconv.RUNS_ACTIVE)) == ({"success": 1}, 1)
 
 
 def test_a_run_whose_name_is_no_unicode_is_closed(source: MemorySource, start: Start) -> None:
@@ -142,7 +142,7 @@ def test_a_run_whose_name_is_no_unicode_is_closed(source: MemorySource, start: S
     source.put(replace(going("r"), run_id="caf\udce9"), LONG_AGO_NS)
     service = start(Plan(abandoned_after=timedelta(minutes=1)))
     service.poll()
-    assert (runs_counted(service), gauge(service, names.RUNS_ACTIVE)) == ({"error": 1}, 0)
+    assert (runs_counted(service), gauge(service, semconv.RUNS_ACTIVE)) == ({"error": 1}, 0)
 
 
 def test_what_is_of_the_future_is_read_once(source: MemorySource, start: Start) -> None:
@@ -187,7 +187,7 @@ def test_a_file_that_is_being_written_is_no_failure(source: MemorySource, start:
     service = start()
     service.poll()
     service.poll()
-    assert gauge(service, names.EXPORTER_FAILURES) == 1
+    assert gauge(service, semconv.EXPORTER_FAILURES) == 1
     source.torn = {"old"}
     service.poll()
     assert runs_counted(service) == {"success": 1}
@@ -198,14 +198,14 @@ def test_a_run_that_goes_on_is_active(source: MemorySource, start: Start) -> Non
     source.put(going("r"), time.time_ns() - 10**10)
     service = start()
     service.poll()
-    assert gauge(service, names.RUNS_ACTIVE) == 1
-    assert gauge(service, names.OLDEST_ACTIVE) == pytest.approx(time.time() - START / 1e9, abs=60)
+    assert gauge(service, semconv.RUNS_ACTIVE) == 1
+    assert gauge(service, semconv.OLDEST_ACTIVE) == pytest.approx(time.time() - START / 1e9, abs=60)
     source.put(going("r"), time.time_ns() - 9 * 10**9)
     service.poll()
     source.put(ended("r"), time.time_ns() - 8 * 10**9)
     service.poll()
     assert source.read == ["r", "r"]
-    assert (gauge(service, names.RUNS_ACTIVE), gauge(service, names.OLDEST_ACTIVE)) == (0, 0)
+    assert (gauge(service, semconv.RUNS_ACTIVE), gauge(service, semconv.OLDEST_ACTIVE)) == (0, 0)
     assert runs_counted(service) == {"success": 1}
 
 
@@ -217,7 +217,7 @@ def test_a_run_that_stopped_moving_is_an_error(tmp_path: Path, source: MemorySou
     service.poll()
     assert runs_counted(service) == {"error": 1}
     assert [(unsent.run_id, unsent.is_abandoned) for unsent in Outbox(tmp_path / "unsent")] == [("r", True)]
-    assert (gauge(service, names.RUNS_ACTIVE), gauge(service, names.RUNS_UNSENT)) == (0, 1)
+    assert (gauge(service, semconv.RUNS_ACTIVE), gauge(service, semconv.RUNS_UNSENT)) == (0, 1)
     source.put(ended("r"))
     service.poll()
     assert runs_counted(service) == {"error": 1}
@@ -246,7 +246,7 @@ def test_a_run_whose_steps_go_on_is_not_abandoned(source: MemorySource, start: S
     service = start(Plan(abandoned_after=timedelta(minutes=30)))
     service.poll()
     service.poll()
-    assert (gauge(service, names.RUNS_ACTIVE), runs_counted(service)) == (1, {})
+    assert (gauge(service, semconv.RUNS_ACTIVE), runs_counted(service)) == (1, {})
 
 
 def test_a_run_of_a_source_that_is_served_no_more_is_not_active(
@@ -259,7 +259,7 @@ def test_a_run_of_a_source_that_is_served_no_more_is_not_active(
     for sources, active in (((), 0), ((other,), 1)):
         service = start(None, *sources)
         service.poll()
-        assert gauge(service, names.RUNS_ACTIVE) == active
+        assert gauge(service, semconv.RUNS_ACTIVE) == active
 
 
 def test_a_run_that_is_deleted_is_no_longer_active(source: MemorySource, start: Start) -> None:
@@ -270,7 +270,7 @@ def test_a_run_that_is_deleted_is_no_longer_active(source: MemorySource, start: 
     del source.runs["r"]
     service = start(Plan(abandoned_after=timedelta(minutes=1)))
     service.poll()
-    assert (gauge(service, names.RUNS_ACTIVE), runs_counted(service)) == (0, {})
+    assert (gauge(service, semconv.RUNS_ACTIVE), runs_counted(service)) == (0, {})
 
 
 def test_every_run_that_ends_is_sent_when_asked_for(tmp_path: Path, source: MemorySource, start: Start) -> None:

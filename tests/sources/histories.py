@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import create_engine, text
 
-from tests.core.test_constellation import START_MS, execution, result
+from tests.core.runlogs.test_constellation import START_MS, execution, result
 
 _POSTGRESQL = """CREATE TABLE executions (
   execution_id VARCHAR(255) PRIMARY KEY, dag_name VARCHAR(255) NOT NULL, script_path VARCHAR(1024),

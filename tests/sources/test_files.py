@@ -11,8 +11,8 @@ import pytest
 
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, RunOutsideError
 from runlog_otel.settings import Settings
-from runlog_otel.sources import RunLogTarget, source_from_url
 from runlog_otel.sources.files import Files
+from runlog_otel.sources.port import RunLogTarget, source_from_url
 from runlog_otel.stores.files import runs_in_folder
 from tests.hosts.project import LOCAL, LOGS, Project
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel.documents import run_from_log
+from runlog_otel.core.points import points_from_run
+from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.errors import (
     ConfigError,
     MissingExtraError,
@@ -17,9 +18,8 @@ from runlog_otel.errors import (
     RunNotFoundError,
     SourceError,
 )
-from runlog_otel.metrics import points_from_run
 from runlog_otel.settings import Settings
-from runlog_otel.sources import ENTRY_POINTS, RunLogs, RunLogTarget, Source, source_from_url
+from runlog_otel.sources.port import ENTRY_POINTS, RunLogs, RunLogTarget, Source, source_from_url
 from tests.hosts.project import LOCAL, Project
 from tests.sources.db_logs import golden, rows_of
 

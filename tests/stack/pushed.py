@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from runlog_otel import names
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Run
+from runlog_otel.core.points import points_from_run
+from runlog_otel.exporters.metrics.prometheus import SeriesCollector
+from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.exporters.otlp.metrics import push_cumulative, push_delta
-from runlog_otel.exporters.prometheus import SeriesCollector
-from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.metrics import points_from_run
-from runlog_otel.model import Run
 from runlog_otel.settings import Settings
 from tests.core.logs import at
 from tests.peers.collector import Samples, ShippedCollector
 from tests.stack.shipped import SECONDS, finished_log
 
-_DETAILS = tuple(name.replace(".", "_") for name in names.METRICS[names.STEP_LAST_FAILURE].details)
+_DETAILS = tuple(name.replace(".", "_") for name in semconv.METRICS[semconv.STEP_LAST_FAILURE].details)
 _OF_THE_SENDER = ("job", "instance")
 
 
@@ -41,7 +41,7 @@ def push_all(otlp_http: str, runs: Sequence[Run]) -> None:
 
 def served(runs: Sequence[Run]) -> Samples:
     """What `serve` exposes of the runs, without what it tells of the newest failure: pushed, that adds up to series."""
-    metric = names.METRICS[names.STEP_LAST_FAILURE].prometheus_name
+    metric = semconv.METRICS[semconv.STEP_LAST_FAILURE].prometheus_name
     samples = [sample for family in SeriesCollector(_table(runs)).collect() for sample in family.samples]
     hidden = {each.name: _DETAILS if each.name == metric else () for each in samples}
     return {(each.name, _without(hidden[each.name], each.labels.items())): each.value for each in samples}

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runlog_otel.core.model import Run, Status
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Part, Span
 from runlog_otel.exporters.otlp.http import OtlpHttpSink
-from runlog_otel.model import Run, Status
 from runlog_otel.settings import Settings
-from runlog_otel.spans import spans_from_run
-from runlog_otel.trace import Part, Span
 from tests.core.logs import attempt, run, task, verdict
 from tests.peers.jaeger import Jaeger
 from tests.peers.process import PATIENCE_SECONDS, wait_until

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runlog_otel import identity
+from runlog_otel.core import identity
 from tests.e2e.serving import Serve
 from tests.hosts.project import LOCAL, Project
 from tests.peers.alertmanager import Webhook

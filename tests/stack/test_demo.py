@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from runlog_otel import identity
+from runlog_otel.core import identity
 from tests.e2e.serving import Serve
 from tests.hosts.project import environment, run
 from tests.peers.collector import ShippedCollector

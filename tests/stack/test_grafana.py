@@ -12,12 +12,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from runlog_otel import names
 from runlog_otel.cli import loading
-from runlog_otel.exporters.prometheus import MetricsServer
-from runlog_otel.exporters.series import SeriesTable
-from runlog_otel.metrics import Point, known_points, points_from_run
-from runlog_otel.model import Header, Run
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Header, Run
+from runlog_otel.core.points import Point, known_points, points_from_run
+from runlog_otel.exporters.metrics.prometheus import MetricsServer
+from runlog_otel.exporters.metrics.series import SeriesTable
 from tests.core import logs
 from tests.hosts.project import CONFIG as HOST_CONFIG
 from tests.hosts.project import LOCAL, Project
@@ -109,9 +109,9 @@ def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 
 def own_points(now: float) -> list[Point]:
     """What `serve` tells of itself, in trouble."""
-    old = {names.EXPORTER_LAST_POLL: now - 1000, names.RUNS_UNSENT: 3, names.EXPORTER_POLL_DURATION: 0.2}
-    counted = (names.EXPORTER_RUNS_READ, names.EXPORTER_FAILURES, names.SPANS_ACKNOWLEDGED, names.OVERFLOWED)
-    values = old | dict.fromkeys(counted, 1) | {names.STORE_SIZE: 4096}
+    old = {semconv.EXPORTER_LAST_POLL: now - 1000, semconv.RUNS_UNSENT: 3, semconv.EXPORTER_POLL_DURATION: 0.2}
+    counted = (semconv.EXPORTER_RUNS_READ, semconv.EXPORTER_FAILURES, semconv.SPANS_ACKNOWLEDGED, semconv.OVERFLOWED)
+    values = old | dict.fromkeys(counted, 1) | {semconv.STORE_SIZE: 4096}
     return [Point(metric, (), value, int(now * 1e9)) for metric, value in values.items()]
 
 
@@ -125,15 +125,15 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, promtool: Path) -> Iter
     server = MetricsServer(table, f"{HOST}:0")
     history.write_history(promtool, folder)
     own = own_points(time.time())
-    table.add(replace(point, value=0) if names.METRICS[point.metric].kind == "counter" else point for point in own)
+    table.add(replace(point, value=0) if semconv.METRICS[point.metric].kind == "counter" else point for point in own)
     table.add(point for run in known for point in known_points(run))
-    trained, aged = ((names.PIPELINE_NAME, PIPELINE),), ((names.PIPELINE_NAME, history.PIPELINE),)
-    table.replace(names.RUNS_ACTIVE, {trained: 1, aged: 1}, time.time_ns())
-    table.replace(names.OLDEST_ACTIVE, {trained: 30, aged: 3 * history.DAY}, time.time_ns())
-    table.add([Point(names.LAST_SUCCESS, aged, time.time() - 3 * history.DAY, time.time_ns())])
+    trained, aged = ((semconv.PIPELINE_NAME, PIPELINE),), ((semconv.PIPELINE_NAME, history.PIPELINE),)
+    table.replace(semconv.RUNS_ACTIVE, {trained: 1, aged: 1}, time.time_ns())
+    table.replace(semconv.OLDEST_ACTIVE, {trained: 30, aged: 3 * history.DAY}, time.time_ns())
+    table.add([Point(semconv.LAST_SUCCESS, aged, time.time() - 3 * history.DAY, time.time_ns())])
     points = [point for run in known for execution in points_from_run(run) for point in execution.points]
-    table.add(replace(point, value=0) for point in points if names.METRICS[point.metric].kind == "counter")
-    table.add(replace(point, trace_id=b"") for point in points if names.METRICS[point.metric].kind == "histogram")
+    table.add(replace(point, value=0) for point in points if semconv.METRICS[point.metric].kind == "counter")
+    table.add(replace(point, trace_id=b"") for point in points if semconv.METRICS[point.metric].kind == "histogram")
     target = server.url.partition("//")[2]
     with running_prometheus(promtool.parent, folder, hurried_prometheus(config, {"runlog-otel": target})) as running:
         running.wait_for("runlog_exporter_runs_unsent offset 4s")
@@ -207,9 +207,9 @@ def test_generated_files_are_committed(name: str) -> None:
 @pytest.mark.parametrize(
     ("metric", "part", "where"),
     [
-        (names.RUN_DURATION, "count", {names.TASK_NAME: '="fit"'}),
-        (names.RUN_DURATION, "", {}),
-        (names.STEP_RESULTS, "bucket", {}),
+        (semconv.RUN_DURATION, "count", {semconv.TASK_NAME: '="fit"'}),
+        (semconv.RUN_DURATION, "", {}),
+        (semconv.STEP_RESULTS, "bucket", {}),
     ],
 )
 def test_a_series_that_is_none_breaks_the_generator(metric: str, part: str, where: dict[str, str]) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runlog_otel.redaction import bounded
+from runlog_otel.core.redaction import bounded
 from runlog_otel.settings import Settings
-from runlog_otel.sources import RunLogTarget
+from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.sources.sql import source_from_url
 from runlog_otel.stores.errors import StoreError
 from runlog_otel.stores.sql.check import problems

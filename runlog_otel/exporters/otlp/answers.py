@@ -11,8 +11,8 @@ from typing import Any
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
 
+from runlog_otel.core.redaction import bounded, redacted
 from runlog_otel.errors import DeliveryError
-from runlog_otel.redaction import bounded, redacted
 
 _PROTOBUF = ("application/x-protobuf", "application/protobuf")
 _UNKNOWN = ("", "application/octet-stream")

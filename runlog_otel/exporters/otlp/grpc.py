@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runlog_otel.addresses import authorization_of, is_grpc_name
+from runlog_otel.core.redaction import redacted
+from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, MissingExtraError, TooLargeError
 from runlog_otel.exporters.otlp.answers import is_about_size, rejection
 from runlog_otel.exporters.otlp.certificates import pem_files, ssl_context
 from runlog_otel.exporters.otlp.encode import request_from_spans
-from runlog_otel.exporters.sink import SizeLimit
-from runlog_otel.redaction import redacted
+from runlog_otel.exporters.traces.sink import SizeLimit
 from runlog_otel.settings import Settings
-from runlog_otel.trace import Span
 
 try:
     import grpc

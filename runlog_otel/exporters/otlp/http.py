@@ -10,15 +10,15 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from runlog_otel.addresses import authorization_of, without_login
+from runlog_otel.core.redaction import bounded, redacted
+from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, TooLargeError
-from runlog_otel.exporters.exchange import Client, ExchangeError
 from runlog_otel.exporters.otlp.answers import check_answer, is_about_size
 from runlog_otel.exporters.otlp.certificates import ssl_context
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
-from runlog_otel.exporters.sink import SizeLimit
-from runlog_otel.redaction import bounded, redacted
+from runlog_otel.exporters.traces.sink import SizeLimit
+from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
-from runlog_otel.trace import Span
 
 _SUCCESS = range(200, 300)
 _BAD_REQUEST, _CONTENT_TOO_LARGE = 400, 413

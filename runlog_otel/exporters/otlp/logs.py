@@ -7,10 +7,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from runlog_otel.exporters.log_record import LogRecord
+from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.exporters.otlp.encode import attributes_of, fixed64
+from runlog_otel.exporters.otlp.log_record import LogRecord
 from runlog_otel.exporters.otlp.signals import send_beside_spans
-from runlog_otel.names import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.settings import Settings
 
 _SAMPLED = 1

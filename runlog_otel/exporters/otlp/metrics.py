@@ -12,12 +12,12 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from runlog_otel import names
+from runlog_otel.core import semconv
+from runlog_otel.core.points import SECOND_NS, ExecutionPoints, Labels
+from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
+from runlog_otel.exporters.metrics.series import Exemplar, Series, SeriesTable
 from runlog_otel.exporters.otlp.encode import attributes_of, double, fixed64
 from runlog_otel.exporters.otlp.signals import send_beside_spans
-from runlog_otel.exporters.series import Exemplar, Series, SeriesTable
-from runlog_otel.metrics import SECOND_NS, ExecutionPoints, Labels
-from runlog_otel.names import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.settings import Settings
 
 Temporality: TypeAlias = "pb.AggregationTemporality.ValueType"
@@ -80,7 +80,7 @@ def _send(settings: Settings, request: ExportMetricsServiceRequest, timeout_seco
 
 
 def _metric(
-    metric: names.Metric, rows: Sequence[tuple[Labels, Series]], since_ns: int, now_ns: int, temporality: Temporality
+    metric: semconv.Metric, rows: Sequence[tuple[Labels, Series]], since_ns: int, now_ns: int, temporality: Temporality
 ) -> pb.Metric:
     own = pb.Metric(name=metric.name, unit=metric.unit, description=metric.help)
     match metric.kind:
@@ -116,7 +116,7 @@ def _histogram_point(labels: Labels, series: Series, since_ns: int, now_ns: int)
         count=series.count,
         sum=double(series.value) / SECOND_NS,
         bucket_counts=series.buckets,
-        explicit_bounds=names.DURATION_BUCKETS,
+        explicit_bounds=semconv.DURATION_BUCKETS,
         exemplars=[_exemplar(exemplar, SECOND_NS) for _, exemplar in sorted(series.exemplars.items())],
     )
 

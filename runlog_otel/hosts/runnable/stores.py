@@ -5,9 +5,9 @@ from typing import Any
 from runnable import defaults, exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, JobLog, Parameter, RunLog, StepLog
 
-from runlog_otel.documents import RUNNABLE, pipeline_from_config
-from runlog_otel.hosts.runnable.runs import HostRuns
-from runlog_otel.plugins.stores import DocumentPlugin, MemoryPlugin, SqlPlugin, host_errors
+from runlog_otel.core.runlogs.json_runlog import RUNNABLE, pipeline_from_config
+from runlog_otel.hosts.kit.stores import DocumentPlugin, MemoryPlugin, SqlPlugin, host_errors
+from runlog_otel.hosts.runnable.adapter import HostRuns
 
 
 class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc]

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from pydantic import PrivateAttr
 from runnable.datastore import BaseRunLogStore, CodeIdentity, DataCatalog, JobLog, RunLog, StepLog
 
-from runlog_otel import documents
-from runlog_otel.hosts.runnable.inside import Steps
-from runlog_otel.hosts.runnable.runs import HostRuns
-from runlog_otel.model import Status
-from runlog_otel.plugins import host
-from runlog_otel.plugins.wrapper import WITHOUT_CODE, StepOf, Wrapper, forward_the_rest
-from runlog_otel.timestamps import AttemptNote, code_from_note
+from runlog_otel.core.model import Status
+from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
+from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, forward_the_rest
+from runlog_otel.hosts.runnable.adapter import HostRuns
+from runlog_otel.hosts.runnable.step_tracker import Steps
 
 _RUNS_CODE = ("execute", "execute_async")
 """Where the host reads a step's log right before it runs the code (`TaskNode`); nothing else tells, least of all the
@@ -22,7 +22,7 @@ status: on Argo a step that is retried still has that of the attempt before. It 
 class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
     """A store of runnable, and a trace of every run; retries and jobs are runnable's own, and how its steps run."""
 
-    _host: ClassVar[type[host.HostRuns]] = HostRuns
+    _host: ClassVar[type[adapter.HostRuns]] = HostRuns
     _steps: Steps = PrivateAttr()
 
     def __init__(self, **config: Any) -> None:
@@ -76,19 +76,19 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         """See `BaseRunLogStore.get_job_log`."""
         job_log = self._inner.get_job_log(run_id)
         self._observer.guard(self._exposed.learn_of_context)
-        self._see(run_id, documents.JOB_STEP, job_log)
+        self._see(run_id, json_runlog.JOB_STEP, job_log)
         if failed := sum(attempt.status == Status.FAIL.value for attempt in job_log.attempts):
             self._observer.job_begins_again(run_id, failed + 1)
-        self._steps.enter(run_id, documents.JOB_STEP, number=1)  # the host gives every attempt at a job this number
+        self._steps.enter(run_id, json_runlog.JOB_STEP, number=1)  # the host gives every attempt at a job this number
         return job_log
 
     def add_job_log(self, run_id: str, job_log: JobLog) -> Any:
         """See `BaseRunLogStore.add_job_log`: it sets the run's status too."""
-        self._steps.ended(run_id, documents.JOB_STEP, job_log)
-        self._mark(run_id, documents.JOB_STEP, job_log)
-        self._note(run_id, documents.JOB_STEP, job_log)
+        self._steps.ended(run_id, json_runlog.JOB_STEP, job_log)
+        self._mark(run_id, json_runlog.JOB_STEP, job_log)
+        self._note(run_id, json_runlog.JOB_STEP, job_log)
         answer = self._inner.add_job_log(run_id, job_log)
-        self._attempted(run_id, documents.JOB_STEP, job_log, documents.step_from_job)
+        self._attempted(run_id, json_runlog.JOB_STEP, job_log, json_runlog.step_from_job)
         self._may_be_complete(run_id, job_log.status)
         return answer
 
@@ -99,7 +99,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             new = logged.attempts[self._attempts_seen(run_id, path) :]
             marks = self._exposed.marks_in(logged.model_dump(exclude={"branches"}), run_id) if new else []
             for attempt in new if marks else ():
-                attempt.code_identities.append(CodeIdentity(**documents.code_from_marks(marks)))
+                attempt.code_identities.append(CodeIdentity(**json_runlog.code_from_marks(marks)))
 
         self._observer.guard(mark)
 

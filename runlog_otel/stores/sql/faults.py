@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
-from runlog_otel.redaction import MASK, bounded, redacted
+from runlog_otel.core.redaction import MASK, bounded, redacted
 from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
 
 _MAX_REASON_BYTES = 300

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
+from runlog_otel.core.model import Status, StoredRun
 from runlog_otel.errors import ConfigError
-from runlog_otel.model import Status, StoredRun
 from runlog_otel.stores.entries import Document
 from runlog_otel.stores.sql.database import Database, schema_revision
 from runlog_otel.stores.sql.store import SqlStore, searched

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from runlog_otel.core.model import Status
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
-from runlog_otel.model import Status
 from runlog_otel.stores import entries as parts
 from runlog_otel.stores.entries import Document, Entry
 from runlog_otel.stores.errors import BranchNotFoundError, JobNotFoundError, RunExistsError, StepNotFoundError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel import identity
+from runlog_otel.core import identity
 from tests.hosts.magnus.project import CHUNKED, CONFIG, FILE_SYSTEM, SQL, MagnusProject, spans_in
 
 

@@ -13,9 +13,9 @@ from magnus.datastore import BaseRunLogStore, BranchLog, RunLog, StepAttempt, St
 from magnus.extensions.run_log_store.chunked_file_system.implementation import ChunkedFileSystemRunLogStore
 from magnus.extensions.run_log_store.file_system.implementation import FileSystemRunLogstore
 
-from runlog_otel.hosts.magnus import DocumentRunLogStore, HostRuns, MemoryRunLogStore, SqlRunLogStore
-from runlog_otel.plugins.copying import COPIED, DIFFERS, THERE, Copy, copy_runs
+from runlog_otel.hosts.magnus.plugins import DocumentRunLogStore, HostRuns, MemoryRunLogStore, SqlRunLogStore
 from runlog_otel.settings import Settings
+from runlog_otel.sources.copying import COPIED, DIFFERS, THERE, Copy, copy_runs
 
 RUN = "run-1"
 OURS: dict[str, Callable[[Path], Any]] = {

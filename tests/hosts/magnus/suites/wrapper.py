@@ -17,7 +17,7 @@ from magnus.extensions.run_log_store.chunked_file_system.implementation import C
 from magnus.secrets import DoNothingSecretManager
 from pydantic import BaseModel, PrivateAttr
 
-from runlog_otel.hosts.magnus import OtelRunLogStore
+from runlog_otel.hosts.magnus.plugins import OtelRunLogStore
 
 METHODS = [
     name

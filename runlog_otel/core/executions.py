@@ -1,0 +1,264 @@
+"""Which attempt belongs to which execution of its run: a retry adds to the same log, and is a trace of its own.
+
+The wrapper notes the number of the execution with each attempt. Where an older log has no note it follows from the
+order of the log. Clocks differ and step: they only choose between executions that the log has shown otherwise.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from heapq import merge
+from itertools import groupby
+
+from runlog_otel.core.model import Attempt, Branch, Run, Status, Step
+
+Key = tuple[str, int]
+"""Path of a step, and the index of one of its attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The executions of a run, told apart by what a log cannot change afterwards."""
+
+    count: int
+    starts_ns: Mapping[int, int]
+    numbers: Mapping[Key, int]
+    next_number: int
+    last_indicator: str | None
+
+    def attempts(self, step: Step, execution: int) -> Iterator[Attempt]:
+        """Those attempts of a step that belong to an execution."""
+        for index, attempt in enumerate(step.attempts):
+            if self.numbers[step.path, index] == execution:
+                yield attempt
+
+    def executions(self, part: Step | Branch) -> set[int]:
+        """The executions in which a step or a branch, or anything inside it, was attempted."""
+        if isinstance(part, Branch):
+            return set().union(*(self.executions(step) for step in part.steps))
+        own = {self.numbers[part.path, index] for index in range(len(part.attempts))}
+        return own.union(*(self.executions(branch) for branch in part.branches))
+
+    def next_execution(self, retry_indicator: str) -> int:
+        """The execution to which an attempt would belong that is recorded now."""
+        is_changed = self.last_indicator is not None and retry_indicator != self.last_indicator
+        return max(self.next_number, self.count + is_changed)
+
+
+def timeline_of(run: Run) -> Timeline:
+    """The executions of a run."""
+    recorded = {(step.path, index): attempt for step in run.all_steps() for index, attempt in enumerate(step.attempts)}
+    numbers = {key: attempt.execution for key, attempt in recorded.items() if attempt.execution is not None}
+    count = max([1, *numbers.values(), *(number for number, _ in run.header.retries)])
+    if len(numbers) < len(recorded):
+        slots = _slots(run, count)
+        count = len(slots)
+        numbers = _Numbering(run, slots).numbers
+    roots = {step.path for step in run.steps if step.is_terminal}
+    starts = {1: run.header.created_ns} if run.header.created_ns is not None else {}
+    last = [key for key, number in numbers.items() if number == count]
+    return Timeline(
+        count=count,
+        starts_ns=starts | dict(run.header.retries),
+        numbers=numbers,
+        next_number=count + any(path in roots for path, _ in last),
+        last_indicator=recorded[last[-1]].retry_indicator if last else None,
+    )
+
+
+@dataclass(slots=True)
+class _Slot:
+    """An execution: its indicator, and its verdict where it reached one."""
+
+    indicator: str
+    verdict: tuple[Key, Attempt] | None = None
+
+
+def _slots(run: Run, at_least: int) -> list[_Slot]:
+    """The executions of a run in their order, from what the log shows without a clock.
+
+    Each verdict of the root graph is one; each change of the indicator in a step's attempts is one; the header may know
+    of more, which had no verdict; and one is open where the log shows that work follows the last verdict.
+    """
+    slots = [_Slot(attempt.retry_indicator, (key, attempt)) for key, attempt in _verdicts(run.steps, run.status)]
+    starts: dict[str, int] = {}
+    sequences: set[tuple[str, ...]] = set()
+    for step in run.all_steps():
+        sequences.add(tuple(indicator for indicator, _ in groupby(a.retry_indicator for a in step.attempts)))
+        for attempt in step.attempts:
+            began = _start(attempt)
+            starts[attempt.retry_indicator] = min(began, starts.get(attempt.retry_indicator, began))
+    for sequence in sorted(sequences, key=lambda sequence: (-len(sequence), sequence)):
+        slots = _merged(slots, sequence, starts)
+    for number, _ in sorted(run.header.retries):
+        if len(slots) < number:  # what is noted follows an execution that had no verdict
+            at = min(number - 2, len(slots))
+            slots.insert(max(at, 0), _Slot(slots[min(at, len(slots) - 1)].indicator if slots else ""))
+    missing = max(at_least, _shown(run, slots)) - len(slots)
+    return slots + [_Slot(slots[-1].indicator if slots else "") for _ in range(missing)]
+
+
+def _merged(slots: list[_Slot], sequence: Sequence[str], starts: Mapping[str, int]) -> list[_Slot]:
+    """Slots in which the indicators of a sequence stand in their order, with as few more as that takes."""
+    merged: list[_Slot] = []
+    matcher = SequenceMatcher(None, [slot.indicator for slot in slots], sequence, autojunk=False)
+    for kind, first, last, other_first, other_last in matcher.get_opcodes():
+        own = slots[first:last]
+        more = [] if kind == "equal" else [_Slot(indicator) for indicator in sequence[other_first:other_last]]
+        parts = [part for part in (own, more) if part]
+        for part in sorted(parts, key=lambda part: (part[0].indicator != "", starts.get(part[0].indicator, 0))):
+            merged += part
+    return merged
+
+
+def _shown(run: Run, slots: list[_Slot]) -> int:
+    """How many executions the order of the log shows: what failed was tried again after `fail` was reached.
+
+    A job has no verdict but its attempt.
+    """
+    if jobs := [step for step in run.steps if step.kind == "job"]:
+        return 1 + sum(_failures(job.attempts[:-1]) for job in jobs)
+    paths = {step.path for step in run.steps if step.kind == "fail"}
+    fails = [number for number, slot in enumerate(slots, 1) if slot.verdict and slot.verdict[0][0] in paths]
+    if not fails:
+        return 1
+    shown = 1
+    if not run.is_on_argo:
+        for step in run.all_steps():
+            unnoted = [attempt for attempt in step.attempts if attempt.execution is None]
+            shown = max(shown, 1 + min(len(fails), _failures(unnoted[:-1])))
+    return max(shown, fails[0] + any(map(_has_attempts, _behind_fail(run.steps))))
+
+
+class _Numbering:
+    """Gives each attempt its execution, in the order of the log; clocks choose where that leaves a choice."""
+
+    def __init__(self, run: Run, slots: list[_Slot]) -> None:
+        self._slots = slots
+        self._is_argo = run.is_on_argo
+        self.numbers: dict[Key, int] = {}
+        self._begun = dict(run.header.retries)
+        for number, slot in enumerate(slots, 1):
+            if slot.verdict is not None:
+                key, attempt = slot.verdict
+                self.numbers[key] = attempt.execution or number
+                self._begun.setdefault(number + 1, _start(attempt) + 1)
+        self._graph(run.steps, run.status, 1, len(slots))
+
+    def _graph(self, steps: tuple[Step, ...], status: Status, floor: int, ceiling: int) -> None:
+        """Number the attempts of a graph that first ran in an execution between two.
+
+        Its steps stand in the order in which they were first run, one after the other.
+        """
+        self._terminals(steps, status, floor, ceiling)
+        behind = {step.path for step in _behind_fail(steps)}
+        ceilings: dict[str, int] = {}
+        latest = len(self._slots)
+        for step in reversed(steps):
+            latest = min(latest, self.numbers[step.path, 0] if self._is_reached(step) else self._latest_start(step))
+            ceilings[step.path] = latest if step.path in behind else min(latest, ceiling)
+        for step in steps:
+            if step.is_terminal:
+                continue
+            if step.path in behind:
+                fails = (self.numbers[other.path, 0] for other in steps if other.kind == "fail" and other.attempts)
+                floor = max(floor, min(len(self._slots), 1 + next(fails)))
+            lowest = min(floor, ceilings[step.path])
+            last = self._step(step, lowest, ceilings[step.path])
+            for branch in step.branches:
+                self._graph(branch.steps, branch.status, lowest, ceilings[step.path])
+            inner = (self.numbers[key] for branch in step.branches for key in _keys(branch.steps))
+            floor = max(floor, last, max(inner, default=0))
+
+    @staticmethod
+    def _is_reached(step: Step) -> bool:
+        return step.is_terminal and bool(step.attempts)
+
+    def _terminals(self, steps: tuple[Step, ...], status: Status, floor: int, ceiling: int) -> None:
+        """Number the verdicts of a graph, each of an execution of its own."""
+        verdicts = [item for item in _verdicts(steps, status) if item[0] not in self.numbers]
+        for index, (key, attempt) in enumerate(verdicts):
+            highest = len(self._slots) - (len(verdicts) - 1 - index)
+            floor = self._number(key, attempt, floor, highest if index else min(highest, ceiling)) + 1
+
+    def _is_strict(self, step: Step) -> bool:
+        """Whether what failed was run again in a later execution: but for Argo, a host runs a step once in each."""
+        return not self._is_argo and _failures(step.attempts[:-1]) < len(self._slots)
+
+    def _latest_start(self, step: Step) -> int:
+        """The last execution in which a step can have been run first, as it was run again in later ones."""
+        inner = (self._latest_start(inner) for branch in step.branches for inner in branch.steps)
+        own = len(self._slots) - (_failures(step.attempts[:-1]) if self._is_strict(step) else 0)
+        return min([own, *inner])
+
+    def _step(self, step: Step, lowest: int, highest: int) -> int:
+        """Number a step's own attempts; the last number, 0 without one."""
+        count, is_strict, number = len(self._slots), self._is_strict(step), 0
+        for index, attempt in enumerate(step.attempts):
+            left = count - (_failures(step.attempts[index:-1]) if is_strict else 0)
+            noted = (later.execution for later in step.attempts[index:] if later.execution is not None)
+            number = self._number((step.path, index), attempt, lowest, min([highest, left, *noted]))
+            lowest, highest = number + (is_strict and attempt.status is Status.FAIL), count
+        return number
+
+    def _number(self, key: Key, attempt: Attempt, lowest: int, highest: int) -> int:
+        """Number one attempt: as noted, else by its indicator, else by the clock among the executions that are left."""
+        count = len(self._slots)
+        lowest = min(lowest, count)
+        # An execution goes on where the one before ended, unless it was killed: then it has no verdict.
+        highest = min(highest, next((at for at in range(lowest, count) if self._slots[at - 1].verdict), count))
+        number = attempt.execution
+        if number is None:
+            alike = [at for at in range(lowest, count + 1) if self._slots[at - 1].indicator == attempt.retry_indicator]
+            left = [at for at in alike if at <= highest] or alike or range(lowest, max(lowest, highest) + 1)
+            by_clock = max([1, *(at for at, began in self._begun.items() if began <= _start(attempt))])
+            number = min(left, key=lambda at: (abs(at - by_clock), at))
+        self.numbers[key] = number
+        return number
+
+
+def _verdicts(steps: tuple[Step, ...], status: Status) -> list[tuple[Key, Attempt]]:
+    """The attempts of a graph's terminal steps, those of each in their order; its status says which was the last."""
+    terminals = [step for step in steps if step.is_terminal]
+    lists = ([((step.path, index), attempt) for index, attempt in enumerate(step.attempts)] for step in terminals)
+    verdicts = list(merge(*lists, key=lambda item: (item[1].execution or 0, _start(item[1]))))
+    kind = "success" if status is Status.SUCCESS else "fail"
+    paths = {step.path for step in terminals if step.kind == kind}
+    last = max((index for index, (key, _) in enumerate(verdicts) if key[0] in paths), default=None)
+    if status.is_final and last is not None:
+        verdicts.append(verdicts.pop(last))
+    return verdicts
+
+
+def _keys(steps: Iterable[Step]) -> Iterator[Key]:
+    """The attempts of steps and of what is inside them."""
+    for step in steps:
+        yield from ((step.path, index) for index in range(len(step.attempts)))
+        for branch in step.branches:
+            yield from _keys(branch.steps)
+
+
+def _behind_fail(steps: tuple[Step, ...]) -> list[Step]:
+    """The steps of a graph that came into the log after its `fail`, which follows a step that failed."""
+    at = next((index for index, step in enumerate(steps) if step.kind == "fail" and step.attempts), len(steps))
+    if not any(map(_has_failed, steps[:at])):
+        return []
+    return [step for step in steps[at:] if not step.is_terminal]
+
+
+def _has_failed(step: Step) -> bool:
+    inner = (step for branch in step.branches for step in branch.steps)
+    return _failures(step.attempts) > 0 or any(map(_has_failed, inner))
+
+
+def _has_attempts(step: Step) -> bool:
+    return bool(step.attempts) or any(_has_attempts(inner) for branch in step.branches for inner in branch.steps)
+
+
+def _failures(attempts: Sequence[Attempt]) -> int:
+    return sum(attempt.status is Status.FAIL for attempt in attempts)
+
+
+def _start(attempt: Attempt) -> int:
+    start = attempt.start_ns if attempt.start_ns is not None else attempt.end_ns
+    return start if start is not None else 2**63

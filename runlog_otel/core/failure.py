@@ -1,0 +1,166 @@
+"""Why an attempt failed, as the text of `attempt.message`: written for people, and read back for spans. Pure.
+
+    ValueError: no more rows        exit status 3             killed by signal 9
+                                    cp: no such file
+    Traceback (most recent call last):
+      File "pipeline.py", line 12, in explode
+    ...
+
+The log is the only source of a span: so type, message and stack trace are read from this text, live and on replay.
+"""
+
+import re
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from runlog_otel.core import semconv
+from runlog_otel.core.redaction import bounded, redacted
+
+MESSAGE_BYTES = semconv.MAX_ATTRIBUTE_BYTES
+STACKTRACE_BYTES = 8 * 1024
+"""In the log; a span's is an attribute, and bounded like all of them. What is cut is the outermost part."""
+LOG_BYTES = 64 * 1024
+"""More of an execution log is not told."""
+
+_WINDOW = 16 * 1024
+"""More characters of a message, a traceback or an output are not looked at."""
+_LAST_LINE = 500
+_TRACEBACK_COLUMNS = 100
+"""Rich draws no wider traceback."""
+_CUT = "…"
+_HEADER = "Traceback (most recent call last):\n"
+_NAME = r"[^\W\d][\w.<>]*"
+_EXCEPTION = re.compile(rf"(?P<type>{_NAME})(?:: (?P<message>.*?))?\n\n(?P<stack>{re.escape(_HEADER)}.*)", re.DOTALL)
+_EXIT = re.compile(r"(?:exit status (?P<code>[0-9]{1,10})|killed by signal (?P<signal>[0-9]{1,10}))(?=\n|\Z)")
+_BOX_END = re.compile(rf"^╰─+╯\n(?P<type>{_NAME})(?:: (?P<message>.*?))?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
+_BOX_LINE = re.compile(r"^│ (.*?) *│$", re.MULTILINE)
+_CAUSED = re.compile(r"\n\nThe above exception was the direct cause of the following exception:\n\n")
+_HOSTS_OWN = "\nCommandCallError: "
+_PARAMETERS = re.compile(
+    r"\A(?: {11}.*(?:\n|\Z))+|^.{11}Parameters available for the execution:.*\n(?: {11}.*\n?)*", re.MULTILINE
+)
+
+Redact = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a message says: `type` is low in cardinality (an exception's name, `exit_3`, `signal_9`), else `_OTHER`."""
+
+    type: str
+    message: str
+    stacktrace: str = ""
+    exit_code: int | None = None
+
+    @property
+    def description(self) -> str:
+        """What failed, in one piece: the exception's type and message, or the exit status and the end of its output."""
+        return ": ".join(filter(None, (self.type, self.message))) if self.stacktrace else self.message
+
+
+def failure_from_message(message: str, redact: Redact = redacted, limit: int = semconv.MAX_ATTRIBUTE_BYTES) -> Failure:
+    """Read the message of a failed attempt, whoever wrote it; redacted, and then each part cut to `limit` bytes."""
+    text = message.strip()
+    if found := _EXCEPTION.fullmatch(text):
+        stack = _end_of_stack(redact(found["stack"]), limit)
+        return Failure(bounded(found["type"], limit), bounded(redact(found["message"] or ""), limit), stack)
+    if found := _EXIT.match(text):
+        kind = f"exit_{found['code']}" if found["code"] else f"signal_{found['signal']}"
+        return Failure(kind, bounded(redact(text), limit), exit_code=int(found["code"]) if found["code"] else None)
+    return Failure(semconv.OTHER_ERROR, bounded(redact(text), limit))
+
+
+def message_from_exception(error: BaseException, trace: TracebackType | None, redact: Redact = redacted) -> str:
+    """The message for an exception.
+
+    Args:
+        error: the exception.
+        trace: where its traceback begins; its own may begin with frames of the host.
+        redact: takes secrets out.
+    """
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    told = traceback.TracebackException(kind, error, trace)
+    last = "".join(told.format_exception_only())
+    stack = "".join(told.format()).removesuffix(last)
+    return _message(name, _text(error), stack + redact(last[:_WINDOW])[:_LAST_LINE], redact)
+
+
+def message_from_exit(status: int, output: str, redact: Redact = redacted) -> str:
+    """The message for a program that ended with a status other than 0; `output` is what it wrote to stderr.
+
+    A negative status is the number of the signal that killed it (`subprocess.Popen.returncode`).
+    """
+    head = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    text = redact(output[-_WINDOW:].strip())
+    return f"{head}\n{end_of_text(text, MESSAGE_BYTES - len(head) - 1)}".strip()
+
+
+def message_from_log(text: str, redact: Redact = redacted) -> str:
+    """The message from an execution log, where nothing better is known: the last exception drawn in it, else its end.
+
+    Rich wraps lines and shows no whole tracebacks, so this is less than `message_from_exception` has.
+    """
+    text = without_parameters(text)
+    parts = _CAUSED.split(text)
+    if len(parts) > 1 and _HOSTS_OWN in parts[-1]:
+        text = parts[-2]
+    boxes = list(_BOX_END.finditer(text))
+    if not boxes:
+        return end_of_text(redact(text.strip()), MESSAGE_BYTES)
+    last = boxes[-1]
+    drawn = text[text.rfind("╭─", 0, last.start()) : last.start()]
+    lines = "\n".join(line.rstrip() for line in _BOX_LINE.findall(drawn))
+    return _message(last["type"], last["message"] or "", f"{lines}\n{last[0].partition(chr(10))[2]}", redact)
+
+
+def unfolded(text: str, width: int) -> str:
+    """An execution log with those lines in one that Rich folded at the console's width (10 at least), within a word.
+
+    A secret in two pieces is not recognised. A program's own line that is as long is joined to the next one, too.
+    """
+    for columns in {width, min(width, _TRACEBACK_COLUMNS)}:
+        plain = rf"(?<=^(?![│╭╰]|\[\d\d:| {{11}}).{{{columns - 1}}}\S)\n(?=[^\s│╭╰])"
+        boxed = rf"(?<=^│ [^│\n]{{{columns - 5}}}[^│╯\s]) │\n│ (?=[^\s│❱])"
+        text = re.sub(f"{plain}|{boxed}", "", text, flags=re.MULTILINE)
+    return text
+
+
+def without_parameters(text: str) -> str:
+    """An execution log without the values of parameters, which the host writes at its top (`BaseTaskType`).
+
+    They are indented as Rich does it; where the log was cut, it may begin in the midst of them.
+    """
+    return _PARAMETERS.sub("", text)
+
+
+def end_of_text(text: str, limit: int) -> str:
+    """The last `limit` bytes of a text as UTF-8."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    return _CUT + data[len(_CUT.encode()) - limit :].decode("utf-8", "ignore")
+
+
+def _message(name: str, message: str, stack: str, redact: Redact) -> str:
+    stack = stack if stack.startswith(_HEADER) else _HEADER + stack
+    message = bounded(redact(message[:_WINDOW].strip()), MESSAGE_BYTES)
+    head = f"{name}: {message}" if message else name
+    return f"{head}\n\n{_end_of_stack(redact(stack[-_WINDOW:].rstrip()), STACKTRACE_BYTES)}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 any exception may have a broken __str__
+        return ""
+
+
+def _end_of_stack(stack: str, limit: int) -> str:
+    """The innermost frames, in whole lines, under the header."""
+    if stack.startswith(_HEADER) and len(stack.encode("utf-8", "replace")) <= limit:
+        return bounded(stack, limit)
+    end = end_of_text(stack.removeprefix(_HEADER), limit - len(_HEADER) - 8)
+    return f"{_HEADER}  {_CUT}\n{end.partition(chr(10))[2] or end}"

@@ -1,0 +1,257 @@
+"""The pure function from a run log to points. It reads what `spans_from_run` made of the log, so that a trace and a
+counter never disagree. Imports no OpenTelemetry, no Prometheus, no host, no clock.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from runlog_otel.core import semconv
+from runlog_otel.core.model import Node, Run
+from runlog_otel.core.redaction import Disclosure, Redaction, bounded
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Execution, Part, Result, Span, Trace
+
+SECOND_NS = 1_000_000_000
+_ENDS = (Result.SUCCESS, Result.FAILURE)
+_MAX_MESSAGE_BYTES = 200
+_STAGES = ("get", "put")
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """An increment (counter), observation in nanoseconds (histogram) or value (gauge) of a metric in `semconv.METRICS`.
+
+    `labels` stand in the metric's order, empty ones left out; `details` are those of which only the newest set is kept.
+    """
+
+    metric: str
+    labels: Labels
+    value: int | float
+    at_ns: int = 0
+    details: Labels = ()
+    trace_id: bytes = b""
+    span_id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionPoints:
+    """What one complete execution of a run adds."""
+
+    execution: Execution
+    points: tuple[Point, ...]
+
+
+_DISCLOSURE = Disclosure()
+
+
+def points_from_run(
+    run: Run,
+    namespace: str = "",
+    disclosure: Disclosure = _DISCLOSURE,
+    *,
+    by_tag: bool = False,
+    is_abandoned: bool = False,
+) -> list[ExecutionPoints]:
+    """Map a run log to the points of each of its executions that is complete.
+
+    Args:
+        run: the run log.
+        namespace: goes into the trace ids of exemplars.
+        disclosure: what may leave.
+        by_tag: label by the run's tag too.
+        is_abandoned: close a last execution that has not ended: its result is `error`.
+    """
+    traces = spans_from_run(run, namespace, disclosure=disclosure, is_abandoned=is_abandoned)
+    return [points_from_trace(run, trace, by_tag=by_tag) for trace in traces if trace.is_complete]
+
+
+def points_from_trace(run: Run, trace: Trace, *, by_tag: bool = False) -> ExecutionPoints:
+    """Map one complete execution, which `spans_from_run` made of the same log."""
+    return ExecutionPoints(trace.execution, tuple(_Mapping(run, trace, by_tag=by_tag).points()))
+
+
+def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool = False) -> Iterator[Point]:
+    """The series that an execution of this pipeline may add to, at zero, from its definition.
+
+    A series that appears with its first failure has no increase in the eyes of Prometheus; one that was zero has.
+    """
+    text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
+    of_run = labels_of_run(run, disclosure, by_tag=by_tag)
+    nodes = [Node(text(node.name), text(node.kind)) for node in run.graph]
+    for result, error in (
+        (Result.SUCCESS, ""),
+        (Result.FAILURE, semconv.STEP_FAILED),
+        (Result.ERROR, semconv.ABANDONED),
+    ):
+        labels = {
+            semconv.PIPELINE_RUN_STATE: "executing",
+            semconv.PIPELINE_RESULT: result.value,
+            semconv.ERROR_TYPE: error,
+        }
+        yield _zero(semconv.RUN_DURATION, of_run | labels)
+    yield _zero(semconv.RUNS_ACTIVE, of_run | {semconv.PIPELINE_RUN_STATE: "executing"})
+    for node, result in product(nodes, _ENDS):
+        of_step = of_run | {semconv.TASK_NAME: node.name}
+        ended = {semconv.STEP_TYPE: node.kind, semconv.TASK_RESULT: result.value}
+        yield _zero(semconv.STEP_RESULTS, of_step | ended)
+        yield _zero(semconv.STEP_DURATION, of_step | ended)
+    for node in nodes:
+        yield _zero(semconv.STEP_RETRIES, of_run | {semconv.TASK_NAME: node.name})
+
+
+def labels_of_run(run: Run, disclosure: Disclosure, *, by_tag: bool) -> dict[str, str]:
+    """The labels that every series of a run has, as they may leave; the tag is empty unless it was asked for."""
+    text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
+    return {semconv.PIPELINE_NAME: text(run.pipeline), semconv.RUN_TAG: text(run.tag) if by_tag else ""}
+
+
+class _Mapping:
+    """The mapping of one execution."""
+
+    def __init__(self, run: Run, trace: Trace, *, by_tag: bool) -> None:
+        self._run = run
+        own = (semconv.PIPELINE_NAME, semconv.RUN_TAG) if by_tag else (semconv.PIPELINE_NAME,)
+        self._of_run = _of(trace.spans[0], *own)
+        self._spans = trace.spans
+        self._by_id = {span.span_id: span for span in trace.spans}
+        self._children: dict[bytes, list[Span]] = defaultdict(list)
+        for span in trace.spans:
+            self._children[span.parent_span_id].append(span)
+        self._steps = {step.path: step for step in run.all_steps()}
+
+    def points(self) -> Iterator[Point]:
+        for span in self._spans:
+            match span.part:
+                case Part.RUN:
+                    yield from self._run_points(span)
+                case Part.STEP:
+                    yield from self._step_points(span)
+                case Part.BRANCH:
+                    yield from self._queue_times(span)
+                    yield self._branch_point(span)
+                case _:
+                    pass
+
+    def _run_points(self, span: Span) -> Iterator[Point]:
+        labels = (
+            self._of_run
+            | {semconv.PIPELINE_RUN_STATE: "executing"}
+            | _of(span, semconv.PIPELINE_RESULT, semconv.ERROR_TYPE)
+        )
+        yield _duration(semconv.RUN_DURATION, labels, span)
+        if span.attributes[semconv.PIPELINE_RESULT] == Result.SUCCESS.value:
+            yield _moment(semconv.LAST_SUCCESS, self._of_run, span)
+        yield from self._queue_times(span)
+
+    def _step_points(self, span: Span) -> Iterator[Point]:
+        of_step = self._of_run | _of(span, semconv.TASK_NAME)
+        result = str(span.attributes[semconv.TASK_RESULT])
+        labels = of_step | _of(span, semconv.STEP_TYPE, semconv.TASK_RESULT)
+        attempts = [child for child in self._children[span.span_id] if child.part is Part.ATTEMPT]
+        yield _point(semconv.STEP_RESULTS, labels, 1, span)
+        if result != Result.SKIP.value:
+            yield _duration(semconv.STEP_DURATION, labels, span)
+        if attempts:
+            yield from self._attempts(of_step, attempts, has_passed=result == Result.SUCCESS.value)
+        if result == Result.FAILURE.value:
+            yield _failure(of_step, attempts[-1] if attempts else span)
+        if result == Result.SUCCESS.value:
+            path = str(span.attributes.get(semconv.TASK_RUN_ID, ""))
+            for item in dict.fromkeys(self._steps[path].catalog if path in self._steps else ()):
+                stage = item.stage if item.stage in _STAGES else ""
+                yield _point(semconv.CATALOG_ITEMS, of_step | {semconv.CATALOG_STAGE: stage}, 1, span)
+
+    def _attempts(self, of_step: dict[str, str], attempts: list[Span], *, has_passed: bool) -> Iterator[Point]:
+        if len(attempts) > 1:
+            yield _point(semconv.STEP_RETRIES, of_step, len(attempts) - 1, attempts[-1])
+        if has_passed:
+            last = str(len(attempts)) if len(attempts) < semconv.MAX_ATTEMPT_LABEL else f"{semconv.MAX_ATTEMPT_LABEL}+"
+            yield _point(semconv.STEP_PASSED_ON_ATTEMPT, of_step | {semconv.ATTEMPT_NUMBER: last}, 1, attempts[-1])
+        for attempt in attempts:
+            error = _of(attempt, semconv.ERROR_TYPE)
+            yield _duration(semconv.ATTEMPT_DURATION, of_step | _of(attempt, semconv.ATTEMPT_RESULT) | error, attempt)
+            if error:
+                yield _point(semconv.RUN_ERRORS, self._of_run | error, 1, attempt)
+            yield from _user_metrics(of_step, attempt)
+
+    def _branch_point(self, span: Span) -> Point:
+        step = self._by_id[span.parent_span_id]
+        known = self._steps.get(str(step.attributes.get(semconv.TASK_RUN_ID, "")))
+        name = {} if known is None or known.has_iterations else _of(span, semconv.BRANCH_NAME)
+        labels = self._of_run | _of(step, semconv.TASK_NAME) | name | _of(span, semconv.BRANCH_RESULT)
+        return _duration(semconv.BRANCH_DURATION, labels, span)
+
+    def _queue_times(self, graph: Span) -> Iterator[Point]:
+        """The pauses before the steps of a graph: its steps run one after the other, but for those without a start."""
+        now = graph.start_ns
+        children = (child for child in self._children[graph.span_id] if child.part is Part.STEP)
+        steps = (child for child in children if semconv.START_IS_DERIVED not in child.attributes)
+        for step in sorted(steps, key=lambda step: step.start_ns):
+            if step.attributes[semconv.TASK_RESULT] != Result.SKIP.value:
+                labels = self._of_run | _of(step, semconv.TASK_NAME)
+                yield _point(semconv.STEP_QUEUE_TIME, labels, max(0, step.start_ns - now), step)
+            now = max(now, step.end_ns)
+
+
+def _user_metrics(of_step: dict[str, str], attempt: Span) -> Iterator[Point]:
+    prefix = semconv.METRIC.partition("{")[0]
+    for key, value in attempt.attributes.items():
+        if key.startswith(prefix) and isinstance(value, bool | int | float):
+            labels = of_step | {semconv.METRIC_NAME: key.removeprefix(prefix)}
+            yield _point(semconv.USER_METRIC, labels, float(value), attempt)
+
+
+def _failure(of_step: dict[str, str], failed: Span) -> Point:
+    message = str(
+        next((event.attributes.get(semconv.EXCEPTION_MESSAGE, "") for event in failed.events), "") or failed.error
+    )
+    details = _of(failed, semconv.ERROR_TYPE) | {
+        semconv.FAILURE_TRACE_ID: failed.trace_id.hex(),
+        semconv.EXCEPTION_MESSAGE: bounded(message.partition("\n")[0], _MAX_MESSAGE_BYTES),
+    }
+    return _moment(semconv.STEP_LAST_FAILURE, of_step, failed, details)
+
+
+def _of(span: Span, *attributes: str) -> dict[str, str]:
+    return {name: str(span.attributes[name]) for name in attributes if name in span.attributes}
+
+
+def labels_of(metric: str, given: Mapping[str, str]) -> Labels:
+    """The labels that a metric has of those given, in its order."""
+    return _labels(semconv.METRICS[metric].labels, given)
+
+
+def _labels(wanted: tuple[str, ...], given: Mapping[str, str]) -> Labels:
+    """Bounded, and encodable: one label that is not would end every scrape from then on."""
+    return tuple((name, bounded(given[name])) for name in wanted if given.get(name))
+
+
+def _zero(metric: str, labels: Mapping[str, str]) -> Point:
+    return Point(metric, labels_of(metric, labels), 0)
+
+
+def _point(
+    metric: str, labels: Mapping[str, str], value: int | float, span: Span, details: Mapping[str, str] | None = None
+) -> Point:
+    known = semconv.METRICS[metric]
+    return Point(
+        metric,
+        _labels(known.labels, labels),
+        value,
+        span.end_ns,
+        _labels(known.details, details or {}),
+        span.trace_id,
+        span.span_id,
+    )
+
+
+def _duration(metric: str, labels: Mapping[str, str], span: Span) -> Point:
+    return _point(metric, labels, span.end_ns - span.start_ns, span)
+
+
+def _moment(metric: str, labels: Mapping[str, str], span: Span, details: Mapping[str, str] | None = None) -> Point:
+    return _point(metric, labels, span.end_ns / SECOND_NS, span, details)

@@ -1,0 +1,360 @@
+"""What may leave: text without secrets, bounded and encodable; configs with their secrets masked.
+
+The patterns are our own: the libraries that know more of them (detect-secrets and its like) search files for findings
+and replace nothing, and each step's process would pay for their imports. Each pattern takes linear time.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import urlsplit
+
+from runlog_otel.core.model import Mark
+from runlog_otel.core.semconv import MAX_ATTRIBUTE_BYTES
+
+MASK = "********"
+_CUT = "…"
+_NAMES = (
+    r"passw(?:or)?d|passphrase|pwd|secret|token(?!s|i[sz])|credential|api[_-]?key|access[_-]?key|account[_-]?key|"
+    r"private[_-]?key|shared[_-]?access[_-]?(?:key|signature)|connection[_-]?string|\bsig(?==)"
+)
+_VALUE = (
+    r"(?:(?P<open>(?P<escape>\\{1,2})?(?P<quote>[\"']))"
+    r"(?(escape)(?:(?!(?P=quote))[^\n])+|(?:(?!(?P=quote))[^\\\n]|\\.)+)|[^\s'\",;&]+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A kind of secret. A text without any of `hints`, whatever its case, is not searched: a search costs more.
+
+    Hints have no `i`: `re.IGNORECASE` takes letters for it that casefolding leaves alone.
+    """
+
+    name: str
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    replacement: str = MASK
+
+
+_RULES = (
+    _Rule(
+        "private key",
+        ("-----begin ",),
+        re.compile(
+            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
+            r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+            re.DOTALL,
+        ),
+    ),
+    _Rule(
+        "credentials of a URL",
+        ("://",),
+        re.compile(
+            r"(?P<scheme>(?<![a-zA-Z0-9])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
+            r"(?:[^/\s'\"<>]*|[^/\s:@'\"<>]{0,100}:(?!\d{0,5}/)[^\s'\"<>]{0,100})@"  # the second with a slash in it
+        ),
+        rf"\g<scheme>{MASK}@",
+    ),
+    _Rule(
+        "authorization",
+        ("bearer", "bas"),
+        re.compile(r"\b(?P<kind>(?:Bearer|Basic)\s{1,9})[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
+        rf"\g<kind>{MASK}",
+    ),
+    _Rule(
+        "authorization header",
+        ("author",),
+        re.compile(
+            r"(?P<key>authorization\\{0,2}['\"]?\s{0,9}[:=]\s{0,9}\\{0,2}['\"]?(?:[\w-]{1,30}[ \t]{1,9})?)"
+            r"[^\s'\",;&]{8,}",
+            re.IGNORECASE,
+        ),
+        rf"\g<key>{MASK}",
+    ),
+    _Rule(
+        "cookie",
+        ("cook",),
+        re.compile(r"(?P<key>cookie\\{0,2}['\"]?\s{0,9}:\s{0,9}\\{0,2}['\"]?)[^\s'\"][^\r\n'\"]*", re.IGNORECASE),
+        rf"\g<key>{MASK}",
+    ),
+    _Rule("JSON Web Token", ("eyj",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?")),
+    _Rule(
+        "token",
+        ("",),  # https://docs.github.com/code-security/secret-scanning lists what providers give away
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:"
+            r"(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z0-9]{16}(?![A-Za-z0-9])"  # AWS
+            r"|LTAI[A-Za-z0-9]{17,21}"  # Alibaba
+            r"|AIza[\w-]{35}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # Google
+            r"|gh[opsur]_[A-Za-z0-9]{30,255}|github_pat_\w{22,255}"
+            r"|gl(?:pat|dt|rt|ptt|oas|cbt|ft|soat|agent|imt|rtr|ffct)-[\w-]{20,}"  # GitLab
+            r"|xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"  # Slack
+            r"|[prs]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{20,}"  # Stripe
+            r"|sk-[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic
+            r"|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,}|dckr_pat_[\w-]{20,}"
+            r"|SG\.[\w-]{16,}\.[\w-]{16,}|key-[0-9a-f]{32}|SK[0-9a-f]{32}"  # SendGrid, Mailgun, Twilio
+            r"|do[opr]_v1_[0-9a-f]{64}|dapi[0-9a-f]{32}|hv[bsr]\.[\w-]{20,}|ATATT3[\w=-]{20,}|glsa_\w{32,}"
+            r")"
+        ),
+    ),
+    _Rule("webhook", ("hooks.slack.com",), re.compile(r"(?P<host>://hooks\.slack\.com/)[\w/+-]+"), rf"\g<host>{MASK}"),
+    _Rule(
+        "assignment",
+        ("passw", "passphrase", "pwd", "secret", "token", "credent", "key", "shared", "connect", "g="),
+        re.compile(
+            rf"(?P<key>(?:{_NAMES})[\w-]{{0,40}}(?<!error)(?<!exception)\\{{0,2}}['\"]?\s{{0,9}}(?:=>|:=|[=:])\s{{0,9}})"
+            rf"{_VALUE}",
+            re.IGNORECASE,  # InvalidTokenError: Signature has expired
+        ),
+        rf"\g<key>\g<open>{MASK}",
+    ),
+    _Rule(
+        "option",
+        ("--",),
+        re.compile(
+            rf"(?P<key>(?<![\w-])--[\w-]{{0,40}}?(?:{_NAMES})[\w-]{{0,40}}(?:\s{{1,9}}|['\"],\s{{0,9}})){_VALUE}",
+            re.IGNORECASE,  # the second as Python shows a list of arguments
+        ),
+        rf"\g<key>\g<open>{MASK}",
+    ),
+)
+_URL_CREDENTIALS = _RULES[1].pattern
+_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+_SECRET_KEY = re.compile(r"pass|secret|token|key|credential|auth|connection|headers|dsn|redact", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What the settings let out.
+
+    `parameters` are names, or globs as `fnmatch` has them, of parameters whose values leave; `patterns` what is taken
+    out of every text. `is_unlimited` takes nothing out and cuts nothing: an audit compares with it.
+    """
+
+    parameters: tuple[str, ...] = ()
+    has_digests: bool = False
+    patterns: tuple[str, ...] = field(default=(), repr=False)
+    is_unlimited: bool = False
+
+    def allows(self, parameter: str) -> bool:
+        """Whether a parameter's value leaves; one that is named like a secret has to be listed by its whole name."""
+        if self.is_unlimited or parameter in self.parameters:
+            return True
+        is_listed = any(fnmatchcase(parameter, listed) for listed in self.parameters)
+        return is_listed and not tells_of_secret(parameter)
+
+    def most(self, limit: int) -> int | None:
+        """How many of a kind leave."""
+        return None if self.is_unlimited else limit
+
+
+def tells_of_secret(name: str) -> bool:
+    """Whether what has such a name (`db_password`, `api-key`) is a secret, whatever it looks like."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def mark_of(value: str, run_id: str) -> Mark:
+    """The mark of a secret in the log of a run."""
+    keyed = _keyed(run_id)
+    return Mark(len(value), keyed.digest(value), value[:_OUTLINED].translate(keyed))
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What is taken out of text: common secrets, what the settings' patterns find, and what a run's log marks.
+
+    Depends on settings and log alone: every process, and every replay, takes out the same.
+    """
+
+    patterns: tuple[str, ...] = field(default=(), repr=False)
+    run_id: str = ""
+    marks: tuple[Mark, ...] = ()
+
+    def __call__(self, text: str) -> str:
+        """The text without them."""
+        return self.explained(text)[0]
+
+    def of_value(self, value: Any) -> Any:
+        """A value of JSON without them, names included."""
+        if isinstance(value, Mapping):
+            return {self(str(name)): self.of_value(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.of_value(part) for part in value]
+        return self(value) if isinstance(value, str) else value
+
+    def bounded(self, text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:
+        """The text without them, in at most `limit` bytes; as much of it as may leave is looked at.
+
+        What is looked at is cut itself, and its end may be the beginning of a secret: so much of it is left out. A
+        pattern of the settings finds what is of any length, and is given all.
+        """
+        margin = max([_MARGIN, *(mark.characters for mark in self.marks)])
+        size = len(text) if self.patterns else limit + 2 * margin
+        while size < len(text):
+            start = self(text[:size])[:-margin]
+            if len(start) > limit:
+                return bounded(start, limit)
+            size *= 2
+        return bounded(self(text), limit)
+
+    def explained(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """The text without them, and the names of the rules that found something."""
+        found: list[str] = []
+        if self.marks:
+            before, text = text, _without_marked(text, self.marks, self.run_id)
+            found += ["secret of the host"] if text != before else []
+        for number, pattern in enumerate(self.patterns, 1):
+            before, text = text, _compiled(pattern).sub(_mask_unless_empty, text)
+            found += [f"pattern {number} of telemetry.redact"] if text != before else []
+        text, common = _without_common(text) if len(text) > _SHORT else _without_common_short(text)
+        return text, (*found, *common)
+
+
+_COMMON = Redaction()
+_SHORT = 128
+"""Characters up to which a text is likely to be a name, which comes again and again."""
+_MARGIN = 16 * 1024
+"""No common secret needs more characters to be recognised."""
+_OUTLINED = 8
+
+
+def _without_common(text: str) -> tuple[str, tuple[str, ...]]:
+    """The text without common secrets, and the names of the rules that found some."""
+    found: list[str] = []
+    folded = text.casefold()
+    for rule in _RULES:
+        if any(hint in folded for hint in rule.hints):
+            before, text = text, rule.pattern.sub(rule.replacement, text)
+            found += [rule.name] if text != before else []
+    return text, tuple(found)
+
+
+_without_common_short = lru_cache(maxsize=4096)(_without_common)
+
+
+def redacted(text: str) -> str:
+    """The text with common secrets masked: credentials of URLs, tokens, keys, assigned passwords."""
+    return _COMMON(text)
+
+
+class _Keyed(dict[int, int]):
+    """What marks of one run say of a text: its digest, and which of four classes each character is in."""
+
+    def __init__(self, run_id: str) -> None:
+        self._key = blake2b(run_id.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+        self._hash = blake2b(digest_size=16, key=self._key)
+
+    def digest(self, value: str) -> str:
+        own = self._hash.copy()
+        own.update(value.encode("utf-8", "surrogatepass"))
+        return own.hexdigest()
+
+    def __missing__(self, character: int) -> int:
+        """A digit for the class, as `str.translate` asks for it."""
+        data = chr(character).encode("utf-8", "surrogatepass")
+        self[character] = found = ord("0") + blake2b(data, digest_size=1, key=self._key).digest()[0] % 4
+        return found
+
+
+_keyed = lru_cache(maxsize=16)(_Keyed)
+
+
+def _without_marked(text: str, marks: Iterable[Mark], run_id: str) -> str:
+    """The text with every piece masked that has one of the marks."""
+    keyed = _keyed(run_id)
+    outline, mask = text.translate(keyed), MASK.translate(keyed)
+    for mark in sorted(set(marks), reverse=True):  # a longer secret may hold a shorter one
+        if places := list(_places(text, outline, mark, keyed)):
+            text = _replaced(text, places, mark.characters, MASK)
+            outline = _replaced(outline, places, mark.characters, mask)
+    return text
+
+
+def _places(text: str, outline: str, mark: Mark, keyed: _Keyed) -> Iterator[int]:
+    """Where pieces begin that have a mark. Only what has its outline is hashed: a hash at every place takes a second
+    for each mark and megabyte.
+    """
+    at, last = 0, len(text) - mark.characters
+    refused = ""  # text repeats itself
+    while 0 <= (at := outline.find(mark.outline, at)) <= last:
+        piece = text[at : at + mark.characters]
+        if piece != refused and keyed.digest(piece) == mark.digest:
+            yield at
+            at += mark.characters
+        else:
+            refused = piece
+            at += 1
+
+
+def _replaced(text: str, places: list[int], size: int, replacement: str) -> str:
+    ends = [0, *(at + size for at in places)]
+    return replacement.join(text[start:end] for start, end in zip(ends, [*places, len(text)], strict=True))
+
+
+def _mask_unless_empty(match: re.Match[str]) -> str:
+    return MASK if match[0] else ""
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def bounded(text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:
+    """The text in at most `limit` bytes of UTF-8; what UTF-8 cannot say (lone surrogates) is replaced."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    return data[: limit - len(_CUT.encode())].decode("utf-8", "ignore") + _CUT
+
+
+def bounded_names(names: Iterable[str], limit: int = MAX_ATTRIBUTE_BYTES) -> tuple[str, ...]:
+    """As many names as fit into `limit` bytes together; the last one then says that there were more."""
+    kept: list[str] = []
+    room = limit - len(_CUT.encode())
+    for name in map(bounded, names):
+        room -= len(name.encode())
+        if room < 0:
+            return (*kept, _CUT)
+        kept.append(name)
+    return tuple(kept)
+
+
+def url_without_credentials(url: str) -> str:
+    """The URL without user, password and query: what may stand in a span, a log line or on a screen."""
+    redacted_url = _URL_CREDENTIALS.sub(r"\g<scheme>", url)
+    return redacted_url.split("?", 1)[0]
+
+
+def masked(config: Any, key: str = "") -> Any:
+    """A copy of a config value for people: secrets by name, and credentials in URLs, are masked."""
+    if isinstance(config, Mapping):
+        return {
+            name: masked(value, str(name) if not _SECRET_KEY.search(key) else key) for name, value in config.items()
+        }
+    if isinstance(config, list | tuple):
+        return [masked(value, key) for value in config]
+    if config is None or isinstance(config, bool):
+        return config
+    if _SECRET_KEY.search(key):
+        return MASK
+    return redacted(config) if isinstance(config, str) else config
+
+
+def mask_in_place(config: Any) -> None:
+    """Mask a config where it stands: the host is about to print it (`runnable.context.get_service_by_name`)."""
+    if isinstance(config, dict):
+        config.update(masked(config))
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL, for messages."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}:{parts.port}" if parts.port else f"{parts.scheme}://{host}"

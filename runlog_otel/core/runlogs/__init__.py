@@ -1,0 +1,1 @@
+"""Mappings from the documents that hosts write to a `Run`."""

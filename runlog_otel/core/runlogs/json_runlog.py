@@ -1,0 +1,357 @@
+"""A run log of runnable or of magnus, as its `model_dump` or its JSON has it, as a `Run`. Needs neither host.
+
+The two write alike (`runnable.datastore.RunLog`, `magnus.datastore.RunLog`). magnus keeps metrics and code identities
+on the step, runnable on its attempts; a run of magnus may run another one again, under a new id. Tables `db_log` are of
+magnus 0.4 and older, whose run config is another one.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime, tzinfo
+from typing import Any
+
+from runlog_otel.core.model import (
+    Attempt,
+    Branch,
+    CatalogItem,
+    Changes,
+    CodeIdentity,
+    Header,
+    Mark,
+    Node,
+    Run,
+    Scalar,
+    Status,
+    Step,
+)
+from runlog_otel.core.runlogs.timestamps import (
+    MAX_EXECUTIONS,
+    NOTE,
+    AttemptNote,
+    Clock,
+    nanoseconds,
+    notes_of,
+    times_of_attempts,
+)
+from runlog_otel.core.semconv import HEADER_KEY
+from runlog_otel.errors import RunLogFormatError
+
+RUNNABLE, MAGNUS = "runnable", "magnus"
+JOB_STEP = "job"
+"""The one step of a job, which has no name in the log (`runnable.defaults.DEFAULT_JOB_NAME`)."""
+MARKS = "runlog_otel.marks"
+"""The type of the code identity that holds an attempt's marks."""
+_MAX_DEPTH = 50
+"""No graph has more graphs inside of each other; what maps them calls itself for each."""
+_INT64 = range(-(2**63), 2**63)
+_OWN_CODE = (MARKS, NOTE)
+_MARK = re.compile(r"(?P<size>[1-9]\d{0,8}):(?P<digest>[^:]+)(?::(?P<outline>[0-3]{0,8}))?", re.ASCII)
+_UNCHAINED = "unchained"
+"""magnus runs a single function or notebook without a graph (`magnus.defaults.EXECUTION_PLAN`): a job."""
+
+Document = Mapping[str, Any]
+
+
+def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) -> Run:
+    """Map a run log.
+
+    Args:
+        log: the document.
+        pipeline: the pipeline's name; else what the log says.
+        zone: how naive times are read where the log has no header of ours; else the machine's zone.
+
+    Raises:
+        RunLogFormatError: the document is not a run log.
+    """
+    try:
+        config: Document = log.get("run_config") or {}
+        header = header_from_config(config)
+        clock = Clock(header, zone)
+        steps = tuple(step_from_log(step, clock) for step in log["steps"].values())
+        if log.get("job"):
+            steps = (*steps, step_from_job(log["job"], clock))
+        elif config.get("execution_plan") == _UNCHAINED:
+            steps = tuple(replace(step, kind="job") for step in steps)
+        _refuse_depth(steps)
+        executor = config.get("pipeline_executor") or config.get("job_executor") or config.get("executor") or {}
+        host = host_of(log)
+        return Run(
+            run_id=_text(log["run_id"]),
+            pipeline=pipeline or pipeline_from_config(config) or host,
+            host=host,
+            status=_status(log),
+            header=header,
+            steps=steps,
+            tag=_text(log.get("tag")),
+            dag_hash=_text(log.get("dag_hash")),
+            original_run_id=_text(log.get("original_run_id")),
+            use_cached=bool(log.get("use_cached")),
+            definition=_definition(config),
+            executor=_text(executor.get("service_name") or executor.get("type")),
+            graph=tuple(dict.fromkeys(_nodes(_graph(config)))),
+        )
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        name = log.get("run_id") if isinstance(log, Mapping) else None
+        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, RecursionError):
+            problem = "it is nested too deeply"
+        raise RunLogFormatError(f"the log of {name!r}" if isinstance(name, str) else "the document", problem) from error
+
+
+def _refuse_depth(steps: tuple[Step, ...]) -> None:
+    for _ in range(_MAX_DEPTH):
+        steps = tuple(inner for step in steps for branch in step.branches for inner in branch.steps)
+    if steps:
+        raise ValueError(f"more than {_MAX_DEPTH} graphs stand inside of each other")
+
+
+def host_of(log: Document) -> str:
+    """Which host wrote a log: only magnus's names the run that it runs again, whether it does or not."""
+    return MAGNUS if "original_run_id" in log else RUNNABLE
+
+
+def pipeline_from_config(config: Document) -> str:
+    """The graph's name, else the module and function or the YAML file that defines it; empty if it says neither."""
+    name = _text(_graph(config).get("name"))
+    if name:
+        return name
+    definition = _definition(config)
+    if definition.endswith((".yaml", ".yml")):
+        definition = definition.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
+    return definition
+
+
+def _graph(config: Document) -> Document:
+    """The definition of what was run; magnus before 0.5 had it under another key."""
+    graph: Document = config.get("dag") or config.get("pipeline") or {}
+    return graph
+
+
+def header_from_config(config: Document) -> Header:
+    """What the wrapper wrote into the run config; a header that is not ours is no header."""
+    own = config.get(HEADER_KEY)
+    try:
+        created = datetime.fromisoformat(own["created"])  # type: ignore[index]
+        offset = created.utcoffset()
+        if offset is None:
+            return Header()
+        return Header(
+            created_ns=nanoseconds(created),
+            utc_offset_seconds=int(offset.total_seconds()),
+            traceparent=_text(own.get("traceparent")),  # type: ignore[union-attr]
+            retries=tuple(_retries(own.get("retries", ()))),  # type: ignore[union-attr]
+            marks=_marks(",".join(own.get("marks", ()))),  # type: ignore[union-attr]
+            changes=tuple(_changes(entry) for entry in own.get("changes", ())),  # type: ignore[union-attr]
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return Header()
+
+
+def config_from_header(created: datetime, traceparent: str, marks: Iterable[Mark] = ()) -> dict[str, Any]:
+    """The run config's key for a header; the time is aware."""
+    header: dict[str, Any] = {"created": created.isoformat(), "traceparent": traceparent}
+    return {HEADER_KEY: header | ({"marks": texts} if (texts := list(map(_mark_text, marks))) else {})}
+
+
+def code_from_marks(marks: Iterable[Mark]) -> dict[str, Any]:
+    """Marks as a `CodeIdentity` of an attempt: the one part of it that the host leaves open to additions."""
+    return {
+        "code_identifier_type": MARKS,
+        "code_identifier": ",".join(map(_mark_text, marks)),
+        "code_identifier_dependable": True,
+        "code_identifier_message": "the value of a secret stands in this part of the log; it is masked in what is sent",
+    }
+
+
+def changed_config(config: Document, changes: Changes) -> dict[str, Any]:
+    """The run config's key with what changed before an execution that failed; {} when it has that, or no header."""
+    own = config.get(HEADER_KEY)
+    if not isinstance(own, Mapping) or any(entry["execution"] == changes.execution for entry in own.get("changes", ())):
+        return {}
+    return {HEADER_KEY: {**own, "changes": [*own.get("changes", ()), asdict(changes)]}}
+
+
+def retried_config(config: Document, execution: int, started: datetime) -> dict[str, Any]:
+    """The run config's key with one more retry in it; a log without our header gets none."""
+    own = config.get(HEADER_KEY)
+    if not isinstance(own, Mapping):
+        return {}
+    retry = {"execution": execution, "started": started.isoformat()}
+    return {HEADER_KEY: {**own, "retries": [*own.get("retries", ()), retry]}}
+
+
+def _retries(entries: Iterable[Document]) -> Iterator[tuple[int, int]]:
+    for entry in entries:
+        if 0 < (execution := int(entry["execution"])) <= MAX_EXECUTIONS:
+            yield execution, nanoseconds(datetime.fromisoformat(entry["started"]))
+
+
+def _changes(entry: Document) -> Changes:
+    return Changes(
+        execution=int(entry["execution"]),
+        since=_text(entry["since"]),
+        revision_before=_text(entry["revision_before"]),
+        revision=_text(entry["revision"]),
+        parameters=tuple(map(_text, entry["parameters"])),
+        files=tuple(map(_text, entry["files"])),
+    )
+
+
+def _mark_text(mark: Mark) -> str:
+    return f"{mark.characters}:{mark.digest}:{mark.outline}"
+
+
+def _marks(text: str) -> tuple[Mark, ...]:
+    """Marks from their texts; what is none is passed over."""
+    found = (_MARK.fullmatch(part) for part in text.split(","))
+    return tuple(Mark(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in found if mark)
+
+
+def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
+    """The nodes of a graph and of the graphs inside it (`Graph` of `runnable.graph`, of `magnus.graph` by alias)."""
+    for name, node in (dag.get("nodes") or dag.get("steps") or {}).items():
+        kind = _text(node.get("node_type") or node.get("type"))
+        if kind not in ("success", "fail"):
+            yield Node(_text(node.get("name") or name), kind)
+        inner = node.get("branches")
+        for graph in [node.get("branch"), *(inner.values() if isinstance(inner, Mapping) else ())]:
+            if isinstance(graph, Mapping) and depth:
+                yield from _nodes(graph, depth - 1)
+
+
+def step_from_log(step: Document, clock: Clock) -> Step:
+    """Map a `StepLog`."""
+    path = _text(step["internal_name"])
+    return Step(
+        name=_text(step["name"]),
+        path=path,
+        kind=_text(step.get("step_type")) or "task",
+        status=_status(step),
+        is_mock=bool(step.get("mock")),
+        attempts=_attempts(step, clock),
+        branches=tuple(_branch(branch, path, clock) for branch in (step.get("branches") or {}).values()),
+        catalog=tuple(_catalog_item(item) for item in step.get("data_catalog") or ()),
+    )
+
+
+def step_from_job(job: Document, clock: Clock) -> Step:
+    """Map a `JobLog` of runnable: a job is a run with one step."""
+    return step_from_log({**job, "name": JOB_STEP, "internal_name": JOB_STEP, "step_type": "job"}, clock)
+
+
+def _branch(branch: Document, step_path: str, clock: Clock) -> Branch:
+    path = _text(branch["internal_name"])
+    return Branch(
+        name=path.removeprefix(f"{step_path}."),
+        path=path,
+        status=_status(branch),
+        steps=tuple(step_from_log(step, clock) for step in branch["steps"].values()),
+    )
+
+
+def _attempts(step: Document, clock: Clock) -> tuple[Attempt, ...]:
+    """The attempts, and what the step says in their stead: its code ran in all of them, its metrics are the last's."""
+    recorded = zip(step.get("attempts") or (), notes_of(step), times_of_attempts(step, clock), strict=True)
+    attempts = list(_numbered(_attempt(attempt, note, times) for attempt, note, times in recorded))
+    if not any(attempt.code for attempt in attempts):
+        code = _code_identities(step)
+        attempts = [replace(attempt, code=code) for attempt in attempts]
+    metrics = _metrics(step.get("user_defined_metrics") or {})
+    if metrics and attempts and not attempts[-1].metrics:
+        attempts[-1] = replace(attempts[-1], metrics=metrics)
+    return tuple(attempts)
+
+
+def _numbered(attempts: Iterable[Attempt]) -> Iterator[Attempt]:
+    """Attempts, those numbered that have the same number: of a job that a pod runs again, of equal values of a map."""
+    known: Counter[tuple[int, int | None, str]] = Counter()
+    for attempt in attempts:
+        known[key := (attempt.number, attempt.execution, attempt.retry_indicator)] += 1
+        yield attempt if known[key] == 1 else replace(attempt, repeat=known[key])
+
+
+def _attempt(attempt: Document, note: AttemptNote, times: tuple[int | None, int | None]) -> Attempt:
+    metrics = {name: metric.get("value") for name, metric in (attempt.get("user_defined_metrics") or {}).items()}
+    identities = attempt.get("code_identities") or ()
+    marks = (_text(code.get("code_identifier")) for code in identities if code.get("code_identifier_type") == MARKS)
+    return Attempt(
+        number=int(attempt.get("attempt_number", 1)),
+        status=_status(attempt),
+        start_ns=times[0],
+        end_ns=times[1],
+        message=_text(attempt.get("message")),
+        input_parameters=tuple(sorted(attempt.get("input_parameters") or attempt.get("parameters") or ())),
+        output_parameters=tuple(sorted(attempt.get("output_parameters") or ())),
+        metrics=_metrics(metrics),
+        code=_code_identities(attempt),
+        retry_indicator=_text(attempt.get("retry_indicator")),
+        input_values=_values(attempt.get("input_parameters") or attempt.get("parameters") or {}),
+        output_values=_values(attempt.get("output_parameters") or {}),
+        marks=_marks(",".join(marks)),
+        execution=note.execution,
+    )
+
+
+def _values(parameters: Document) -> dict[str, Any]:
+    """Values of parameters as the log has them; objects have none there, and those of magnus stand for themselves."""
+    known = (
+        (str(name), found.get("value") if isinstance(found, Mapping) and "kind" in found else found)
+        for name, found in sorted(parameters.items())
+        if not (isinstance(found, Mapping) and found.get("kind") == "object")
+    )
+    return {name: value for name, value in known if value is not None}
+
+
+def _metrics(metrics: Document) -> dict[str, Scalar]:
+    """User metrics by name: scalars as they are, the parts of nested ones joined by dots."""
+    found: dict[str, Scalar] = {}
+    waiting = [(str(name), value) for name, value in metrics.items()]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [(f"{name}.{key}", part) for key, part in value.items()]
+        elif isinstance(value, bool | float) or (isinstance(value, int) and value in _INT64):
+            found[name] = value
+        elif value is not None:
+            found[name] = str(value)
+    return dict(sorted(found.items()))
+
+
+def _status(part: Document) -> Status:
+    """Older versions of magnus and other writers of its format have lower-case statuses."""
+    return Status(str(part["status"]).upper())
+
+
+def _code_identities(part: Document) -> tuple[CodeIdentity, ...]:
+    """Those of a step or an attempt, without what is noted in their form."""
+    identities = part.get("code_identities") or ()
+    return tuple(_code(identity) for identity in identities if identity.get("code_identifier_type") not in _OWN_CODE)
+
+
+def _code(identity: Document) -> CodeIdentity:
+    return CodeIdentity(
+        kind=_text(identity.get("code_identifier_type")),
+        identifier=_text(identity.get("code_identifier")),
+        url=_text(identity.get("code_identifier_url")),
+        is_dependable=bool(identity.get("code_identifier_dependable")),
+    )
+
+
+def _catalog_item(item: Document) -> CatalogItem:
+    return CatalogItem(
+        name=_text(item["name"]),
+        stage=_text(item.get("stage")),
+        data_hash=_text(item.get("data_hash")),
+        location=_text(item.get("catalog_relative_path")),
+    )
+
+
+def _definition(config: Document) -> str:
+    keys = ("pipeline_definition_file", "job_definition_file", "pipeline_file")
+    return _text(next((config[key] for key in keys if config.get(key)), ""))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,393 @@
+"""The pure function from a run log to spans. Imports no OpenTelemetry, no host, no clock.
+
+Whatever a span says is taken from what a log never changes again, attempts above all: a run that is mapped while it is
+the last execution, after a retry, or years later, gives the same bytes under the same ids.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from runlog_otel.core import semconv
+from runlog_otel.core.executions import Timeline, timeline_of
+from runlog_otel.core.failure import Failure
+from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, Step
+from runlog_otel.core.redaction import Disclosure, url_without_credentials
+from runlog_otel.core.trace import (
+    SHORTEST_NS,
+    Event,
+    Execution,
+    Link,
+    Part,
+    Result,
+    Span,
+    Trace,
+    Value,
+    parameter_attributes,
+    span_from_attempt,
+    span_from_start,
+    times_of,
+    trace_url,
+)
+
+_TRACEPARENT = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<rest>-.*)?"
+)
+
+
+def spans_from_run(
+    run: Run,
+    namespace: str = "",
+    ui: str = "",
+    disclosure: Disclosure | None = None,
+    *,
+    is_abandoned: bool = False,
+) -> list[Trace]:
+    """Map a run log to one trace per execution.
+
+    Args:
+        run: the run log.
+        namespace: goes into every id.
+        ui: base URL of Jaeger's user interface, for links.
+        disclosure: what may leave; else no parameter's value does.
+        is_abandoned: close a last execution that has not ended; what is open in it has the result `error`.
+
+    Returns:
+        The traces in the order of the executions. An execution that left no time in the log has none.
+    """
+    timeline = timeline_of(run)
+    traces = []
+    for number in range(1, timeline.count + 1):
+        execution = Execution(
+            run.run_id, run.pipeline, number, namespace, ui, disclosure or Disclosure(), run.header.marks
+        )
+        is_complete = is_abandoned or is_execution_complete(run, timeline, number)
+        spans = tuple(_Mapping(run, timeline, execution).spans(is_complete))
+        if spans:
+            traces.append(Trace(execution, is_complete, spans))
+    return traces
+
+
+def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
+    """Whether nothing more will be recorded of an execution.
+
+    It has a verdict, or a later one began; where there may be none, the run's status is final, no step is in progress,
+    and something failed: a retry begins with the status of the execution before.
+    """
+    if number < timeline.count or _verdict(timeline, run.steps, number) is not None:
+        return True
+    is_over = run.status.is_final and all(step.status.is_final for step in run.all_steps())
+    if not (is_over and _ends_without_verdict(run)):
+        return False
+    return (
+        not run.steps
+        or run.status is Status.SUCCESS
+        or any(attempt.status is Status.FAIL for step in run.all_steps() for attempt in timeline.attempts(step, number))
+    )
+
+
+class _Mapping:
+    """The mapping of one execution of one run."""
+
+    def __init__(self, run: Run, timeline: Timeline, execution: Execution) -> None:
+        self._run = run
+        self._timeline = timeline
+        self._execution = execution
+        self._is_last = execution.number == timeline.count
+        self._marks = tuple({mark for attempt in self._attempts(execution.number) for mark in attempt.marks})
+
+    def spans(self, is_complete: bool) -> Iterator[Span]:
+        run, number = self._run, self._execution.number
+        marked = self._timeline.starts_ns.get(number)
+        extent = self._graph_extent(run.steps, marked)
+        if extent is None:
+            return
+        verdict = _verdict(self._timeline, run.steps, number)
+        if is_complete:
+            yield self._execution.released(self._run_span(extent, verdict), self._marks)
+        if marked is not None:
+            yield span_from_start(self._execution, marked)
+        for span in self._scope(run.steps, extent, self._execution.span_id(Part.RUN), is_closed=verdict is not None):
+            if is_complete or span.part is Part.ATTEMPT:
+                yield span
+
+    def _run_span(self, extent: tuple[int, int], verdict: Result | None) -> Span:
+        run, execution = self._run, self._execution
+        failed = [step for step in run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE]
+        result = verdict or self._result_without_verdict(bool(failed))
+        attempts = self._attempts(execution.number)
+        parameters = sorted({name for a in attempts for name in (*a.input_parameters, *a.output_parameters)})
+        error, error_type = _failure(
+            result, semconv.STEP_FAILED, f"step {failed[-1].name} failed" if failed else "the run failed"
+        )
+        attributes: dict[str, Value] = {
+            semconv.PIPELINE_ACTION: "RUN",
+            semconv.PIPELINE_RESULT: result.value,
+            semconv.ERROR_TYPE: error_type,
+            semconv.PIPELINE_RUN_URL: trace_url(execution.ui, execution.trace_id),
+            semconv.RUN_HOST: run.host,
+            semconv.RUN_TAG: run.tag,
+            semconv.RUN_DAG_HASH: run.dag_hash,
+            semconv.RUN_ORIGINAL_ID: run.original_run_id,
+            semconv.RUN_USE_CACHED: run.use_cached,
+            semconv.RUN_DEFINITION: run.definition,
+            semconv.RUN_EXECUTOR: run.executor,
+            semconv.RUN_PARAMETERS: tuple(parameters),
+            **run.attributes,
+            **dict(parameter_attributes(execution, run.input_values, run.output_values)),
+        }
+        if self._is_adjusted(run.steps, extent, self._timeline.starts_ns.get(execution.number)):
+            attributes[semconv.CLOCK_IS_ADJUSTED] = True
+        return Span(
+            part=Part.RUN,
+            name=f"RUN {run.pipeline}",
+            trace_id=execution.trace_id,
+            span_id=execution.span_id(Part.RUN),
+            parent_span_id=b"",
+            start_ns=extent[0],
+            end_ns=extent[1],
+            attributes=execution.attributes(attributes | self._retry_attributes()),
+            events=tuple(_change_events(run, execution.number, extent[1])),
+            links=tuple(self._links()),
+            error=error,
+        )
+
+    def _result_without_verdict(self, has_failed_step: bool) -> Result:
+        if not _ends_without_verdict(self._run):
+            return Result.ERROR
+        if has_failed_step or (self._run.status is Status.FAIL and not self._run.steps):
+            return Result.FAILURE
+        return Result.SUCCESS if self._run.status is Status.SUCCESS else Result.ERROR
+
+    def _links(self) -> Iterator[Link]:
+        run, execution = self._run, self._execution
+        if execution.number > 1:
+            previous = Execution(run.run_id, run.pipeline, execution.number - 1, execution.namespace)
+            yield _link(previous.trace_id, previous.span_id(Part.RUN), "previous_execution")
+            return
+        caller = _TRACEPARENT.fullmatch(run.header.traceparent)
+        if caller and (caller["version"] != "00" or not caller["rest"]):
+            trace_id, span_id = bytes.fromhex(caller["trace"]), bytes.fromhex(caller["span"])
+            if any(trace_id) and any(span_id):
+                yield _link(trace_id, span_id, "caller")
+        if run.original_run_id and run.original_run_id != run.run_id:
+            original = Execution(run.original_run_id, run.pipeline, 1, execution.namespace)
+            yield _link(original.trace_id, original.span_id(Part.RUN), "original_run")
+
+    def _scope(
+        self, steps: tuple[Step, ...], around: tuple[int, int], parent: bytes, *, is_closed: bool
+    ) -> Iterator[Span]:
+        """The spans of a graph: steps one after the other; one without times stands where the one before ended."""
+        now, last = around[0], around[1] - SHORTEST_NS
+        for step in steps:
+            if step.is_terminal or not self._is_present(step):
+                continue
+            extent = self._extent(step) or (min(now, last), min(now, last) + SHORTEST_NS)
+            result = self._result(step, is_closed)
+            yield self._execution.released(self._step_span(step, extent, parent, result), self._marks)
+            step_id = self._execution.span_id(Part.STEP, step.path)
+            for attempt in self._timeline.attempts(step, self._execution.number):
+                yield span_from_attempt(self._execution, step, attempt, extent[0])
+            for branch in sorted(step.branches, key=self._position):
+                if self._is_present(branch):
+                    yield from self._branch(step, branch, extent, step_id)
+            now = max(now, extent[1])
+
+    def _step_span(self, step: Step, extent: tuple[int, int], parent: bytes, result: Result) -> Span:
+        execution = self._execution
+        span_id = execution.span_id(Part.STEP, step.path)
+        last = next(reversed(list(self._timeline.attempts(step, execution.number))), None)
+        failure = execution.failure(last) if last else Failure(semconv.OTHER_ERROR, "")
+        error, error_type = _failure(
+            result,
+            semconv.BRANCH_FAILED if step.is_composite else failure.type,
+            failure.description or ("a branch failed" if step.is_composite else "the last attempt failed"),
+        )
+        attributes: dict[str, Value] = {
+            semconv.TASK_NAME: step.name,
+            semconv.TASK_RUN_ID: step.path,
+            semconv.TASK_RESULT: result.value,
+            semconv.TASK_RUN_URL: trace_url(execution.ui, execution.trace_id, span_id),
+            semconv.ERROR_TYPE: error_type,
+            semconv.STEP_TYPE: step.kind,
+            **({semconv.START_IS_DERIVED: True} if last is not None and last.is_start_derived else {}),
+        }
+        return Span(
+            part=Part.STEP,
+            name=step.name,
+            trace_id=execution.trace_id,
+            span_id=span_id,
+            parent_span_id=parent,
+            start_ns=extent[0],
+            end_ns=extent[1],
+            attributes=execution.attributes(attributes),
+            events=self._catalog_events(step.catalog, extent) if result is Result.SUCCESS else (),
+            error=error,
+        )
+
+    def _branch(self, step: Step, branch: Branch, around: tuple[int, int], parent: bytes) -> Iterator[Span]:
+        execution = self._execution
+        verdict = _verdict(self._timeline, branch.steps, execution.number)
+        result = verdict or Result.ERROR
+        extent = self._extent(branch) or (around[0], around[0] + SHORTEST_NS)
+        span_id = execution.span_id(Part.BRANCH, branch.path)
+        error, error_type = _failure(result, semconv.STEP_FAILED, "a step of the branch failed")
+        attributes: dict[str, Value] = {
+            semconv.BRANCH_NAME: branch.name,
+            semconv.BRANCH_PATH: branch.path,
+            semconv.BRANCH_RESULT: result.value,
+            semconv.ERROR_TYPE: error_type,
+        }
+        if self._is_adjusted(branch.steps, extent):
+            attributes[semconv.CLOCK_IS_ADJUSTED] = True
+        span = Span(
+            part=Part.BRANCH,
+            name=f"{step.name}/{'iteration' if step.has_iterations else branch.name}",
+            trace_id=execution.trace_id,
+            span_id=span_id,
+            parent_span_id=parent,
+            start_ns=extent[0],
+            end_ns=extent[1],
+            attributes=execution.attributes(attributes),
+            error=error,
+        )
+        yield execution.released(span, self._marks)
+        yield from self._scope(branch.steps, extent, span_id, is_closed=verdict is not None)
+
+    def _catalog_events(self, items: tuple[CatalogItem, ...], extent: tuple[int, int]) -> tuple[Event, ...]:
+        def event(item: CatalogItem) -> Event:
+            attributes = {
+                semconv.CATALOG_NAME: item.name,
+                semconv.CATALOG_STAGE: item.stage,
+                semconv.CATALOG_HASH: item.data_hash,
+                semconv.CATALOG_LOCATION: url_without_credentials(item.location),
+            }
+            at_ns = extent[0] if item.stage == "get" else extent[1]
+            return Event(semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
+
+        most = self._execution.disclosure.most(semconv.MAX_ITEMS)
+        return tuple(event(item) for item in islice(dict.fromkeys(items), most))
+
+    def _retry_attributes(self) -> dict[str, Value]:
+        """What made this execution a retry: how the one before ended."""
+        before = self._execution.number - 1
+        if not before:
+            return {}
+        verdict = _verdict(self._timeline, self._run.steps, before)
+        failed = sorted(step.path for step, last in self._last_attempts(before) if last.status is Status.FAIL)
+        result = verdict or (Result.FAILURE if failed and _ends_without_verdict(self._run) else Result.ERROR)
+        return {
+            semconv.RETRY_REASON: result.value,
+            semconv.RETRY_FAILED_STEPS: tuple(failed),
+        }
+
+    def _last_attempts(self, number: int) -> Iterator[tuple[Step, Attempt]]:
+        for step in self._run.all_steps():
+            if attempts := list(self._timeline.attempts(step, number)):
+                yield step, attempts[-1]
+
+    def _attempts(self, number: int) -> list[Attempt]:
+        return [attempt for step in self._run.all_steps() for attempt in self._timeline.attempts(step, number)]
+
+    def _is_present(self, part: Step | Branch) -> bool:
+        """What was attempted in this execution, or never: that stands in the last one, so that nothing is hidden."""
+        executions = self._timeline.executions(part)
+        return self._execution.number in executions or (self._is_last and not executions)
+
+    def _result(self, step: Step, is_closed: bool) -> Result:
+        """How a step ended in this execution; hosts never run again what succeeded.
+
+        `is_closed` says whether the graph around the step reached its verdict: then a step that did not succeed
+        failed, else it never ended.
+        """
+        number = self._execution.number
+        executions = self._timeline.executions(step)
+        if step.is_mock and not executions:
+            return Result.SKIP
+        if attempts := list(self._timeline.attempts(step, number)):
+            return Result.SUCCESS if attempts[-1].status is Status.SUCCESS else Result.FAILURE
+        is_later = any(later > number for later in executions)
+        if step.branches and not is_later and all(self._has_succeeded(branch) for branch in step.branches):
+            return Result.SUCCESS
+        return Result.FAILURE if is_closed else Result.ERROR
+
+    def _has_succeeded(self, branch: Branch) -> bool:
+        executions = self._timeline.executions(branch)
+        if executions and max(executions) < self._execution.number:
+            return True
+        return _verdict(self._timeline, branch.steps, self._execution.number) is Result.SUCCESS
+
+    def _position(self, branch: Branch) -> tuple[float, str]:
+        """Branches stand in the order of their starts: the order of the log depends on the store."""
+        extent = self._extent(branch)
+        return (extent[0] if extent else float("inf"), branch.path)
+
+    def _extent(self, part: Step | Branch) -> tuple[int, int] | None:
+        """Start and end of what is inside a part in this execution; None where the log has no time."""
+        if isinstance(part, Branch):
+            return self._graph_extent(part.steps)
+        own = [times_of(attempt) for attempt in self._timeline.attempts(part, self._execution.number)]
+        return _enclosing(own + [self._extent(branch) for branch in part.branches])
+
+    def _graph_extent(self, steps: tuple[Step, ...], noted_ns: int | None = None) -> tuple[int, int] | None:
+        """Start and end of a graph: it lasts from its start, where that is noted, or its first step to its verdict.
+
+        The verdict ends it, and began nothing: a clock that is behind puts it before the steps.
+        """
+        work = _enclosing([self._extent(step) for step in steps if not step.is_terminal] + [_moment(noted_ns)])
+        verdict = _enclosing([self._extent(step) for step in steps if step.is_terminal])
+        if work is None or verdict is None:
+            return work or verdict
+        return work[0], max(work[1], verdict[1])
+
+    def _is_adjusted(self, steps: tuple[Step, ...], extent: tuple[int, int], noted_ns: int | None = None) -> bool:
+        """Whether a graph began before its noted start, or its verdict is earlier than its end."""
+        verdict = _enclosing([self._extent(step) for step in steps if step.is_terminal])
+        return extent[0] != (noted_ns or extent[0]) or (verdict is not None and verdict[1] < extent[1])
+
+
+def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result | None:
+    """What the terminal node of a graph said in an execution."""
+    for step in steps:
+        if step.is_terminal and any(timeline.attempts(step, number)):
+            return Result.SUCCESS if step.kind == "success" else Result.FAILURE
+    return None
+
+
+def _ends_without_verdict(run: Run) -> bool:
+    """A job has no graph, a log may hold no step, on Argo a run that fails has no verdict; else it was cut off."""
+    return run.is_on_argo or not run.steps or any(step.kind == "job" for step in run.steps)
+
+
+def _failure(result: Result, error_type: str, description: str) -> tuple[str | None, str]:
+    """Status description and `error.type` of a result."""
+    if result is Result.FAILURE:
+        return description, error_type
+    return ("it never ended", semconv.ABANDONED) if result is Result.ERROR else (None, "")
+
+
+def _moment(at_ns: int | None) -> tuple[int, int] | None:
+    return None if at_ns is None else (at_ns, at_ns + SHORTEST_NS)
+
+
+def _enclosing(extents: list[tuple[int, int] | None]) -> tuple[int, int] | None:
+    known = [extent for extent in extents if extent is not None]
+    return (min(start for start, _ in known), max(end for _, end in known)) if known else None
+
+
+def _link(trace_id: bytes, span_id: bytes, kind: str) -> Link:
+    return Link(trace_id, span_id, {semconv.LINK_TYPE: kind})
+
+
+def _change_events(run: Run, number: int, at_ns: int) -> Iterator[Event]:
+    for changes in run.header.changes:
+        if changes.execution != number:
+            continue
+        attributes: dict[str, Value] = {
+            semconv.CHANGES_SINCE: changes.since,
+            semconv.CHANGES_REVISION_BEFORE: changes.revision_before,
+            semconv.CHANGES_REVISION: changes.revision,
+            semconv.CHANGES_PARAMETERS: changes.parameters,
+            semconv.CHANGES_FILES: changes.files,
+        }
+        yield Event(semconv.CHANGES_EVENT, at_ns, {key: value for key, value in attributes.items() if value})

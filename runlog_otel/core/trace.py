@@ -1,0 +1,339 @@
+"""A trace as OTLP knows it, and those spans that need nothing but one attempt: what the live wrapper sends first."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from itertools import islice
+from typing import Any
+
+from runlog_otel.core import identity, semconv
+from runlog_otel.core.failure import Failure, failure_from_message
+from runlog_otel.core.model import Attempt, CodeIdentity, Mark, Scalar, Status, Step
+from runlog_otel.core.redaction import Disclosure, Redaction, bounded_names, url_without_credentials
+
+SHORTEST_NS = 1
+"""No span is shorter: Jaeger takes a span that ends when it starts for one of negative duration, and warns of it."""
+
+Value = Scalar | tuple[str, ...]
+Attributes = Mapping[str, Value]
+_INT64 = range(-(2**63), 2**63)
+_UNCUT = 2**63
+_MAX_DEPTH = 200
+"""Values of parameters are nested no deeper, where they leave."""
+_CUT = "…"
+_OWN_KEYS = frozenset(attribute.name for attribute in semconv.ATTRIBUTES)
+
+
+class Part(str, Enum):
+    """What a span stands for."""
+
+    RUN = "run"
+    START = "start"
+    STEP = "step"
+    BRANCH = "branch"
+    ATTEMPT = "attempt"
+
+
+class Result(str, Enum):
+    """How a part ended: values of `cicd.pipeline.result` and `cicd.pipeline.task.run.result`."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at one moment of a span."""
+
+    name: str
+    time_ns: int
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A span elsewhere that belongs to the story."""
+
+    trace_id: bytes
+    span_id: bytes
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span as OTLP knows it; `error` is the description of status ERROR, None leaves the status unset."""
+
+    part: Part
+    name: str
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes
+    start_ns: int
+    end_ns: int
+    attributes: Attributes
+    events: tuple[Event, ...] = ()
+    links: tuple[Link, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What the spans of one execution share. With it one attempt can be mapped without the rest of its log."""
+
+    run_id: str
+    pipeline: str
+    number: int = 1
+    namespace: str = ""
+    ui: str = ""
+    disclosure: Disclosure = field(default_factory=Disclosure)
+    marks: tuple[Mark, ...] = ()
+    """Those of the run's header."""
+
+    @property
+    def trace_id(self) -> bytes:
+        """The execution's trace id."""
+        return identity.trace_id(self.namespace, self.run_id, self.number)
+
+    def span_id(self, part: Part, path: str = "", attempt: int = 0, repeat: int = 1) -> bytes:
+        """The span id of a part of the execution."""
+        names_it = {"kind": part.value, "path": path, "attempt": attempt, "repeat": repeat}
+        return identity.span_id(self.namespace, self.run_id, self.number, **names_it)  # type: ignore[arg-type]
+
+    def attributes(self, more: Attributes) -> Attributes:
+        """What every span of the execution says, and more; empty and missing values are left out."""
+        own: dict[str, Value] = {
+            semconv.PIPELINE_NAME: self.pipeline,
+            semconv.PIPELINE_RUN_ID: self.run_id,
+            semconv.EXECUTION: self.number,
+        }
+        return {key: value for key, value in (own | dict(more)).items() if value not in ("", ())}
+
+    def redaction(self, marks: tuple[Mark, ...] = ()) -> Redaction:
+        """What is taken out of a part of the log that has these marks."""
+        return Redaction(self.disclosure.patterns, self.run_id, (*self.marks, *marks))
+
+    def failure(self, attempt: Attempt) -> Failure:
+        """Why an attempt failed: redacted before it is cut, as what is cut in its midst is not recognised any more."""
+        if self.disclosure.is_unlimited:
+            return failure_from_message(attempt.message, str, _UNCUT)
+        return failure_from_message(attempt.message, self.redaction(attempt.marks))
+
+    def resource_pipeline(self) -> str:
+        """The pipeline's name as it may leave."""
+        return self.redaction().bounded(self.pipeline)
+
+    def released(self, span: Span, marks: tuple[Mark, ...] = ()) -> Span:
+        """The span as it may leave: every text in it redacted, then cut. Whatever leaves passes here.
+
+        Args:
+            span: what the mapping made.
+            marks: of the part of the log that it was made of.
+        """
+        if self.disclosure.is_unlimited:
+            return span
+        text = self.redaction(marks).bounded
+
+        def released(value: Value) -> Value:
+            if isinstance(value, str):
+                return text(value)
+            return bounded_names(map(text, value)) if isinstance(value, tuple) else value
+
+        def attributes(given: Attributes) -> Attributes:
+            return {
+                key if key in _OWN_KEYS else text(key, semconv.MAX_KEY_BYTES): released(value)
+                for key, value in given.items()
+            }
+
+        return replace(
+            span,
+            name=text(span.name),
+            attributes=attributes(span.attributes),
+            events=tuple(replace(event, attributes=attributes(event.attributes)) for event in span.events),
+            error=None if span.error is None else text(span.error),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The spans of one execution: its root first, then depth first in the order of the log.
+
+    An execution that is not complete has only what is final in it: start marker and attempts.
+    """
+
+    execution: Execution
+    is_complete: bool
+    spans: tuple[Span, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The attempt whose code is running."""
+
+    run_id: str
+    step: str
+    trace_id: bytes
+    span_id: bytes
+    is_sampled: bool = True
+
+    @property
+    def traceparent(self) -> str:
+        """As the W3C writes it."""
+        return f"00-{self.trace_id.hex()}-{self.span_id.hex()}-0{int(self.is_sampled)}"
+
+
+def trace_url(ui: str, trace_id: bytes, span_id: bytes = b"") -> str:
+    """The page of a trace, or of a span in it, in Jaeger's user interface at `ui`; empty without one."""
+    if not ui:
+        return ""
+    page = f"{ui.rstrip('/')}/trace/{trace_id.hex()}"
+    return f"{page}?uiFind={span_id.hex()}" if span_id else page
+
+
+def span_from_start(execution: Execution, start_ns: int) -> Span:
+    """The start marker: a child of the run, without duration, that makes a run visible before it ends."""
+    marker = Span(
+        part=Part.START,
+        name=f"START {execution.pipeline}",
+        trace_id=execution.trace_id,
+        span_id=execution.span_id(Part.START),
+        parent_span_id=execution.span_id(Part.RUN),
+        start_ns=start_ns,
+        end_ns=start_ns + SHORTEST_NS,
+        attributes=execution.attributes({}),
+    )
+    return execution.released(marker)
+
+
+def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns: int = 0) -> Span:
+    """The span of one attempt, from nothing but the attempt and its step's name.
+
+    Args:
+        execution: the execution that the attempt belongs to.
+        step: its step.
+        attempt: what the log has of it.
+        at_ns: the time to give it where the log has none.
+    """
+    start, end = times_of(attempt) or (at_ns, at_ns + SHORTEST_NS)
+    failure = execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
+    attributes: dict[str, Value] = {
+        semconv.TASK_NAME: step.name,
+        semconv.STEP_PATH: step.path,
+        semconv.ATTEMPT_NUMBER: attempt.number,
+        **({semconv.ATTEMPT_REPEAT: attempt.repeat} if attempt.repeat > 1 else {}),
+        semconv.ATTEMPT_RESULT: (Result.FAILURE if failure else Result.SUCCESS).value,
+        semconv.ATTEMPT_RETRY_INDICATOR: attempt.retry_indicator,
+        semconv.INPUT_PARAMETERS: attempt.input_parameters,
+        semconv.OUTPUT_PARAMETERS: attempt.output_parameters,
+        **({semconv.START_IS_DERIVED: True} if attempt.is_start_derived else {}),
+        **({semconv.CLOCK_IS_ADJUSTED: True} if _is_reversed(attempt) else {}),
+        semconv.ERROR_TYPE: failure.type if failure else "",
+        semconv.PROCESS_EXIT_CODE: "" if failure is None or failure.exit_code is None else failure.exit_code,
+        **_code_attributes(attempt.code),
+        **dict(parameter_attributes(execution, attempt.input_values, attempt.output_values, attempt.marks)),
+        **{
+            f"runlog.metric.{name}": value
+            for name, value in islice(attempt.metrics.items(), execution.disclosure.most(semconv.MAX_METRICS))
+        },
+    }
+    span = Span(
+        part=Part.ATTEMPT,
+        name=f"{step.name} attempt",
+        trace_id=execution.trace_id,
+        span_id=execution.span_id(Part.ATTEMPT, step.path, attempt.number, attempt.repeat),
+        parent_span_id=execution.span_id(Part.STEP, step.path),
+        start_ns=start,
+        end_ns=end,
+        attributes=execution.attributes(attributes),
+        events=(_exception_event(failure, end),) if failure else (),
+        error=(failure.description or "the attempt failed") if failure else None,
+    )
+    return execution.released(span, attempt.marks)
+
+
+def _exception_event(failure: Failure, at_ns: int) -> Event:
+    told = {
+        semconv.EXCEPTION_TYPE: failure.type,
+        semconv.EXCEPTION_MESSAGE: failure.message,
+        semconv.EXCEPTION_STACKTRACE: failure.stacktrace,
+    }
+    if not failure.stacktrace:
+        del told[semconv.EXCEPTION_STACKTRACE]
+    return Event(semconv.EXCEPTION_EVENT, at_ns, told)
+
+
+def has_times(attempt: Attempt) -> bool:
+    """Whether an attempt can be mapped before the rest of its log is known."""
+    return times_of(attempt) is not None
+
+
+def times_of(attempt: Attempt) -> tuple[int, int] | None:
+    """Start and end of an attempt; one whose clock went backwards has the shortest duration."""
+    start = attempt.start_ns if attempt.start_ns is not None else attempt.end_ns
+    if start is None:
+        return None
+    return start, max(start + SHORTEST_NS, attempt.end_ns if attempt.end_ns is not None else start)
+
+
+def _is_reversed(attempt: Attempt) -> bool:
+    return None not in (attempt.start_ns, attempt.end_ns) and attempt.end_ns < attempt.start_ns  # type: ignore[operator]
+
+
+def _scalar(value: Any) -> Value:
+    """A value of JSON; what is no scalar as its text."""
+    is_scalar = isinstance(value, bool | float | str) or (isinstance(value, int) and value in _INT64)
+    return value if is_scalar else _json(value) or _CUT
+
+
+def _json(value: Any) -> str:
+    """A value as JSON; empty for what JSON cannot say, and for what is nested so deep that it depends on the caller."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        nests = [part for part in level if isinstance(part, dict | list | tuple)]
+        level = [inner for part in nests for inner in (part.values() if isinstance(part, dict) else part)]
+        if not nests:
+            break
+    try:
+        return "" if level else json.dumps(value, default=str, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return ""
+
+
+def parameter_attributes(
+    execution: Execution, inputs: Mapping[str, Any], outputs: Mapping[str, Any], marks: tuple[Mark, ...] = ()
+) -> Iterator[tuple[str, Value]]:
+    """Values of the parameters that are listed, and digests of all if they are asked for.
+
+    A digest is of the value without its secrets: what is short could be guessed from it.
+    """
+    disclosure, redaction = execution.disclosure, execution.redaction(marks)
+    most = disclosure.most(semconv.MAX_PARAMETERS)
+    for kind, values in (("input", inputs), ("output", outputs)):
+        listed = ((name, value) for name, value in values.items() if disclosure.allows(name))
+        for name, value in islice(listed, most):
+            yield f"runlog.parameter.{kind}.{name}", _scalar(value)
+        for name, value in islice(values.items(), most if disclosure.has_digests else 0):
+            if text := _json(value):
+                parts = "\0".join((execution.namespace, name, redaction(text)))
+                digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+                yield f"runlog.parameter_digest.{kind}.{name}", digest
+
+
+def _code_attributes(identities: tuple[CodeIdentity, ...]) -> dict[str, Value]:
+    attributes: dict[str, Value] = {}
+    for code in identities:
+        if not code.identifier:
+            continue
+        if code.kind == "git":
+            attributes[semconv.VCS_REVISION] = code.identifier
+            attributes[semconv.VCS_REPOSITORY] = url_without_credentials(code.url)
+            attributes[semconv.CODE_IS_CLEAN] = code.is_dependable
+        elif code.kind == "docker":
+            is_digest = code.identifier.startswith("sha256:")
+            attributes[semconv.IMAGE_ID if is_digest else semconv.IMAGE_NAME] = code.identifier
+        else:
+            attributes[f"runlog.code.{code.kind}"] = code.identifier
+    return attributes

@@ -1,0 +1,1 @@
+"""Spans on their way out: delivery in the background, the outbox, resending."""

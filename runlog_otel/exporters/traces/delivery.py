@@ -1,0 +1,236 @@
+"""Sends spans in the background, waits for them within a budget, and remembers the runs that were not acknowledged.
+
+No thread, socket or lock exists before the first span is offered, and none crosses a fork.
+"""
+
+import atexit
+import logging
+import math
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runlog_otel.core.redaction import redacted
+from runlog_otel.core.trace import Span
+from runlog_otel.errors import DeliveryError, RunlogOtelError, TooLargeError
+from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.exporters.traces.resend import BATCH_SPANS, Refused, reason_of, send_in_batches
+from runlog_otel.exporters.traces.sink import SpanSink, sink_from
+from runlog_otel.loggers import package_logger
+from runlog_otel.settings import Settings
+
+_PAUSE_SECONDS = 30.0
+"""How long a backend that failed is left alone, in a process that lives on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """What goes along with spans: `send` takes the settings and how long it may take, in seconds."""
+
+    signal: str
+    send: Callable[[Settings, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    run_id: str
+    resource: Mapping[str, str]
+    spans: Sequence[Span]
+    also: Also | None = None
+
+
+class Delivery:
+    """The way from this process to the backend."""
+
+    def __init__(self, settings: Settings, outbox: Outbox) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        budget = settings.exit_budget_seconds
+        self._request_seconds = min(settings.timeout_seconds, budget) if budget else settings.timeout_seconds
+        self._has_failed = False
+        self._paused_until = 0.0
+        self._lock = threading.Lock()
+        self._waiting: list[_Parcel] = []
+        self._sending: list[_Parcel] = []
+        self._thread: threading.Thread | None = None
+        self._is_working = False
+        self._sink: SpanSink | None = None
+        self._refused: dict[str, float] = {}
+        """signal → until when it is not sent."""
+        _DELIVERIES.add(self)
+
+    def offer(self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: Also | None = None) -> None:
+        """Send spans of a run soon; returns at once. While the backend fails, the run is remembered instead.
+
+        What goes along with them is tried once, after them, and not remembered.
+        """
+        if self._has_failed:
+            self._remember(run_id, "the backend failed before")
+            if time.monotonic() < self._paused_until:
+                return
+        with self._lock:
+            self._waiting.append(_Parcel(run_id, resource, spans, also))
+            if not self._is_working:
+                self._is_working = True
+                self._thread = threading.Thread(target=self._work, name="runlog-otel", daemon=True)
+                self._thread.start()
+
+    def flush(self) -> None:
+        """Wait until what was offered is acknowledged, at most for the budget.
+
+        A backend that failed is not waited for again: what it did not acknowledge is remembered already.
+        """
+        thread = self._thread
+        if thread is None:
+            return
+        thread.join(0 if self._has_failed else self._settings.exit_budget_seconds)
+        if thread.is_alive() and not self._has_failed:
+            with self._lock:
+                self._give_up([*self._sending, *self._waiting], "no answer within the exit budget")
+
+    def close(self) -> None:
+        """Flush, and give connections back."""
+        self.flush()
+        if not self._is_working and self._sink is not None:
+            self._sink.close()
+            self._sink = None
+
+    def start_afresh(self) -> None:
+        """Forget thread, connection and lock in the child of a fork: the parent sends what was offered before."""
+        self._lock = threading.Lock()
+        self._waiting, self._sending = [], []
+        self._thread, self._is_working, self._sink = None, False, None
+
+    def _work(self) -> None:
+        """Send what is waiting, then end: an idle process has no thread of ours."""
+        while True:
+            with self._lock:
+                self._sending = _batch(self._waiting)
+                del self._waiting[: len(self._sending)]
+                if not self._sending:
+                    self._is_working = False
+                    return
+            self._send(self._sending)
+
+    def _send(self, parcels: Sequence[_Parcel]) -> None:
+        spans = [span for parcel in parcels for span in parcel.spans]
+        try:
+            if self._sink is None:
+                self._sink = sink_from(self._settings)
+            if spans:
+                self._note_refused(parcels, send_in_batches(spans, self._sender(self._sink, parcels[0].resource)))
+                self._has_failed = False
+        except RunlogOtelError as error:
+            self._fail(parcels, error)
+        except Exception as error:  # noqa: BLE001 a sink of somebody else's must not end the thread
+            self._fail(
+                parcels, DeliveryError(f"exporter {self._settings.exporter}", f"{type(error).__name__}: {error}")
+            )
+        else:
+            for parcel in parcels:
+                if parcel.also:
+                    self._send_also(parcel.also)
+
+    def _sender(self, sink: SpanSink, resource: Mapping[str, str]) -> Callable[[Sequence[Span]], None]:
+        return lambda batch: sink.send(resource, batch, self._request_seconds)
+
+    def _note_refused(self, parcels: Sequence[_Parcel], refused: Sequence[Refused]) -> None:
+        """Remember the runs of spans that are too large, and name them; the backend takes others."""
+        for run_id in dict.fromkeys(parcel.run_id for parcel in parcels):
+            own = {id(span) for parcel in parcels if parcel.run_id == run_id for span in parcel.spans}
+            if of_run := [one for one in refused if id(one.span) in own]:
+                reason = reason_of(of_run)
+                self._remember(run_id, reason)
+                _log().warning("run %s was not sent whole to %s: %s", run_id, of_run[0].error.endpoint, reason)
+
+    def _send_also(self, also: Also) -> None:
+        """Send another signal to a backend that takes spans; one that does not take it is not asked again.
+
+        One that may take it later is left alone for a while, as with spans.
+        """
+        if time.monotonic() < self._refused.get(also.signal, 0.0):
+            return
+        try:
+            also.send(self._settings, self._request_seconds)
+        except Exception as error:  # noqa: BLE001 as above
+            if not isinstance(error, TooLargeError):  # another one may be smaller
+                is_transient = isinstance(error, DeliveryError) and error.is_transient
+                self._refused[also.signal] = time.monotonic() + _PAUSE_SECONDS if is_transient else math.inf
+            _log().warning("%s are not sent: %s", also.signal, redacted(str(error)))
+
+    def _fail(self, parcels: Sequence[_Parcel], error: RunlogOtelError) -> None:
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
+        with self._lock:
+            self._give_up([*parcels, *self._waiting], str(error))
+
+    def _give_up(self, parcels: Sequence[_Parcel], reason: str) -> None:
+        """Remember the runs of these parcels; what is waiting is not tried. The lock is held."""
+        is_first, self._has_failed = not self._has_failed, True
+        self._paused_until = time.monotonic() + _PAUSE_SECONDS
+        self._waiting.clear()
+        for run_id in dict.fromkeys(parcel.run_id for parcel in parcels):
+            self._remember(run_id, reason)
+        if is_first:
+            _log().warning("%s; the run log has it all: `runlog-otel export --unsent` sends it later", reason)
+
+    def _remember(self, run_id: str, reason: str) -> None:
+        try:
+            self._outbox.add(run_id, reason)
+        except OSError as error:
+            _log().warning(
+                "run %s is not sent, and that could not be noted in %s: %s", run_id, self._outbox.folder, error
+            )
+
+
+def _batch(waiting: Sequence[_Parcel]) -> list[_Parcel]:
+    """The first parcels that may share a request: one resource, at most a batch of spans."""
+    batch: list[_Parcel] = []
+    size = 0
+    for parcel in waiting:
+        size += len(parcel.spans)
+        if batch and (size > BATCH_SPANS or parcel.resource != batch[0].resource):
+            break
+        batch.append(parcel)
+    return batch
+
+
+def _log() -> logging.Logger:
+    """The logger when it is needed: the host's logging set-up silences those that were made before it."""
+    return package_logger()
+
+
+def shared_delivery(settings: Settings, outbox: Outbox) -> Delivery:
+    """The one delivery of this process for these settings.
+
+    A host that runs tasks in a pool hands each task a store of its own: they share connections, and what is known of a
+    backend that failed, which the child of a fork inherits too.
+    """
+    key = (settings.key, outbox.folder)
+    if key not in _SHARED:
+        _SHARED[key] = Delivery(settings, outbox)
+    return _SHARED[key]
+
+
+_SHARED: dict[tuple[tuple[str, ...], Path], Delivery] = {}
+_DELIVERIES: weakref.WeakSet[Delivery] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for delivery in list(_DELIVERIES):
+        delivery.close()
+
+
+def _start_all_afresh() -> None:
+    for delivery in list(_DELIVERIES):
+        delivery.start_afresh()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_close_all, after_in_child=_start_all_afresh)

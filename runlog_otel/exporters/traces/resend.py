@@ -1,0 +1,89 @@
+"""Sends spans in requests that a backend takes; for replays, where no pipeline waits, again and again if need be."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from runlog_otel.core.trace import Span, Trace
+from runlog_otel.errors import DeliveryError, TooLargeError
+from runlog_otel.exporters.traces.sink import SpanSink
+from runlog_otel.settings import Settings
+
+BATCH_SPANS = 512
+_PAUSES_SECONDS = (1.0, 2.0)
+"""Before a request is repeated that the backend could take later (OTLP specification, "Failures")."""
+_LONGEST_PAUSE_SECONDS = 10.0
+"""A backend that asks for more is down for now: the run is remembered as unsent."""
+_NAMED_SPANS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A span that is too large for the backend, by itself."""
+
+    span: Span
+    error: TooLargeError
+
+
+def send_in_batches(spans: Sequence[Span], send: Callable[[Sequence[Span]], None]) -> list[Refused]:
+    """Send spans in batches; one that is too large is halved until it is taken, or one span is left.
+
+    Args:
+        spans: of one resource.
+        send: sends some of them, as `SpanSink.send` does.
+
+    Returns:
+        The spans that are too large even alone; all others are acknowledged.
+
+    Raises:
+        DeliveryError: a batch was not acknowledged for another reason; those after it were not tried.
+    """
+    refused: list[Refused] = []
+    waiting = [spans[at : at + BATCH_SPANS] for at in range(0, len(spans), BATCH_SPANS)][::-1]
+    while waiting:
+        batch = waiting.pop()
+        try:
+            send(batch)
+        except TooLargeError as error:
+            middle = len(batch) // 2
+            if middle:
+                waiting += (batch[middle:], batch[:middle])
+            else:
+                refused.append(Refused(batch[0], error))
+    return refused
+
+
+def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> list[Refused]:
+    """Send the spans of a trace; returns and raises as `send_in_batches`."""
+    resource = settings.resource_attributes(trace.execution.resource_pipeline())
+
+    def send(batch: Sequence[Span]) -> None:
+        for pause in _PAUSES_SECONDS:
+            try:
+                sink.send(resource, batch, settings.timeout_seconds)
+                break
+            except DeliveryError as error:
+                if not error.is_transient or error.retry_after_seconds > _LONGEST_PAUSE_SECONDS:
+                    raise
+                time.sleep(max(pause, error.retry_after_seconds))
+        else:
+            sink.send(resource, batch, settings.timeout_seconds)
+
+    return send_in_batches(trace.spans, send)
+
+
+def raise_if_refused(refused: Sequence[Refused]) -> None:
+    """Raise TooLargeError that names the spans of a run which the backend refused for their size."""
+    if refused:
+        first = refused[0].error
+        raise TooLargeError(first.endpoint, reason_of(refused), first.size_bytes)
+
+
+def reason_of(refused: Sequence[Refused]) -> str:
+    """Which spans are too large for the backend, by name and size; all others were taken."""
+    named = [f"{one.span.name!r} of {one.error.size_bytes:,} bytes" for one in refused[:_NAMED_SPANS]]
+    named += [f"{len(refused) - _NAMED_SPANS} more"] if len(refused) > _NAMED_SPANS else []
+    spans = "spans are" if len(refused) > 1 else "span is"
+    return (
+        f"{len(refused)} {spans} too large for it: {', '.join(named)} ({refused[0].error.reason}); the rest was taken"
+    )

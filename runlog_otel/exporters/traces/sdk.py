@@ -1,0 +1,88 @@
+"""Any span exporter of the OpenTelemetry SDK that is installed, found by its entry point and fed with SDK spans."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from runlog_otel.core.redaction import redacted
+from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
+from runlog_otel.core.trace import Attributes, Part, Span
+from runlog_otel.errors import ConfigError, DeliveryError
+from runlog_otel.exporters.otlp.encode import fixed64, int64
+
+_GROUP = "opentelemetry_traces_exporter"
+
+
+class SdkExporterSink:
+    """Wraps an SDK span exporter; its word counts as acknowledgement, and its time-outs are its own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        found = next(iter(entry_points(group=_GROUP, name=name)), None)
+        if found is None:
+            installed = sorted({"otlp", "none", *entry_points(group=_GROUP).names})
+            raise ConfigError(
+                "telemetry.exporter", f"no exporter {name!r} is installed; known are {', '.join(installed)}"
+            )
+        try:
+            self._exporter: SpanExporter = found.load()()
+        except Exception as error:
+            problem = f"{name!r} cannot be made: {type(error).__name__}: {redacted(str(error))}"
+            raise ConfigError("telemetry.exporter", problem) from error
+
+    def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
+        """See `SpanSink.send`."""
+        where = f"exporter {self._name}"
+        try:
+            result = self._exporter.export(sdk_spans(resource, spans))
+        except Exception as error:
+            raise DeliveryError(where, f"{type(error).__name__}: {redacted(str(error))}") from error
+        if result is not SpanExportResult.SUCCESS:
+            raise DeliveryError(where, "it reports a failure")
+
+    def close(self) -> None:
+        """Shut the exporter down."""
+        self._exporter.shutdown()
+
+
+def sdk_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> list[ReadableSpan]:
+    """The spans as the SDK's exporters want them."""
+    sdk_resource = Resource(dict(resource), SCHEMA_URL)
+    scope = InstrumentationScope(SCOPE_NAME, SCOPE_VERSION, SCHEMA_URL)
+    return [_sdk_span(span, sdk_resource, scope) for span in spans]
+
+
+def _sdk_span(span: Span, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
+    def context(trace_id: bytes, span_id: bytes, *, is_remote: bool = False) -> SpanContext:
+        flags = TraceFlags(TraceFlags.SAMPLED)
+        return SpanContext(int.from_bytes(trace_id, "big"), int.from_bytes(span_id, "big"), is_remote, flags)
+
+    return ReadableSpan(
+        name=span.name,
+        context=context(span.trace_id, span.span_id),
+        parent=context(span.trace_id, span.parent_span_id) if span.parent_span_id else None,
+        resource=resource,
+        attributes=_attributes(span.attributes),
+        events=[Event(event.name, _attributes(event.attributes), fixed64(event.time_ns)) for event in span.events],
+        links=[
+            Link(context(link.trace_id, link.span_id, is_remote=True), _attributes(link.attributes))
+            for link in span.links
+        ],
+        kind=SpanKind.SERVER if span.part is Part.RUN else SpanKind.INTERNAL,
+        instrumentation_scope=scope,
+        status=Status(StatusCode.UNSET) if span.error is None else Status(StatusCode.ERROR, span.error),
+        start_time=fixed64(span.start_ns),
+        end_time=fixed64(span.end_ns),
+    )
+
+
+def _attributes(attributes: Attributes) -> dict[str, Any]:
+    """Attributes as OTLP can have them: an exporter of the SDK does not look at the size of a number."""
+    whole = {key: int64(value) for key, value in attributes.items() if type(value) is int}
+    return {**attributes, **whole}

@@ -1,0 +1,125 @@
+"""The port that spans leave by, and which sink the settings ask for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from runlog_otel.core.trace import Span
+from runlog_otel.errors import ConfigError, TooLargeError
+from runlog_otel.settings import Settings
+
+
+class SpanSink(Protocol):
+    """Somewhere to send spans. A sink may be used by one thread at a time, and by the process that made it."""
+
+    def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
+        """Send spans and return once all of them are acknowledged.
+
+        Args:
+            resource: attributes of whatever made the spans.
+            spans: what to send; a batch is small enough for one request.
+            timeout_seconds: for the whole call.
+
+        Raises:
+            TooLargeError: they are too many bytes for one request; fewer of them may be taken.
+            DeliveryError: not every span was acknowledged in time.
+        """
+
+    def close(self) -> None:
+        """Give back connections and files."""
+
+
+class SizeLimit:
+    """How large a request may be: as the settings say, and smaller than what this backend has refused.
+
+    Sizes are of the request before and after compression: it is not known which of them a backend bounds.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._most = settings.max_batch_bytes
+        self._refused: list[tuple[int, int, str]] = []
+
+    def check(self, endpoint: str, size: int, sent_size: int, *, is_divisible: bool) -> None:
+        """Raise TooLargeError for a request that need not be tried; one span alone may be larger than a batch."""
+        for refused_size, refused_sent_size, reason in self._refused:
+            if size >= refused_size and sent_size >= refused_sent_size:
+                raise TooLargeError(endpoint, f"{reason} to a smaller request", size)
+        if is_divisible and size > self._most:
+            raise TooLargeError(endpoint, "larger than max_batch_bytes", size)
+
+    def note_refusal(self, error: TooLargeError, sent_size: int) -> TooLargeError:
+        """Remember that a request was refused for its size; returns the error."""
+        self._refused.append((error.size_bytes, sent_size, error.reason))
+        return error
+
+
+class ManySinks:
+    """Several sinks at once; spans count as sent when all of them acknowledged."""
+
+    def __init__(self, sinks: Sequence[SpanSink]) -> None:
+        self._sinks = sinks
+
+    def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
+        """Send to each in turn; see `SpanSink.send`. A span that is too large for one of them goes to the others."""
+        errors = [_send_to(sink, resource, spans, timeout_seconds) for sink in self._sinks]
+        if error := next(filter(None, errors), None):
+            raise error
+
+    def close(self) -> None:
+        """Close each."""
+        for sink in self._sinks:
+            sink.close()
+
+
+def _send_to(
+    sink: SpanSink, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float
+) -> TooLargeError | None:
+    """Send to a sink; returns the error when one span alone is too large for it: others may still take the span."""
+    try:
+        sink.send(resource, spans, timeout_seconds)
+    except TooLargeError as error:
+        if len(spans) > 1:
+            raise
+        return error
+    return None
+
+
+def sink_from(settings: Settings) -> SpanSink:
+    """The sink that `exporter`, `endpoint` and `protocol` ask for; libraries are imported only for it.
+
+    Raises:
+        ConfigError: nothing would be sent, an exporter of that name is not installed, a certificate cannot be read.
+        MissingExtraError: grpc is asked for and not installed.
+    """
+    require_sending(settings)
+    # What bounds sizes comes first: other exporters get no batch before it has the size that is sent.
+    kinds = sorted(settings.exporters, key=lambda kind: kind.lower() != "otlp")
+    sinks = [_sink(kind, settings) for kind in kinds]
+    return sinks[0] if len(sinks) == 1 else ManySinks(sinks)
+
+
+def require_sending(settings: Settings) -> None:
+    """Raise ConfigError where nothing would be sent: what is not sent must not count as acknowledged."""
+    if not settings.is_active:
+        field, value = ("exporter", settings.exporter) if settings.enabled else ("enabled", "false")
+        source = settings.source(field)
+        raise ConfigError(
+            f"telemetry.{field}", f"nothing would be sent: it is {value} (from: {source}); --endpoint URL sends anyway"
+        )
+
+
+def _sink(kind: str, settings: Settings) -> SpanSink:
+    if kind.lower() != "otlp":
+        from runlog_otel.exporters.traces.sdk import SdkExporterSink
+
+        return SdkExporterSink(kind)
+    if settings.target.startswith("file:"):
+        from runlog_otel.exporters.otlp.file import OtlpFileSink
+
+        return OtlpFileSink(settings)
+    if settings.protocol == "grpc":
+        from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
+
+        return OtlpGrpcSink(settings)
+    from runlog_otel.exporters.otlp.http import OtlpHttpSink
+
+    return OtlpHttpSink(settings)

@@ -1,0 +1,1 @@
+"""What the plugins of all hosts share; knows no host."""

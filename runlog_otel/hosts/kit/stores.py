@@ -1,0 +1,225 @@
+"""What the plugins of our stores (`type: sql`, also `db`, and `type: memory`) share: their config, and what they open.
+
+A host's class adds the methods of its base class: thin, as what a document means is known in `runlog_otel.stores`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
+
+from runlog_otel.errors import RunNotFoundError
+from runlog_otel.hosts.kit.secrets import mask_what_the_host_prints
+from runlog_otel.stores.connection_string import filled, is_in_memory, masked
+from runlog_otel.stores.errors import BranchNotFoundError, JobNotFoundError, RunExistsError, StepNotFoundError
+
+Document = dict[str, Any]
+
+
+class DocumentStore(Protocol):
+    """What the plugins ask of a store; `runlog_otel.stores.sql.store.SqlStore` says what each method does."""
+
+    def create(self, header: Mapping[str, Any]) -> None: ...  # noqa: D102
+    def header(self, run_id: str) -> Document: ...  # noqa: D102
+    def document(self, run_id: str) -> Document: ...  # noqa: D102
+    def put(self, document: Mapping[str, Any], pipeline: str = "") -> None: ...  # noqa: D102
+    def set_status(self, run_id: str, status: str) -> None: ...  # noqa: D102
+    def step(self, key: str, run_id: str) -> Document: ...  # noqa: D102
+    def put_step(self, step: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
+    def branch(self, key: str, run_id: str) -> Document: ...  # noqa: D102
+    def put_branch(self, branch: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
+    def parameters(self, run_id: str, branch: str = "") -> Document: ...  # noqa: D102
+    def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None: ...  # noqa: D102
+    def config(self, run_id: str) -> Document: ...  # noqa: D102
+    def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None: ...  # noqa: D102
+    def job(self, run_id: str) -> Document: ...  # noqa: D102
+    def put_job(self, job: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
+
+
+class DocumentPlugin(BaseModel):
+    """A store of documents that a host makes of its config."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    _source: ClassVar[str]
+    """The host, as the store notes who wrote a run."""
+    _printer: ClassVar[str]
+    """The host's function that makes stores, and prints their config when that fails."""
+
+    def __init__(self, **config: Any) -> None:
+        try:
+            super().__init__(**config)
+        except ValueError:
+            mask_what_the_host_prints(self._printer, config, type(self).model_fields)
+            raise
+
+    @property
+    @abstractmethod
+    def documents(self) -> DocumentStore:
+        """The store of documents."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close this process's connections; the next call opens new ones."""
+
+
+class SqlPlugin(DocumentPlugin):
+    """A row per run, step, branch and parameter, in SQLite or PostgreSQL. See docs/stores.md.
+
+    Arguments:
+        connection_string: SQLAlchemy URL with `${secret}` placeholders.
+        table_name: what the names of the tables begin with.
+        retention_days: finished runs older than this are deleted, a few with each new run; 0 keeps all.
+        enable_compression: of documents above 1,000,000 characters.
+        max_connections: of one process.
+        timeout_seconds: to connect, per statement, and for all tries of one call together.
+    """
+
+    service_name: str = "sql"
+    supports_parallel_writes: bool = True
+    connection_string: SecretStr
+    table_name: str = "runnable_logs"
+    retention_days: int = Field(default=90, ge=0)
+    enable_compression: bool = True
+    max_connections: int = Field(default=20, ge=1)
+    timeout_seconds: float = Field(default=30, gt=0)
+
+    _secret: ClassVar[Any]
+    """Gives a secret of the host by its name, or None."""
+    _opened: tuple[tuple[Any, ...], Any] | None = PrivateAttr(default=None)
+
+    @field_validator("table_name")
+    @classmethod
+    def _is_identifier(cls, name: str) -> str:
+        from runlog_otel.stores.sql.schema import tables_named
+
+        return tables_named(name).name
+
+    @field_serializer("connection_string")
+    def _masked(self, connection_string: SecretStr) -> str:
+        return masked(connection_string.get_secret_value())
+
+    def model_post_init(self, _: Any, /) -> None:
+        """A database in the memory of this process has no parallel writers."""
+        if is_in_memory(self._connection_string()):
+            self.supports_parallel_writes = False
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without connections: the host sends the store to other processes."""
+        return {**super().__getstate__(), "__pydantic_private__": {"_opened": None}}
+
+    def close(self) -> None:
+        """Close this process's connections; the next call opens new ones."""
+        if self._opened is not None:
+            self._opened[1].database.close()
+
+    @property
+    def documents(self) -> Any:
+        """The `RetainedSqlStore`; made again when the config was changed (integrations of the host do so)."""
+        config = (
+            self._connection_string(),
+            self.table_name,
+            self.retention_days,
+            self.enable_compression,
+            self.max_connections,
+            self.timeout_seconds,
+        )
+        if self._opened is None or self._opened[0] != config:
+            self.close()
+            self._opened = (config, self.opened())
+        return self._opened[1]
+
+    def get_summary(self) -> dict[str, Any]:
+        """What the host prints at the end of a run."""
+        return {
+            "Type": self.service_name,
+            "Location": self.location,
+            "Table": self.table_name,
+            "Retention (days)": self.retention_days,
+            "Compression": self.enable_compression,
+        }
+
+    def _connection_string(self) -> str:
+        value = self.connection_string
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+    @property
+    def location(self) -> str:
+        """Where the runs are, without credentials."""
+        return masked(self._connection_string())
+
+    def opened(self, *, is_to_exist: bool = False) -> Any:
+        """A `RetainedSqlStore` of this config; with `is_to_exist`, a SQLite file is not made."""
+        from runlog_otel.stores.sql.database import Database
+        from runlog_otel.stores.sql.retention import RetainedSqlStore
+
+        database = Database(
+            filled(self._connection_string(), self._secret),
+            table_name=self.table_name,
+            timeout_seconds=self.timeout_seconds,
+            max_connections=self.max_connections,
+            is_to_exist=is_to_exist,
+            where=self.location,
+        )
+        return RetainedSqlStore(
+            database, retention_days=self.retention_days, is_compressing=self.enable_compression, source=self._source
+        )
+
+
+class MemoryPlugin(DocumentPlugin):
+    """Run logs in the memory of this process, the oldest dropped first: for tests. See docs/stores.md.
+
+    Arguments:
+        max_runs: how many are kept.
+        max_value_characters: parameter values whose compact JSON is longer are cut to `<truncated: N bytes>`.
+    """
+
+    service_name: str = "memory"
+    supports_parallel_writes: bool = False
+    max_runs: int = Field(default=1000, ge=1)
+    max_value_characters: int = Field(default=10_240, ge=1)
+
+    _opened: Any = PrivateAttr(default=None)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without the runs: they are this process's."""
+        return {**super().__getstate__(), "__pydantic_private__": {"_opened": None}}
+
+    def close(self) -> None:
+        """Forget all runs."""
+        if self._opened is not None:
+            self._opened.database.close()
+
+    @property
+    def documents(self) -> Any:
+        """The `MemoryStore`."""
+        if self._opened is None:
+            from runlog_otel.stores.memory import MemoryStore
+
+            self._opened = MemoryStore(
+                max_runs=self.max_runs, max_value_characters=self.max_value_characters, source=self._source
+            )
+        return self._opened
+
+    def get_summary(self) -> dict[str, Any]:
+        """What the host prints at the end of a run."""
+        return {"Type": self.service_name, "Location": "in memory, not persisted", "Runs kept": self.max_runs}
+
+
+@contextmanager
+def host_errors(exceptions: Any) -> Iterator[None]:
+    """What a store raises, as the host's module of exceptions has it."""
+    try:
+        yield
+    except RunExistsError as error:
+        raise exceptions.RunLogExistsError(error.run_id) from error
+    except RunNotFoundError as error:
+        raise exceptions.RunLogNotFoundError(error.run_id) from error
+    except StepNotFoundError as error:
+        raise exceptions.StepLogNotFoundError(error.run_id, error.key) from error
+    except BranchNotFoundError as error:
+        raise exceptions.BranchLogNotFoundError(error.run_id, error.key) from error
+    except JobNotFoundError as error:
+        raise exceptions.JobLogNotFoundError(error.run_id) from error

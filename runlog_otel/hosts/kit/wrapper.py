@@ -1,0 +1,334 @@
+"""The store that users name in their config (`type: otel`): their own store, and a trace of every run.
+
+It is invisible: every method, property and attribute is the inner store's, its errors too. A host's class adds its
+base class, and what only that host has.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError, model_serializer
+
+from runlog_otel.core.model import Header, Mark, Status, Step
+from runlog_otel.core.redaction import redacted
+from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, Clock, notes_of
+from runlog_otel.errors import ConfigError
+from runlog_otel.hosts.kit.adapter import HostRuns
+from runlog_otel.hosts.kit.secrets import ExposedSecrets, mask_what_the_host_prints
+from runlog_otel.live.observer import Observer
+from runlog_otel.settings import Settings
+from runlog_otel.stores.connection_string import placeholders
+
+_KEYS = ("inner", "telemetry")
+_GROUP = "run_log_store"
+OWN_TYPE = "otel"
+WITHOUT_CODE = ("success", "fail", "parallel", "map", "loop", "conditional", "dag")
+"""Types of steps that have no code of the user's."""
+_FINAL = tuple(status.value for status in Status if status.is_final)
+
+StepOf = Callable[[json_runlog.Document, Clock], Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A step as this process last saw it: how many attempts it had, and when that was, in the zone of then."""
+
+    attempts: int
+    at: datetime
+
+
+def parts(config: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], Any]:
+    """The two keys of the wrapper's config: `telemetry`, which may be left out, and `inner`.
+
+    Args:
+        config: the wrapper's config.
+        where: where it stands in the host's config file.
+
+    Raises:
+        ConfigError: there is another key, or `telemetry` is no mapping.
+    """
+    if unknown := sorted(set(config) - set(_KEYS)):
+        raise ConfigError(where, f"unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
+    telemetry = config.get("telemetry") or {}
+    if not isinstance(telemetry, Mapping):
+        raise ConfigError(f"{where}.telemetry", "must be a mapping")
+    return telemetry, config.get("inner")
+
+
+def inner_store(config: Any, host: type[HostRuns], where: str) -> Any:
+    """Make the store that is wrapped.
+
+    Args:
+        config: the key `inner`: `{type, config}`, as the host writes a store.
+        host: whose store it must be.
+        where: where it stands in the host's config file.
+
+    Raises:
+        ConfigError: it is not such a mapping, no store of that type is installed, or the store's model refuses a value.
+        Exception: whatever else the store's own constructor raises.
+    """
+    if not isinstance(config, Mapping) or not isinstance(config.get("type"), str):
+        raise ConfigError(where, "must name the store to wrap, as {type: file-system, config: {...}}")
+    if unknown := sorted(set(config) - {"type", "config"}):
+        raise ConfigError(where, f"unknown key {unknown[0]!r}; known are type, config")
+    kind, kwargs = config["type"], config.get("config") or {}
+    if not isinstance(kwargs, Mapping):
+        raise ConfigError(f"{where}.config", "must be a mapping")
+    if kind == OWN_TYPE:
+        raise ConfigError(f"{where}.type", "a wrapper cannot wrap a wrapper")
+    from stevedore import ExtensionManager  # comes with a host
+    from stevedore.driver import DriverManager
+    from stevedore.exception import NoMatches
+
+    try:
+        store: Any = DriverManager(_GROUP, kind, invoke_on_load=True, invoke_kwds=dict(kwargs)).driver
+    except NoMatches:
+        known = sorted(set(ExtensionManager(_GROUP).names()) - {OWN_TYPE})
+        raise ConfigError(f"{where}.type", f"unknown type {kind!r}; installed are {', '.join(known)}") from None
+    except ValidationError as error:  # its own text would show the values
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join([where, "config", *(str(part) for part in first["loc"])])
+        raise ConfigError(place, redacted(first["msg"])) from None
+    if not isinstance(store, host.base):
+        raise ConfigError(f"{where}.type", f"{kind!r} is not a run log store of {host.name}")
+    return store
+
+
+class Wrapper(BaseModel):
+    """Forwards everything to the inner store, and tells an observer what was recorded."""
+
+    _host: ClassVar[type[HostRuns]]
+    _inner: Any = PrivateAttr()
+    _observer: Observer = PrivateAttr()
+    _exposed: ExposedSecrets = PrivateAttr()
+    _seen: dict[tuple[str, str], Seen] = PrivateAttr(default_factory=dict)
+    """(run id, step) → what is in the log already: attempts that `add_step_log` brings beyond that are new."""
+
+    def __init__(self, **config: Any) -> None:
+        """Make the wrapper of a config with the keys `inner` and `telemetry`.
+
+        Raises:
+            ConfigError: a key is unknown, missing, or of a wrong type. The host prints the config with it: so masked.
+        """
+        host = self._host
+        try:
+            telemetry, wrapped = parts(config, host.where)
+            settings = Settings.load(telemetry, os.environ, f"{host.where}.telemetry")
+            inner = inner_store(wrapped, host, f"{host.where}.inner")
+        except Exception:
+            mask_what_the_host_prints(host.printer, config, _KEYS)
+            raise
+        super().__init__(**{field: getattr(inner, field) for field in _fields(host.base)})
+        runs = host(inner, settings)
+        own = {"_inner": inner, "_observer": Observer(settings, runs), "_exposed": runs.exposed, "_seen": {}}
+        object.__setattr__(self, "__pydantic_private__", own)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the wrapper does not have, the inner store may have (`log_folder`, methods of its own)."""
+        if name.startswith("_"):
+            return super().__getattr__(name)  # type: ignore[misc]
+        return getattr(self._inner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Executors set `log_folder`: the inner store's attributes are set there."""
+        setattr(self._inner, name, value)
+
+    @property
+    def _private(self) -> dict[str, Any]:
+        """What is the wrapper's own: attributes that are set are the inner store's."""
+        private: Any = self.__pydantic_private__
+        return private  # type: ignore[no-any-return]
+
+    def __repr_args__(self) -> Any:
+        """What the host prints: the inner store as it shows itself, settings masked."""
+        return [("inner", self._inner), ("telemetry", self._observer.settings)]
+
+    @model_serializer
+    def _as_the_inner_store(self) -> dict[str, Any]:
+        """What a host that dumps its context writes into each run log."""
+        dumped: dict[str, Any] = self._inner.model_dump()
+        return dumped
+
+    def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
+        """Add the header to the config of a new run; see `BaseRunLogStore.set_run_config`."""
+        if not self._observer.settings.is_active:
+            return self._inner.set_run_config(run_id, run_config, **kwargs)
+        marks = self._observer.guard(lambda: self._marks_in_config(run_config, run_id)) or ()
+        config = run_config | json_runlog.config_from_header(datetime.now().astimezone(), _caller(), marks)
+        answer = self._inner.set_run_config(run_id, config, **kwargs)
+        self._observer.guard(lambda: self._begun(run_id, config))
+        return answer
+
+    def _begun(self, run_id: str, run_config: dict[str, Any]) -> None:
+        run = json_runlog.run_from_log(self._host.begun(run_id, run_config), self._observer.settings.pipeline)
+        self._observer.run_started(run, is_starter=self._host.is_starter())
+
+    def put_run_log(self, run_log: Any, **kwargs: Any) -> Any:
+        """See `BaseRunLogStore.put_run_log`. On Argo it is how a run fails."""
+        answer = self._inner.put_run_log(run_log, **kwargs)
+        self._may_be_complete(run_log.run_id, run_log.status)
+        return answer
+
+    def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> Any:
+        """See `BaseRunLogStore.get_step_log`."""
+        step_log = self._inner.get_step_log(internal_name, run_id, **kwargs)
+        self._observer.guard(self._exposed.learn_of_context)
+        self._see(run_id, internal_name, step_log)
+        return step_log
+
+    def add_step_log(self, step_log: Any, run_id: str, **kwargs: Any) -> Any:
+        """See `BaseRunLogStore.add_step_log`. Attempts that were not there before are final now."""
+        if not step_log.attempts and self._attempts_seen(run_id, step_log.internal_name):
+            step_log = self._begun_again(step_log, run_id)
+        self._note(run_id, step_log.internal_name, step_log)
+        answer = self._inner.add_step_log(step_log, run_id, **kwargs)
+        self._attempted(run_id, step_log.internal_name, step_log, json_runlog.step_from_log)
+        if step_log.step_type in ("success", "fail") and "." not in step_log.internal_name and step_log.attempts:
+            self._observer.execution_may_be_complete(run_id)
+        return answer
+
+    def _marks_in_config(self, run_config: dict[str, Any], run_id: str) -> list[Mark]:
+        self._exposed.learn_of_context()
+        self._exposed.learn(placeholders(_connection_string(self._inner)))
+        return self._exposed.marks_in(run_config, run_id)
+
+    def _may_be_complete(self, run_id: str, status: str) -> None:
+        """The run has this status now: what has no verdict in its graph ends by it."""
+        if status in _FINAL:
+            self._observer.execution_may_be_complete(run_id)
+
+    def _begun_again(self, step_log: Any, run_id: str) -> Any:
+        """A step that the host begins anew within a run, as a map has equal values: with its earlier attempts."""
+
+        def merged() -> Any:
+            before = self._inner.get_step_log(step_log.internal_name, run_id)
+            notes = {}
+            if hasattr(step_log, "code_identities"):
+                own = [code for code in before.code_identities if code.code_identifier_type == NOTE]
+                notes = {"code_identities": [*step_log.code_identities, *own]}
+            return step_log.model_copy(update={"attempts": before.attempts, **notes})
+
+        return self._observer.guard(merged) or step_log
+
+    def _see(self, run_id: str, path: str, logged: Any) -> None:
+        self._seen[run_id, path] = Seen(len(logged.attempts), datetime.now().astimezone())
+
+    def _note(self, run_id: str, path: str, logged: Any) -> None:
+        """Let new attempts say what only this process knows of them: see `runlog_otel.core.runlogs.timestamps`.
+
+        The host reads a step's log right before its code runs: the start is near that moment, the end near this one.
+        """
+
+        def note() -> None:
+            now = datetime.now().astimezone()
+            seen = self._seen.get((run_id, path), Seen(0, now))
+            known = notes_of(_codes(logged) | {"attempts": list(map(_codes, logged.attempts))})
+            for index, attempt in enumerate(logged.attempts[seen.attempts :], seen.attempts):
+                if known[index] == AttemptNote():
+                    offsets = utc_offset_seconds(attempt.start_time, seen.at), utc_offset_seconds(attempt.end_time, now)
+                    self._add_note(logged, index, AttemptNote(self._observer.execution_number(run_id), *offsets))
+
+        if len(logged.attempts) > self._attempts_seen(run_id, path):
+            self._observer.guard(note)
+
+    def _add_note(self, logged: Any, index: int, note: AttemptNote) -> None:
+        """Add it to a code identity of the attempt, or of its step where the host keeps them there."""
+        raise NotImplementedError
+
+    def _attempts_seen(self, run_id: str, path: str) -> int:
+        seen = self._seen.get((run_id, path))
+        return seen.attempts if seen else 0
+
+    def _attempted(self, run_id: str, path: str, logged: Any, step_of: StepOf) -> bool:
+        """A step or job was recorded: tell of attempts that were not there before, and whether there were any."""
+        first = self._attempts_seen(run_id, path)
+        self._see(run_id, path, logged)
+        is_new = len(logged.attempts) > first
+        if is_new:
+            zone = self._observer.settings.zone
+
+            def step(header: Header) -> Step:
+                return step_of(logged.model_dump(exclude={"branches"}), Clock(header, zone))
+
+            self._observer.attempts_recorded(run_id, first, step)
+        return is_new
+
+
+def _codes(part: Any) -> dict[str, Any]:
+    """Of a step or an attempt its code identities, where the host has them there."""
+    return {"code_identities": [code.model_dump() for code in getattr(part, "code_identities", ())]}
+
+
+def utc_offset_seconds(text: str, near: datetime) -> int | None:
+    """The UTC offset with which a naive local time was written; None for none.
+
+    It is the one that brings the time closest to an aware moment: that moment's own (the code of a step may have
+    changed the process's zone since), or one of the zone's, of which there are two where clocks are put back.
+    """
+    try:
+        naive = datetime.fromisoformat(text)
+        if naive.tzinfo is not None:
+            return None
+        moments = (near, *(naive.replace(fold=fold).astimezone() for fold in (0, 1)))
+        offsets = [moment.utcoffset() or timedelta() for moment in moments]
+        best = min(offsets, key=lambda offset: abs(naive.replace(tzinfo=timezone(offset)) - near))
+    except (ValueError, OverflowError):
+        return None
+    return int(best.total_seconds())
+
+
+def forward_the_rest(wrapper: type[Wrapper]) -> None:
+    """Every other public name of the host's base class is the inner store's, those too that a later host brings."""
+    base = wrapper._host.base
+    own = {*vars(wrapper), *vars(Wrapper)}
+    for name in dir(base):
+        if name.startswith("_") or name in own or hasattr(BaseModel, name):
+            continue
+        if name in _fields(base) or isinstance(getattr(base, name), property):
+            continue
+        setattr(wrapper, name, _forwarding(name))
+    for field in _fields(base):
+        setattr(wrapper, field, _inner_field(field))
+    for name in ("model_dump", "model_dump_json"):
+        setattr(wrapper, name, _forwarding(name))
+    wrapper.__abstractmethods__ = frozenset()
+
+
+def _fields(base: Any) -> list[str]:
+    return list(base.model_fields)
+
+
+def _forwarding(name: str) -> Callable[..., Any]:
+    def forward(self: Wrapper, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._inner, name)(*args, **kwargs)
+
+    forward.__name__ = name
+    forward.__doc__ = f"See `BaseRunLogStore.{name}`."
+    return forward
+
+
+def _inner_field(name: str) -> property:
+    def read(self: Wrapper) -> Any:
+        return getattr(self._inner, name)
+
+    return property(read)
+
+
+def _connection_string(store: Any) -> str:
+    """What a database's store is configured with, placeholders of secrets included; empty for any other store."""
+    value = getattr(store, "connection_string", "")
+    return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+
+def _caller() -> str:
+    """The caller's trace context: the span that is current in this process, else the variable TRACEPARENT."""
+    if "opentelemetry.trace" in sys.modules:
+        span = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
+        if span.is_valid:
+            return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+    return os.environ.get("TRACEPARENT", "")

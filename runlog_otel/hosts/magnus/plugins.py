@@ -1,0 +1,311 @@
+"""magnus (0.5.1): its runs, the wrapper (`type: otel`) and our stores (`type: sql`, `db`, `memory`) as its stores.
+
+It only adapts: magnus's signatures take any further keyword, parameters are plain values, and there is no retry.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from magnus import context, defaults, exceptions, utils
+from magnus.datastore import BaseRunLogStore, BranchLog, CodeIdentity, RunLog, StepLog
+from pydantic import PrivateAttr
+
+from runlog_otel.core.model import Run
+from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
+from runlog_otel.errors import ConfigError
+from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.kit.stores import Document, DocumentPlugin, MemoryPlugin, SqlPlugin, host_errors
+from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, forward_the_rest
+from runlog_otel.live.attempt_context import Entered
+
+_TRAVERSING = ("local", "local-container", "mocked")
+"""Executors whose process walks the whole graph; the others (`argo`) have an orchestrator do it."""
+_SDK_CONFIGURATION_FILE = "MAGNUS_CONFIGURATION_FILE"
+"""`magnus.sdk.Pipeline.execute`; the command line of magnus sets MAGNUS_CONFIG_FILE for its children."""
+
+
+class HostRuns(adapter.HostRuns):
+    """The runs in a store of magnus."""
+
+    name = json_runlog.MAGNUS
+    where = "run_log_store.config"
+    base: ClassVar[type] = BaseRunLogStore
+    not_found: ClassVar[type[Exception]] = exceptions.RunLogNotFoundError
+    no_secret: ClassVar[type[Exception]] = exceptions.SecretNotFoundError
+    printer = "get_provider_by_name_and_type"
+
+    @staticmethod
+    def config_file(chosen: str) -> str:
+        """See `plugins.host.HostRuns.config_file`."""
+        variables = (_SDK_CONFIGURATION_FILE, defaults.MAGNUS_CONFIG_FILE)
+        if chosen:
+            os.environ.update(dict.fromkeys(variables, chosen))  # else a variable would win over the option
+        return next(filter(None, map(os.environ.get, variables)), defaults.USER_CONFIG_FILE)
+
+    @staticmethod
+    def service(config_file: str) -> Any:
+        """See `plugins.host.HostRuns.service`; a key of older versions is ignored by magnus, so it is told."""
+        if found := _service("run_log_store", config_file):
+            return found
+        if _service("run_log", config_file):
+            raise ConfigError(config_file, "magnus 0.5.1 ignores run_log; it reads run_log_store")
+        return defaults.DEFAULT_RUN_LOG_STORE
+
+    @staticmethod
+    def is_starter() -> bool:
+        """See `plugins.host.HostRuns.is_starter`."""
+        executor = getattr(context.run_context, "executor", None)
+        return getattr(executor, "service_name", "") in _TRAVERSING
+
+    @staticmethod
+    def secrets() -> Any:
+        """See `plugins.host.HostRuns.secrets`."""
+        handler = getattr(context.run_context, "secrets_handler", None)
+        if handler is None:
+            config = _service("secrets", HostRuns.config_file("")) or defaults.DEFAULT_SECRETS
+            handler = utils.get_provider_by_name_and_type("secrets", config)
+        return handler
+
+    @staticmethod
+    def graph() -> Any:
+        """See `plugins.host.HostRuns.graph`."""
+        dag = getattr(context.run_context, "dag", None)
+        return dag.model_dump() if dag is not None else None
+
+    @staticmethod
+    def begun(run_id: str, run_config: Mapping[str, Any]) -> json_runlog.Document:
+        """See `plugins.host.HostRuns.begun`."""
+        document: json_runlog.Document = RunLog(
+            run_id=run_id, status=defaults.PROCESSING, run_config=dict(run_config)
+        ).model_dump()
+        return document
+
+    def document(self, run_id: str) -> dict[str, Any]:
+        """See `plugins.host.HostRuns.document`."""
+        self.refuse_odd_files(run_id)
+        document: dict[str, Any] = _whole_run_log(self.store, run_id).model_dump()
+        return document
+
+    def put(self, document: Mapping[str, Any]) -> None:
+        """See `plugins.host.HostRuns.put`; a chunked store keeps branches, steps and parameters apart."""
+        run_log = RunLog(**document)
+        self.refuse_odd_files(run_log.run_id)
+        if not _is_chunked(self.store):
+            self.store.put_run_log(run_log)
+            return
+        self.store.put_run_log(RunLog(**{**document, "steps": {}, "parameters": {}}))
+        self.store.set_parameters(run_log.run_id, run_log.parameters)
+        for part in _parts(run_log):
+            alone = type(part)(**part.model_dump(exclude={"steps", "branches"}))
+            (self.store.add_step_log if isinstance(part, StepLog) else self.store.add_branch_log)(alone, run_log.run_id)
+
+    def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """See `plugins.host.HostRuns.as_kept`."""
+        kept: dict[str, Any] = RunLog(**document).model_dump()
+        return kept
+
+    def header(self, run_id: str) -> Run:
+        """See `RunSource.header`; nothing is retried under the same id, so no step is needed."""
+        run_log = self.store.get_run_log_by_id(run_id, full=False)
+        return self.mapped(run_log.model_dump(exclude={"steps", "parameters"}) | {"steps": {}})
+
+    def retry_indicator(self, run_id: str) -> str | None:
+        """See `RunSource.retry_indicator`: a re-run of magnus has an id of its own."""
+        return None
+
+    def mark_retry(self, run: Run, execution: int) -> Run:
+        """See `RunSource.mark_retry`: never asked for, as nothing is retried."""
+        raise NotImplementedError
+
+
+def _service(kind: str, config_file: str) -> Any:
+    """A service as `magnus.entrypoints.prepare_configurations` finds it: the config file, else the user's defaults."""
+    is_given = config_file and config_file != defaults.USER_CONFIG_FILE
+    given = utils.load_yaml(config_file) if is_given else None
+    if found := (given or {}).get(kind):
+        return found
+    users = utils.load_yaml(defaults.USER_CONFIG_FILE) if utils.does_file_exist(defaults.USER_CONFIG_FILE) else None
+    return ((users or {}).get("defaults") or {}).get(kind)
+
+
+def _is_chunked(store: Any) -> bool:
+    return hasattr(store, "orderly_retrieve")
+
+
+def _whole_run_log(store: Any, run_id: str) -> RunLog:
+    """The whole log, of a chunked store put together here.
+
+    Its own reading (`ChunkedRunLogStore._prepare_full_run_log`) raises where no step was recorded yet, leaves out
+    branches that have no step, and does not find the step of a branch that is named by a value with a dot in it.
+    """
+    if not _is_chunked(store):
+        return store.get_run_log_by_id(run_id, full=True)
+    run_log = store.get_run_log_by_id(run_id)
+    run_log.parameters = store.get_parameters(run_id)
+    kinds = store.LogTypes
+    steps: dict[str, StepLog] = {}
+    if store.get_matches(run_id, kinds.STEP_LOG.value, multiple_allowed=True):
+        steps = store.orderly_retrieve(run_id, kinds.STEP_LOG)
+    branches: dict[str, BranchLog] = store.orderly_retrieve(run_id, kinds.BRANCH_LOG)
+    for path, branch in branches.items():
+        if owner := max((step for step in steps if path.startswith(f"{step}.")), key=len, default=None):
+            steps[owner].branches[path] = branch
+    for path, step in steps.items():
+        holder = branches.get(path.rpartition(".")[0], run_log)
+        holder.steps[path] = step
+    return run_log
+
+
+def _parts(graph: RunLog | BranchLog) -> Iterator[StepLog | BranchLog]:
+    """The steps and branches of a graph at every depth, parents first."""
+    for step in graph.steps.values():
+        yield step
+        for branch in step.branches.values():
+            yield branch
+            yield from _parts(branch)
+
+
+class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
+    """A store of magnus, and a trace of every run."""
+
+    _host: ClassVar[type[adapter.HostRuns]] = HostRuns
+    _entered: Entered | None = PrivateAttr()
+
+    def __init__(self, **config: Any) -> None:
+        """See `Wrapper`."""
+        super().__init__(**config)
+        self._private["_entered"] = None
+
+    def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> StepLog:
+        """See `BaseRunLogStore.get_step_log`. A step in progress is read when its code is about to run."""
+        step_log = super().get_step_log(internal_name, run_id, **kwargs)
+        if step_log.status == defaults.PROCESSING and step_log.step_type not in WITHOUT_CODE:
+            self._leave()
+            number = int(os.environ.get(defaults.ATTEMPT_NUMBER, "1"))  # `GenericExecutor.step_attempt_number`
+            repeat = 1 + sum(attempt.attempt_number == number for attempt in step_log.attempts)
+            self._private["_entered"] = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
+        return step_log
+
+    def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
+        """See `BaseRunLogStore.add_step_log`. The code has ended, however it did."""
+        self._leave()
+        return super().add_step_log(step_log, run_id, **kwargs)
+
+    def _add_note(self, logged: StepLog, index: int, note: AttemptNote) -> None:
+        logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
+
+    def _leave(self) -> None:
+        entered, self._private["_entered"] = self._entered, None
+        if entered is not None:
+            entered.leave()
+
+    def update_run_log_status(self, run_id: str, status: str) -> Any:
+        """See `BaseRunLogStore.update_run_log_status`. It is how a single function or notebook ends."""
+        answer = self._inner.update_run_log_status(run_id, status)
+        self._may_be_complete(run_id, status)
+        return answer
+
+
+forward_the_rest(OtelRunLogStore)
+
+
+class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc]
+    """Every method of magnus's base class over a store of documents, none of them a rewrite of the run."""
+
+    _source = json_runlog.MAGNUS
+    _printer = HostRuns.printer
+
+    def create_run_log(  # noqa: PLR0917 - the host's own signature
+        self,
+        run_id: str,
+        dag_hash: str = "",
+        use_cached: bool = False,
+        tag: str = "",
+        original_run_id: str = "",
+        status: str = defaults.CREATED,
+        **_: Any,
+    ) -> RunLog:
+        """Add a run log; raises RunLogExistsError."""
+        run_log = RunLog(
+            run_id=run_id,
+            dag_hash=dag_hash,
+            use_cached=use_cached,
+            tag=tag,
+            original_run_id=original_run_id,
+            status=status,
+        )
+        with host_errors(exceptions):
+            self.documents.create(run_log.model_dump())
+        return run_log
+
+    def get_run_log_by_id(self, run_id: str, full: bool = False, **_: Any) -> RunLog:
+        """The run log; without its steps unless `full`. Raises RunLogNotFoundError."""
+        with host_errors(exceptions):
+            return RunLog(**(self.documents.document(run_id) if full else self.documents.header(run_id)))
+
+    def put_run_log(self, run_log: RunLog, **_: Any) -> None:
+        """Add or merge a run log; steps that it does not hold stay."""
+        with host_errors(exceptions):
+            self.documents.put(run_log.model_dump(), json_runlog.pipeline_from_config(run_log.run_config))
+
+    def update_run_log_status(self, run_id: str, status: str) -> None:
+        """Set the status of the run."""
+        with host_errors(exceptions):
+            self.documents.set_status(run_id, status)
+
+    def get_parameters(self, run_id: str, **_: Any) -> Document:
+        """The parameters of the run."""
+        with host_errors(exceptions):
+            return self.documents.parameters(run_id)
+
+    def set_parameters(self, run_id: str, parameters: Document, **_: Any) -> None:
+        """Merge parameters into those of the run."""
+        with host_errors(exceptions):
+            self.documents.set_parameters(run_id, parameters)
+
+    def get_run_config(self, run_id: str, **_: Any) -> Document:
+        """The config that the run was started with."""
+        with host_errors(exceptions):
+            return self.documents.config(run_id)
+
+    def set_run_config(self, run_id: str, run_config: Document, **_: Any) -> None:
+        """Merge into the run config, by its top-level keys."""
+        with host_errors(exceptions):
+            self.documents.set_config(run_id, run_config, json_runlog.pipeline_from_config(run_config))
+
+    def get_step_log(self, internal_name: str, run_id: str, **_: Any) -> StepLog:
+        """The step, without its branches; raises StepLogNotFoundError."""
+        with host_errors(exceptions):
+            return StepLog(**self.documents.step(internal_name, run_id))
+
+    def add_step_log(self, step_log: StepLog, run_id: str, **_: Any) -> None:
+        """Add or replace the step; branches that it does not hold stay. Raises BranchLogNotFoundError."""
+        with host_errors(exceptions):
+            self.documents.put_step(step_log.model_dump(), run_id)
+
+    def get_branch_log(self, internal_branch_name: str, run_id: str, **_: Any) -> BranchLog | RunLog:
+        """The branch without its steps; the run log when the name is empty."""
+        if not internal_branch_name:
+            return self.get_run_log_by_id(run_id)
+        with host_errors(exceptions):
+            return BranchLog(**self.documents.branch(internal_branch_name, run_id))
+
+    def add_branch_log(self, branch_log: BranchLog | RunLog, run_id: str, **_: Any) -> None:
+        """Add or merge the branch, or the run log; steps that it does not hold stay."""
+        if not isinstance(branch_log, BranchLog):
+            self.put_run_log(branch_log)
+            return
+        with host_errors(exceptions):
+            self.documents.put_branch(branch_log.model_dump(), run_id)
+
+
+class SqlRunLogStore(SqlPlugin, DocumentRunLogStore):
+    """`type: sql`, and `db`. See docs/stores.md."""
+
+    _secret = staticmethod(HostRuns.secret)
+
+
+class MemoryRunLogStore(MemoryPlugin, DocumentRunLogStore):
+    """`type: memory`. See docs/stores.md."""

@@ -1,0 +1,1 @@
+"""While a pipeline runs: what becomes final is sent, and the attempt is the current span."""

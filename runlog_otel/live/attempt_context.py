@@ -1,0 +1,131 @@
+"""While a step's code runs, its attempt is the current span: in OpenTelemetry's context, and in the environment.
+
+Spans of any instrumentation, and of programs that read TRACEPARENT, then stand under the attempt. Uses nothing but
+OpenTelemetry's API; the providers of the process are not looked at.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from urllib.parse import quote
+
+from opentelemetry import baggage, context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+from runlog_otel.core.semconv import PIPELINE_RUN_ID
+from runlog_otel.core.trace import Current
+
+
+class Entered:
+    """The time in which an attempt is current. `leave` it in the same thread or task; to leave it twice does no harm.
+
+    Args:
+        current: the attempt.
+        prefix: of further variables, for a host that hands on only those that begin with it.
+        has_baggage: whether the run id is told to whoever is called, as baggage.
+    """
+
+    def __init__(self, current: Current, prefix: str = "", *, has_baggage: bool = False) -> None:
+        self.current = current
+        self.has_ended = False
+        self._variables = _variables(current, prefix, has_baggage=has_baggage)
+        span_context = SpanContext(
+            int.from_bytes(current.trace_id, "big"),
+            int.from_bytes(current.span_id, "big"),
+            is_remote=True,  # no SDK of this process records it: their processors are to take its children for roots
+            trace_flags=TraceFlags(int(current.is_sampled)),
+        )
+        self._context = set_span_in_context(NonRecordingSpan(span_context))
+        if has_baggage:
+            self._context = baggage.set_baggage(PIPELINE_RUN_ID, current.run_id, self._context)
+        self._token = context.attach(self._context)
+        self._own_token = _ENTERED.set(self)
+        _ENVIRONMENT.enter(self, self._variables)
+
+    def code_has_ended(self) -> None:
+        """Put the environment back, and the context too unless a span of somebody's around the code is still open."""
+        self.has_ended = True
+        _ENVIRONMENT.leave(self)
+        if context.get_current() is self._context:
+            self.leave()
+
+    def leave(self) -> None:
+        """Put back what was current before."""
+        self.has_ended = True
+        _ENVIRONMENT.leave(self)
+        if _ENTERED.get() is self:
+            with suppress(ValueError):  # a task that has a copy of the context cannot put back the original
+                _ENTERED.reset(self._own_token)
+                context.detach(self._token)
+
+
+def current() -> Current | None:
+    """The attempt whose code is running here; in a thread that knows of none, the only one of the process."""
+    entered = _ENTERED.get() or _ENVIRONMENT.only()
+    return entered.current if entered and not entered.has_ended else None
+
+
+def entered_here() -> Entered | None:
+    """What this thread or task has entered and not left."""
+    return _ENTERED.get()
+
+
+def _variables(current: Current, prefix: str, *, has_baggage: bool) -> dict[str, str | None]:
+    """Source: OpenTelemetry specification, "Environment Variables as Context Propagation Carriers".
+
+    The caller's TRACESTATE belongs to the caller's trace.
+    """
+    variables: dict[str, str | None] = {"TRACEPARENT": current.traceparent, "TRACESTATE": ""}
+    if has_baggage:
+        variables["BAGGAGE"] = f"{PIPELINE_RUN_ID}={quote(current.run_id)}"
+    if prefix:
+        variables |= {prefix + name: value for name, value in variables.items()}
+    return variables
+
+
+class _Environment:
+    """The variables of those that are entered. Of several in one process (threads, tasks) the last one has them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entered: dict[Entered, Mapping[str, str | None]] = {}
+        self._before: dict[str, str | None] = {}
+
+    def enter(self, entered: Entered, variables: Mapping[str, str | None]) -> None:
+        with self._lock:
+            for name in variables:
+                self._before.setdefault(name, os.environ.get(name))
+            self._entered[entered] = variables
+            _set(variables)
+
+    def leave(self, entered: Entered) -> None:
+        with self._lock:
+            if self._entered.pop(entered, None) is None:
+                return
+            _set(self._before | dict(next(reversed(self._entered.values()), {})))
+            if not self._entered:
+                self._before.clear()
+
+    def only(self) -> Entered | None:
+        return next(iter(self._entered)) if len(self._entered) == 1 else None
+
+    def start_afresh(self) -> None:
+        """In the child of a fork, where the lock may be held by a thread that is not there."""
+        self._lock = threading.Lock()
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+_ENTERED: ContextVar[Entered | None] = ContextVar("runlog_otel.entered", default=None)
+_ENVIRONMENT = _Environment()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ENVIRONMENT.start_afresh)

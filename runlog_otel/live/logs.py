@@ -1,0 +1,28 @@
+"""A filter that joins a program's own log records to the run: `handler.addFilter(RunlogContextFilter())`."""
+
+import logging
+
+from opentelemetry.trace import get_current_span
+
+from runlog_otel.live.attempt_context import current
+
+
+class RunlogContextFilter(logging.Filter):
+    """Gives every record `run_id`, `step`, `trace_id` and `span_id`, for any formatter; empty outside of a step.
+
+    The span is the innermost one that is current: the attempt's, or one of the program's own. Put it on a handler:
+    the filters of a logger do not see what its children log.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        attempt = current()
+        span = get_current_span().get_span_context()
+        record.run_id = attempt.run_id if attempt else ""
+        record.step = attempt.step if attempt else ""
+        if span.is_valid:
+            record.trace_id, record.span_id = f"{span.trace_id:032x}", f"{span.span_id:016x}"
+        else:
+            record.trace_id = attempt.trace_id.hex() if attempt else ""
+            record.span_id = attempt.span_id.hex() if attempt else ""
+        return True

@@ -1,0 +1,354 @@
+"""The life of a run as the wrapper sees it: what is final now, what goes out. No error of telemetry leaves this module.
+
+An attempt goes out when it is recorded, by the process that recorded it; containers go out once, when the execution is
+complete, by the process that completed it, mapped from the whole log (docs/architecture.md). Of a run that is not
+sampled nothing goes out but, by the process that completed it, a whole execution that failed or took long.
+"""
+
+import atexit
+import functools
+import logging
+import multiprocessing
+import os
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from runlog_otel.core.executions import Timeline, timeline_of
+from runlog_otel.core.model import Header, Run, Step
+from runlog_otel.core.points import ExecutionPoints, known_points, points_from_trace
+from runlog_otel.core.spans import is_execution_complete, spans_from_run
+from runlog_otel.core.trace import Current, Execution, Part, Span, Trace, has_times, span_from_attempt, span_from_start
+from runlog_otel.exporters.otlp.log_record import record_from_log
+from runlog_otel.exporters.traces.delivery import Also, Delivery, shared_delivery
+from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.live.attempt_context import Entered
+from runlog_otel.loggers import package_logger
+from runlog_otel.settings import Settings
+
+if TYPE_CHECKING:
+    from runlog_otel.exporters.metrics.series import SeriesTable
+
+_CONTAINERS = (Part.RUN, Part.STEP, Part.BRANCH)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class RunSource(Protocol):
+    """Where the observer reads a run log from; a host's adapter over the store that is wrapped."""
+
+    def header(self, run_id: str) -> Run:
+        """The run, and of its steps only the root graph's terminal ones, which retries are counted by: a cheap read."""
+
+    def run(self, run_id: str) -> Run:
+        """The whole run."""
+
+    def retry_indicator(self, run_id: str) -> str | None:
+        """What the attempts of this process carry when it retries the run; None when it does not."""
+
+    def note_changes(self, run: Run, execution: int) -> Run | None:
+        """Note in the header of a run that failed what is not as in the last one that succeeded; the run with it.
+
+        None: the store cannot tell, knows no such run, or has the note already.
+        """
+
+    def masked(self, text: str) -> str:
+        """Text for people without what is secret: what settings and patterns name, and what this process knows."""
+
+    def mark_retry(self, run: Run, execution: int) -> Run:
+        """Note in the run's header that an execution begins, which the rest of the log cannot tell; the run with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a process knows of a run that it records attempts of; travels into pool workers."""
+
+    execution: Execution
+    header: Header
+    was_final: bool = False
+    """Whether the run had ended already when this process first saw it: a sibling pod failed."""
+    starter_pid: int | None = None
+    """The process that started this execution; None in a process that runs one step of it."""
+    is_complete: bool = False
+
+
+def _never_raising(
+    method: Callable[Concatenate["Observer", _P], _T],
+) -> Callable[Concatenate["Observer", _P], _T | None]:
+    """Telemetry never breaks a pipeline: what goes wrong is logged, the first time, and the pipeline goes on."""
+
+    @functools.wraps(method)
+    def guarded(observer: "Observer", /, *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
+        return observer.guard(lambda: method(observer, *args, **kwargs))
+
+    return guarded
+
+
+class Observer:
+    """Told by a wrapper what its host recorded; sends what became final by it. Can be pickled."""
+
+    def __init__(self, settings: Settings, source: RunSource) -> None:
+        self.settings = settings
+        self._source = source
+        self._outbox = Outbox(settings.outbox)
+        self._watched: dict[str, Watched] = {}
+        self._has_logged = False
+        self._live: Delivery | None = None
+        _OBSERVERS.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing with a thread or a socket travels."""
+        return self.__dict__ | {"_live": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up observing in another process."""
+        self.__dict__.update(state)
+        _OBSERVERS.add(self)
+
+    def guard(self, work: Callable[[], _T]) -> _T | None:
+        """Do what a wrapper does for telemetry beside its store's work; None when it fails, or nothing is sent."""
+        try:
+            return work() if self.settings.is_active else None
+        except Exception as error:  # noqa: BLE001 this is the one place that stands between telemetry and the pipeline
+            self.log_once(error)
+            return None
+
+    @_never_raising
+    def run_started(self, run: Run, *, is_starter: bool) -> None:
+        """A run's header is written: make the run visible.
+
+        Args:
+            run: the run with its header; its steps are not looked at.
+            is_starter: whether the run ends with this process, as no other one takes it further.
+        """
+        execution = self._execution(run, 1)
+        self._watched[run.run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)
+        self._send_start(execution, run.header.created_ns)
+        if is_starter and self.settings.metrics.listen:
+            known = known_points(run, self.settings.disclosure, by_tag=self.settings.metrics.by_tag)
+            self._served_table().add(known)
+
+    @_never_raising
+    def retry_started(self, read: Callable[[], Run], run_id: str, *, is_starter: bool) -> None:
+        """A retry was given the whole log by its store; see `run_started`.
+
+        Args:
+            read: maps that log.
+            run_id: the run.
+            is_starter: whether this process starts the retry, or runs one of its steps.
+        """
+        indicator = self._source.retry_indicator(run_id)
+        if indicator is None or run_id in self._watched:
+            return
+        run = read()
+        timeline = timeline_of(run)
+        is_noted = _is_to_be_noted(run, timeline, indicator, is_starter=is_starter)
+        if is_noted:
+            run = self._source.mark_retry(run, timeline.count + 1)
+            timeline = timeline_of(run)
+        execution = self._execution(run, timeline.next_execution(indicator))
+        self._watched[run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)
+        if is_noted:
+            self._send_start(execution, timeline.starts_ns.get(execution.number))
+
+    @_never_raising
+    def job_begins_again(self, run_id: str, execution: int) -> None:
+        """A pod runs a job again that failed: an execution of its own, as the failure ended the one before."""
+        if run_id not in self._watched:
+            run = self._source.header(run_id)
+            self._watched[run_id] = Watched(self._execution(run, execution), run.header)
+
+    @_never_raising
+    def attempts_recorded(self, run_id: str, first: int, step_of: Callable[[Header], Step]) -> None:
+        """A step was recorded with new attempts.
+
+        Args:
+            run_id: the run.
+            first: index of the first new attempt.
+            step_of: maps the step with what the run's header says of times.
+        """
+        watched = self._watch(run_id)
+        step = step_of(watched.header)
+        if not step.is_terminal and self.settings.samples(run_id):
+            new = [attempt for attempt in step.attempts[first:] if has_times(attempt)]
+            self._send(watched.execution, [span_from_attempt(watched.execution, step, attempt) for attempt in new])
+        if watched.was_final:
+            self._complete(run_id)
+
+    @_never_raising
+    def execution_may_be_complete(self, run_id: str) -> None:
+        """Something was recorded that may be the last of an execution: send the containers if it was."""
+        self._complete(run_id)
+
+    @_never_raising
+    def attempt_entered(self, run_id: str, path: str, number: int, prefix: str, repeat: int = 1) -> Entered:
+        """The code of a step is about to run: make its attempt the current span.
+
+        Args:
+            run_id: the run.
+            path: the step.
+            number: the number that the attempt will have.
+            prefix: of the variables that the host hands on to programs; see `Entered`.
+            repeat: which one it will be of several with this number.
+        """
+        execution = Execution(run_id, "", self._number(run_id), self.settings.namespace)  # ids need no more
+        span_id, is_sampled = execution.span_id(Part.ATTEMPT, path, number, repeat), self.settings.samples(run_id)
+        current = Current(run_id, path, execution.trace_id, span_id, is_sampled)
+        return Entered(current, prefix, has_baggage=self.settings.baggage)
+
+    @_never_raising
+    def execution_number(self, run_id: str) -> int:
+        """The number of the execution that this process takes part in."""
+        return self._number(run_id)
+
+    @_never_raising
+    def attempt_logged(self, attempt: Current, text: str) -> None:
+        """The end of the execution log of a failed attempt, which was recorded before."""
+        if self.settings.logs and self.settings.samples(attempt.run_id):
+            execution = self._watch(attempt.run_id).execution
+            resource = self.settings.resource_attributes(execution.resource_pipeline())
+            record = record_from_log(execution, attempt, text, time.time_ns(), self.masked)
+
+            def send(settings: Settings, timeout_seconds: float) -> None:
+                from runlog_otel.exporters.otlp.logs import send_log_records
+
+                send_log_records(settings, resource, [record], timeout_seconds)
+
+            self._send(execution, [], Also("logs", send))
+
+    def _number(self, run_id: str) -> int:
+        """As `execution_number`; what is no retry needs no read for it."""
+        if run_id not in self._watched and self._source.retry_indicator(run_id) is None:
+            return 1
+        return self._watch(run_id).execution.number
+
+    def _watch(self, run_id: str) -> Watched:
+        """What is known of a run; a process of one step reads its header, once."""
+        watched = self._watched.get(run_id)
+        if watched is None:
+            indicator = self._source.retry_indicator(run_id)
+            run = self._source.header(run_id)
+            number = 1 if indicator is None else timeline_of(run).next_execution(indicator)
+            was_final = indicator is None and run.status.is_final
+            watched = Watched(self._execution(run, number), run.header, was_final)
+            self._watched[run_id] = watched
+        return watched
+
+    def _complete(self, run_id: str) -> None:
+        watched = self._watch(run_id)
+        if watched.is_complete:
+            return
+        run, execution = self._source.run(run_id), watched.execution
+        trace = self._trace(run, execution)
+        if trace is None or not trace.is_complete:
+            return
+        if trace.spans[0].error is not None:
+            noted = self.guard(lambda: self._source.note_changes(run, execution.number))
+            trace = (self._trace(noted, execution) if noted else None) or trace
+        self._watched[run_id] = replace(watched, is_complete=True)
+        self._send(execution, self._left_to_send(run, trace))
+        if self.settings.metrics.listen or self.settings.metrics.push:
+            self._count(points_from_trace(run, trace, by_tag=self.settings.metrics.by_tag))
+
+    def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
+        """What of a complete execution was not sent before: of one that is not sampled all of it, or nothing."""
+        execution = trace.execution
+        if not self.settings.samples(execution.run_id):
+            return trace.spans if self.settings.sends(trace) else ()
+        late = {
+            execution.span_id(Part.ATTEMPT, step.path, attempt.number, attempt.repeat)
+            for step in run.all_steps()
+            for attempt in step.attempts
+            if not has_times(attempt)
+        }
+        return [span for span in trace.spans if span.part in _CONTAINERS or span.span_id in late]
+
+    def _count(self, points: ExecutionPoints) -> None:
+        """Tell the points of an execution, to whom the settings say; a run that is sampled out counts, too."""
+        if self.settings.metrics.listen:
+            self._served_table().add(points.points)
+
+        def send(settings: Settings, timeout_seconds: float) -> None:
+            from runlog_otel.exporters.otlp.metrics import push_delta
+
+            push_delta(settings, points, timeout_seconds)
+
+        if self.settings.metrics.push:
+            self._send(points.execution, [], Also("metrics", send))
+
+    def _served_table(self) -> "SeriesTable":
+        from runlog_otel.exporters.metrics.in_process import table_served
+
+        return table_served(self.settings.metrics)
+
+    def _trace(self, run: Run, execution: Execution) -> Trace | None:
+        traces = spans_from_run(run, self.settings.namespace, self.settings.ui, self.settings.disclosure)
+        return next((trace for trace in traces if trace.execution.number == execution.number), None)
+
+    def masked(self, text: str) -> str:
+        """Text as a wrapper may write it down, see `RunSource.masked`."""
+        return self._source.masked(text)
+
+    def log_once(self, error: Exception) -> None:
+        """Say the first thing that went wrong; the rest would be noise in the pipeline's output."""
+        logger = package_logger()
+        level = logging.DEBUG if self._has_logged else logging.WARNING
+        self._has_logged = True
+        text = self.masked(str(error))
+        logger.log(level, "telemetry failed, the pipeline goes on: %s: %s", type(error).__name__, text)
+        if logger.isEnabledFor(logging.DEBUG):
+            for line in self.masked("".join(traceback.format_exception(error))).splitlines():
+                logger.debug("where telemetry failed: %s", line)
+
+    @_never_raising
+    def remember_unfinished(self) -> None:
+        """At the end of a process: note the runs that it started and that did not end, because the host raised."""
+        for run_id, watched in self._watched.items():
+            if watched.is_complete or watched.starter_pid != os.getpid():
+                continue
+            is_first = watched.execution.number == 1  # a retry leaves the status of the execution before it in place
+            if not (is_first and self._source.header(run_id).status.is_final):  # else another process ended it
+                self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
+
+    def _execution(self, run: Run, number: int) -> Execution:
+        settings = self.settings
+        return Execution(
+            run.run_id, run.pipeline, number, settings.namespace, settings.ui, settings.disclosure, run.header.marks
+        )
+
+    def _send_start(self, execution: Execution, start_ns: int | None) -> None:
+        if start_ns is not None and self.settings.samples(execution.run_id):
+            self._send(execution, [span_from_start(execution, start_ns)])
+
+    def _send(self, execution: Execution, spans: Sequence[Span], also: Also | None = None) -> None:
+        if not spans and not also:
+            return
+        if self._live is None:
+            self._live = shared_delivery(self.settings, self._outbox)
+        resource = self.settings.resource_attributes(execution.resource_pipeline())
+        self._live.offer(execution.run_id, resource, spans, also)
+        if multiprocessing.parent_process() is not None:  # a pool worker may be terminated, and no exit hook runs
+            self._live.flush()
+
+
+def _is_to_be_noted(run: Run, timeline: Timeline, indicator: str, *, is_starter: bool) -> bool:
+    """Whether verdicts alone, which is all that a process of one step looks at, do not tell the retry that begins.
+
+    Without a starter (Argo) every pod of a retry comes here: only the first of them finds an execution that is over.
+    """
+    if is_starter:
+        return timeline.next_number == timeline.count
+    is_same = timeline.next_execution(indicator) == timeline.count
+    return is_same and is_execution_complete(run, timeline, timeline.count)
+
+
+_OBSERVERS: weakref.WeakSet[Observer] = weakref.WeakSet()
+
+
+@atexit.register
+def _remember_unfinished() -> None:
+    for observer in list(_OBSERVERS):
+        observer.remember_unfinished()

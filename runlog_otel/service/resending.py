@@ -1,0 +1,143 @@
+"""Sends what a backend has not acknowledged: the runs that the outbox remembers."""
+
+import math
+import time
+
+from runlog_otel.core import semconv
+from runlog_otel.core.points import Point
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.errors import (
+    ConfigError,
+    DeliveryError,
+    RunLogFormatError,
+    RunlogOtelError,
+    RunNotFoundError,
+    TooLargeError,
+)
+from runlog_otel.exporters.metrics.series import SeriesTable
+from runlog_otel.exporters.traces.outbox import Outbox, Unsent
+from runlog_otel.exporters.traces.resend import Refused, raise_if_refused, send_trace
+from runlog_otel.exporters.traces.sink import SpanSink, require_sending, sink_from
+from runlog_otel.loggers import package_logger
+from runlog_otel.sources.port import Source, one_line
+
+logger = package_logger("runlog_otel.serve")
+
+_PAUSE_SECONDS = 60.0
+"""How long a backend that failed is left alone."""
+_AT_ONCE_SECONDS = 10.0
+"""What waits longer is sent after the next look at the store: counting must not wait for a night's backlog."""
+_ASIDE_SECONDS = 600.0
+"""How long a run is left alone that the backend refuses, or that cannot be read: others wait behind it."""
+_MAX_REFUSED = 5
+"""A backend that refuses so many runs in a row refuses all."""
+
+
+class Healer:
+    """Sends the runs in a source's outbox whole, from their logs."""
+
+    def __init__(self, source: Source, table: SeriesTable) -> None:
+        self._source = source
+        self._table = table
+        self._outbox = Outbox(source.settings.outbox)
+        self._sink: SpanSink | None = None
+        self._paused_until = 0.0
+        self._has_said_so = False
+        self._aside: dict[str, float] = {}
+        """run id → when to try it again."""
+        self._sent: dict[str, int] = {}
+        """run id → how many spans of it were sent while it goes on."""
+
+    def remember(self, run_id: str, reason: str, *, is_abandoned: bool = False) -> None:
+        """Put a run into the outbox; where that cannot be written, it is told in the log."""
+        self._aside.pop(run_id, None)  # there is more of it
+        try:
+            self._outbox.add(run_id, reason, is_abandoned=is_abandoned)
+        except OSError as error:
+            logger.warning("%s will not be sent, as %s cannot be written: %s", run_id, self._outbox.folder, error)
+
+    def unsent(self) -> int:
+        """How many runs wait."""
+        return sum(1 for _ in self._outbox)
+
+    def heal(self) -> None:
+        """Send what waits. A backend that fails is left alone for a minute; a run that it refuses holds up none.
+
+        Raises:
+            RunlogOtelError: the source cannot be reached.
+        """
+        if time.monotonic() < self._paused_until:
+            return
+        if not self._source.settings.is_active:
+            self._say_that_nothing_is_sent()
+            return
+        refused, until = 0, time.monotonic() + _AT_ONCE_SECONDS
+        for unsent in self._outbox:
+            if time.monotonic() > until:
+                return
+            if time.monotonic() < self._aside.get(unsent.run_id, 0.0):
+                continue
+            try:
+                self._send(unsent)
+                refused = 0
+            except (RunNotFoundError, RunLogFormatError) as error:
+                self._set_aside(unsent, error)
+            except TooLargeError as error:  # it would be refused again, until the backend's config is changed
+                self._set_aside(unsent, error, math.inf)
+                self.close()  # the next sink knows nothing of the sizes that were refused
+                refused = 0
+            except DeliveryError as error:
+                refused += 1
+                if error.is_transient or refused > _MAX_REFUSED:
+                    logger.warning("%s; %d runs wait", error, self.unsent())
+                    self._paused_until = time.monotonic() + _PAUSE_SECONDS
+                    return
+                self._set_aside(unsent, error)
+            except (RunlogOtelError, OSError) as error:
+                self._set_aside(unsent, error)  # the source may fail at this run only
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not stop the others
+                self._set_aside(unsent, error)
+
+    def _say_that_nothing_is_sent(self) -> None:
+        """Once, if something waits."""
+        waiting = self.unsent()
+        if waiting and not self._has_said_so:
+            self._has_said_so = True
+            try:
+                require_sending(self._source.settings)
+            except ConfigError as error:
+                logger.warning("%s; %d runs wait", error, waiting)
+
+    def close(self) -> None:
+        """Give connections back."""
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
+
+    def _set_aside(self, unsent: Unsent, error: Exception, seconds: float = _ASIDE_SECONDS) -> None:
+        if unsent.run_id not in self._aside:  # reported once, however often it is tried
+            logger.warning("%s is not sent: %s", unsent.run_id, one_line(error))
+        self._aside[unsent.run_id] = time.monotonic() + seconds
+
+    def _send(self, unsent: Unsent) -> None:
+        settings = self._source.settings
+        run = self._source.run(unsent.run_id)
+        is_abandoned = unsent.is_abandoned
+        traces = spans_from_run(run, settings.namespace, settings.ui, settings.disclosure, is_abandoned=is_abandoned)
+        count = sum(len(trace.spans) for trace in traces)
+        if self._sent.get(unsent.run_id) == count:  # it goes on, and nothing more of it is final
+            return
+        if self._sink is None:
+            self._sink = sink_from(settings)
+        refused: list[Refused] = []
+        for trace in filter(settings.sends, traces):
+            refused += (too_large := send_trace(trace, self._sink, settings))
+            self._table.add([Point(semconv.SPANS_ACKNOWLEDGED, (), len(trace.spans) - len(too_large))])
+        raise_if_refused(refused)
+        if all(trace.is_complete for trace in traces):
+            self._outbox.discard(unsent.run_id)
+            self._aside.pop(unsent.run_id, None)
+            self._sent.pop(unsent.run_id, None)
+        else:
+            self._sent[unsent.run_id] = count

@@ -1,0 +1,159 @@
+"""`runlog-otel serve`: the one writer of metrics, which reads the stores and is scraped; it heals traces, too."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from runlog_otel.core import semconv
+from runlog_otel.core.points import SECOND_NS, Labels, Point, labels_of
+from runlog_otel.errors import RunlogOtelError
+from runlog_otel.exporters.metrics.series import SeriesTable
+from runlog_otel.loggers import package_logger
+from runlog_otel.service.counting import Counter, OnEnded
+from runlog_otel.service.resending import Healer
+from runlog_otel.service.state import State
+from runlog_otel.settings import Settings
+from runlog_otel.sources.port import Source, one_line
+
+logger = package_logger("runlog_otel.serve")
+
+
+class Heal(str, Enum):
+    """Which traces `serve` sends."""
+
+    NONE = "none"
+    UNSENT = "unsent"
+    """Runs in the outbox, and runs that stopped moving."""
+    ALL = "all"
+    """Every run that ends, too: pods take their outbox with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How `serve` works: how often it looks, when a run that does not move counts as abandoned, what it sends."""
+
+    interval_seconds: float = 15.0
+    abandoned_after: timedelta = timedelta(hours=24)
+    heal: Heal = Heal.UNSENT
+    max_series: int = 2000
+    by_tag: bool = False
+    push_to: Settings | None = None
+    """Where all series are sent after each poll, too."""
+
+
+class Service:
+    """Reads sources again and again; `table` is what is scraped."""
+
+    def __init__(self, sources: Sequence[Source], state: State, plan: Plan | None = None) -> None:
+        self._plan = plan or Plan()
+        self._state = state
+        self.table = SeriesTable(self._plan.max_series)
+        state.restore(self.table)
+        self._healers = [Healer(source, self.table) for source in sources]
+        self._counters = [
+            Counter(source, state, self.table, self._to_heal(healer), by_tag=self._plan.by_tag)
+            for source, healer in zip(sources, self._healers, strict=True)
+        ]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every source was read to its end at least once."""
+        return all(counter.is_caught_up for counter in self._counters)
+
+    def run(self, stop: threading.Event) -> None:
+        """Poll until `stop` is set."""
+        while not stop.is_set():
+            self.poll()
+            stop.wait(self._plan.interval_seconds)
+
+    def close(self) -> None:
+        """Give connections and the state back."""
+        for healer in self._healers:
+            healer.close()
+        for counter in self._counters:
+            counter.source.close()
+        self._state.close()
+
+    def poll(self) -> None:
+        """Read what changed, count it, send what waits. What fails is logged, counted and tried again next time."""
+        started = time.monotonic()
+        outcomes = [
+            self._poll_one(counter, healer) for counter, healer in zip(self._counters, self._healers, strict=True)
+        ]
+        now_ns = time.time_ns()
+        self._show_active(now_ns)
+        if all(outcomes):
+            self.table.replace(semconv.EXPORTER_LAST_POLL, {(): now_ns / SECOND_NS}, now_ns)
+        self.table.replace(semconv.EXPORTER_POLL_DURATION, {(): time.monotonic() - started}, now_ns)
+        self.table.replace(semconv.RUNS_UNSENT, {(): float(sum(healer.unsent() for healer in self._healers))}, now_ns)
+        self._push()
+        with self._state.transaction():
+            self._state.keep(self.table.take_changed())
+
+    def _push(self) -> None:
+        if self._plan.push_to is None or not self.is_ready:
+            return
+        from runlog_otel.exporters.otlp.metrics import push_cumulative
+
+        try:
+            push_cumulative(self._plan.push_to, self.table, self._state.created_ns)
+        except RunlogOtelError as error:
+            logger.warning("%s", error)
+        except Exception as error:  # noqa: BLE001 - a series that cannot be encoded, say: counting goes on
+            logger.warning("the metrics were not pushed: %s", one_line(error))
+
+    def _poll_one(self, counter: Counter, healer: Healer) -> bool:
+        try:
+            counter.poll()
+            counter.end_deleted()
+            counter.close_abandoned(time.time_ns() - int(self._plan.abandoned_after.total_seconds() * 1e9))
+            if self._plan.heal is not Heal.NONE:
+                healer.heal()
+            self._show_size()
+        except (RunlogOtelError, OSError) as error:
+            logger.warning("%s", error)
+            self.table.add([Point(semconv.EXPORTER_FAILURES, (), 1)])
+            return False
+        return True
+
+    def _to_heal(self, healer: Healer) -> OnEnded:
+        wanted = {Heal.NONE: (), Heal.UNSENT: (True,), Heal.ALL: (True, False)}[self._plan.heal]
+
+        def on_ended(run_id: str, is_abandoned: bool) -> None:
+            if is_abandoned in wanted:
+                healer.remember(run_id, "it stopped moving" if is_abandoned else "it ended", is_abandoned=is_abandoned)
+
+        return on_ended
+
+    def _show_active(self, now_ns: int) -> None:
+        counts: dict[Labels, float] = defaultdict(float)
+        ages: dict[Labels, float] = {}
+        served = {counter.source.where for counter in self._counters}
+        for run in self._state.active():
+            if run.source not in served:  # nobody will know when it ends
+                continue
+            given = {
+                semconv.PIPELINE_NAME: run.pipeline,
+                semconv.RUN_TAG: run.tag,
+                semconv.PIPELINE_RUN_STATE: "executing",
+            }
+            counts[labels_of(semconv.RUNS_ACTIVE, given)] += 1
+            age = max(0, now_ns - run.started_ns) / SECOND_NS
+            labels = labels_of(semconv.OLDEST_ACTIVE, given)
+            ages[labels] = max(age, ages.get(labels, 0.0))
+        self.table.replace(semconv.RUNS_ACTIVE, counts, now_ns)
+        self.table.replace(semconv.OLDEST_ACTIVE, ages, now_ns)
+
+    def _show_size(self) -> None:
+        sizes = []
+        for counter in self._counters:
+            with counter.guarded():
+                size = counter.source.size_bytes()
+            if size is not None:
+                sizes.append(size)
+        if sizes:
+            self.table.replace(semconv.STORE_SIZE, {(): float(sum(sizes))}, time.time_ns())

@@ -1,0 +1,67 @@
+"""Every name stands in one module, with its type and its help."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from opentelemetry.semconv._incubating.metrics import cicd_metrics
+
+from docs.generate import FOLDER, PAGES
+from runlog_otel.core import semconv
+from runlog_otel.core.spans import spans_from_run
+from tests.core.logs import attempt, run, task, verdict
+
+_CONVENTIONS = ("cicd", "container", "error", "exception", "process", "service", "vcs")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    """`make docs` would write the page as it is."""
+    assert (FOLDER / page).read_text(encoding="utf-8") == PAGES[page]()
+
+
+@pytest.mark.parametrize("name", [n.name for n in semconv.ATTRIBUTES if n.name.partition(".")[0] in _CONVENTIONS])
+def test_names_of_the_conventions_exist_there(name: str) -> None:
+    """What is not `runlog.*` is in OpenTelemetry's own list of attributes."""
+    group = name.partition(".")[0]
+    attributes = import_module(f"opentelemetry.semconv._incubating.attributes.{group}_attributes")
+    assert name in vars(attributes).values()
+
+
+def test_every_other_name_is_ours() -> None:
+    """But for the label of exemplars (OpenMetrics) and that of an overflow (OpenTelemetry's metrics SDK)."""
+    others = [n.name for n in semconv.ATTRIBUTES if n.name.partition(".")[0] not in (*_CONVENTIONS, "runlog")]
+    assert others == ["trace_id", "otel.metric.overflow"]
+
+
+@pytest.mark.parametrize("name", [name for name in semconv.METRICS if not name.startswith("runlog.")])
+def test_metrics_of_the_conventions_exist_there(name: str) -> None:
+    """With the same unit."""
+    module = Path(str(cicd_metrics.__file__)).read_text(encoding="utf-8")
+    unit = semconv.METRICS[name].unit
+    assert re.search(
+        rf'name={name.upper().replace(".", "_")},\s+description="[^"]*",\s+unit="{re.escape(unit)}"', module
+    )
+
+
+def test_no_name_stands_twice() -> None:
+    """A name means one thing."""
+    every = [name.name for name in (*semconv.ATTRIBUTES, *semconv.EVENTS)]
+    assert len(set(every)) == len(every)
+
+
+def test_spans_use_only_names_that_are_documented() -> None:
+    """The mapping's attributes are those of the list."""
+    known = {name.name for name in semconv.ATTRIBUTES}
+    (trace,) = spans_from_run(run(task("a", attempt(1, 2, ok=False)), verdict("fail", 3)))
+    assert {key for span in trace.spans for key in span.attributes} <= known
+
+
+def test_names_stand_nowhere_else() -> None:
+    """No other module of the package spells an attribute of ours."""
+    spelled = re.compile(r"[\"'](?:cicd|vcs)\.[a-z.]+[\"']")
+    package = Path(semconv.__file__).parents[1]
+    assert [
+        path.name for path in package.rglob("*.py") if path.name != "semconv.py" and spelled.search(path.read_text())
+    ] == []
