@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks.tables import head, median, row
-from runlog_otel.core.redaction import Redaction, mark_of
+from runlog_otel.core.redaction import Redaction, fingerprint_of
 
 _CHARACTERS = 1 << 20
 _MARKS = 20
@@ -24,7 +24,7 @@ def main() -> None:
         "one character": "a" * _CHARACTERS,
         "not ASCII": "".join(draw.choices("абвгдежзийклмн ", k=_CHARACTERS)),
     }
-    marks = tuple(mark_of("".join(draw.choices(_WORDS, k=6 + 2 * n)), "r") for n in range(_MARKS))
+    marks = tuple(fingerprint_of("".join(draw.choices(_WORDS, k=6 + 2 * n)), "r") for n in range(_MARKS))
     older = Redaction(run_id="r", marks=(replace(marks[-1], outline=""),))
     marked, unmarked = Redaction(run_id="r", marks=marks), Redaction()
     print(f"1 MiB of text, {_MARKS} marks, median of {_REPEATS}\n")

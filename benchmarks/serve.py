@@ -85,7 +85,18 @@ def _measure(name: str, folder: Path, count: int, config: dict[str, Any]) -> Non
 
 @contextmanager
 def _serving(folder: Path, source: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "runlog_otel", "serve", "--listen", ADDRESS, "--interval", "1s", "--heal", "none"]
+    command = [
+        sys.executable,
+        "-m",
+        "runlog_otel",
+        "serve",
+        "--listen",
+        ADDRESS,
+        "--interval",
+        "1s",
+        "--resend",
+        "none",
+    ]
     command += ["--source", source]
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from runlog_otel.addresses import base_url, checked_endpoint, signal_url
-from runlog_otel.core.redaction import MASK, Disclosure, Redaction, masked, redacted, tells_of_secret
+from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name, masked, redacted
 from runlog_otel.core.sampling import is_notable, is_sampled
 from runlog_otel.core.trace import Trace
 from runlog_otel.errors import ConfigError
@@ -270,19 +270,19 @@ class Settings(BaseModel):
         return is_sampled(run_id, self.sample, self.namespace)
 
     @property
-    def disclosure(self) -> Disclosure:
+    def policy(self) -> RedactionPolicy:
         """What may leave."""
         patterns = tuple(pattern.get_secret_value() for pattern in self.redact)
-        return Disclosure(self.parameters, self.parameter_digests, patterns)
+        return RedactionPolicy(self.parameters, self.parameter_digests, patterns)
 
     def resource_attributes(self, pipeline: str) -> dict[str, str]:
         """The resource of a pipeline's spans: equal in every process that has the same settings."""
         service = self.service or self.resource.get("service.name") or pipeline
-        redaction = Redaction(self.disclosure.patterns)
+        redaction = Redaction(self.policy.patterns)
         named = {"service.name": service} | {
             key: value for key, value in self.resource.items() if key != "service.name"
         }
-        return {redaction(key): MASK if tells_of_secret(key) else redaction(value) for key, value in named.items()}
+        return {redaction(key): MASK if is_secret_name(key) else redaction(value) for key, value in named.items()}
 
     @field_serializer("headers")
     def _mask_headers(self, headers: dict[str, SecretStr]) -> dict[str, str]:

@@ -173,7 +173,7 @@ def test_settings_show_no_secret() -> None:
     assert "canary" not in repr(settings)
     assert "canary" not in settings.model_dump_json()
     assert settings.resource_attributes("p") == {"service.name": "********", "api_key": "********", "x": "********"}
-    assert settings.disclosure.patterns == ("canary of a pattern",)
+    assert settings.policy.patterns == ("canary of a pattern",)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl, age
 from runlog_otel.cli.runs import runs
 from runlog_otel.core import identity
 from runlog_otel.errors import ConfigError
-from runlog_otel.service.service import Heal, Plan
+from runlog_otel.service.service import Resend, ServeOptions
 
 app = typer.Typer(
     name="runlog-otel",
@@ -158,9 +158,9 @@ def serve(
     abandoned_after: Annotated[
         str, typer.Option(help="A run that did not move for so long counts as an error.", metavar="AGE")
     ] = "24h",
-    heal: Annotated[
-        Heal, typer.Option(help="Traces to send: of unsent and abandoned runs, of all that end too, or none.")
-    ] = Heal.UNSENT,
+    resend: Annotated[
+        Resend, typer.Option(help="Traces to send: of unsent and abandoned runs, of all that end too, or none.")
+    ] = Resend.UNSENT,
     tls_cert: Annotated[Path | None, typer.Option(help="PEM file, to serve by TLS.", show_default=False)] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file, to serve by TLS.", show_default=False)] = None,
     basic_auth_file: Annotated[
@@ -189,15 +189,15 @@ def serve(
 
     loaded = sources(urls or (), config, endpoint=endpoint)
     metrics = loaded[0].settings.metrics
-    plan = Plan(
+    options = ServeOptions(
         interval_seconds=age(interval, "--interval", at_least=timedelta(seconds=1)).total_seconds(),
         abandoned_after=age(abandoned_after, "--abandoned-after", at_least=timedelta(seconds=1)),
-        heal=heal,
+        resend=resend,
         max_series=metrics.max_series,
         by_tag=metrics.by_tag,
         push_to=loaded[0].settings if push else None,
     )
-    serve_sources(loaded, state, Listening(listen, tls_cert, tls_key, basic_auth_file), plan)
+    serve_sources(loaded, state, Listening(listen, tls_cert, tls_key, basic_auth_file), options)
 
 
 @app.command("trace-id")

@@ -11,8 +11,8 @@ from typing import Any
 
 from runlog_otel.cli import output
 from runlog_otel.core import semconv
-from runlog_otel.core.model import Mark, Run
-from runlog_otel.core.redaction import Disclosure, Redaction
+from runlog_otel.core.model import Run, SecretFingerprint
+from runlog_otel.core.redaction import Redaction, RedactionPolicy
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Attributes, Span, Trace, Value
 from runlog_otel.exporters.traces.outbox import Outbox
@@ -49,8 +49,8 @@ def audited(run: Run, settings: Settings) -> dict[str, Any]:
     """The same as a document; a run that is remembered as abandoned is closed, as an export closes it."""
     is_abandoned = any(marker.is_abandoned for marker in Outbox(settings.outbox) if marker.run_id == run.run_id)
     leaving, whole = (
-        spans_from_run(run, settings.namespace, settings.ui, disclosure, is_abandoned=is_abandoned)
-        for disclosure in (settings.disclosure, Disclosure(is_unlimited=True))
+        spans_from_run(run, settings.namespace, settings.ui, policy, is_abandoned=is_abandoned)
+        for policy in (settings.policy, RedactionPolicy(is_unlimited=True))
     )
     marks = tuple(mark for step in run.all_steps() for attempt in step.attempts for mark in attempt.marks)
     return {
@@ -70,7 +70,7 @@ def _beside_spans(settings: Settings) -> Iterator[tuple[bool, str]]:
     yield settings.metrics.push, "telemetry.metrics.push: metrics of each execution, made of its spans"
 
 
-def held_back(leaving: Trace, whole: Trace, marks: tuple[Mark, ...]) -> HeldBack:
+def held_back(leaving: Trace, whole: Trace, marks: tuple[SecretFingerprint, ...]) -> HeldBack:
     """Compare what leaves of an execution with all that there is."""
     redaction = leaving.execution.redaction(marks)
     found = HeldBack()

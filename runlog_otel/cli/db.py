@@ -30,7 +30,7 @@ def upgrade(
     from runlog_otel.stores.sql.schema import REVISION
     from runlog_otel.stores.sql.upgrade import upgrade_database
 
-    database = sql_store(source(url, config), is_to_exist=False).database
+    database = sql_store(source(url, config), must_exist=False).database
     is_changed = upgrade_database(database)
     if as_json:
         output.document({"where": database.where, "schema": REVISION, "is_changed": is_changed})

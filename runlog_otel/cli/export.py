@@ -208,7 +208,7 @@ def _forgotten(dry_run: bool) -> str:
 
 
 def _traces(run: Run, settings: Settings, *, is_abandoned: bool) -> list[Trace]:
-    return spans_from_run(run, settings.namespace, settings.ui, settings.disclosure, is_abandoned=is_abandoned)
+    return spans_from_run(run, settings.namespace, settings.ui, settings.policy, is_abandoned=is_abandoned)
 
 
 def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_run: bool) -> None:

@@ -35,8 +35,8 @@ def project(config_file: str, **options: Any) -> Project:
             raise MissingExtraError("reading a config of runnable or magnus", "runnable")
         return Project("none: no host is installed", Settings.load({}, os.environ, "", given))
     with contextlib.redirect_stdout(io.StringIO()):  # the host greets whoever imports it
-        from runlog_otel.hosts.installed import HostRuns
-    return Project.load(HostRuns, config_file, given)
+        from runlog_otel.hosts.installed import HostAdapter
+    return Project.load(HostAdapter, config_file, given)
 
 
 def run_named(source: Source, name: str) -> Run:

@@ -66,7 +66,7 @@ def runs(
         run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "since"), moment_ns(until, "until"), failure
     )
     loaded = source(url, config)
-    history, patterns = history_of(loaded), loaded.settings.disclosure.patterns
+    history, patterns = history_of(loaded), loaded.settings.policy.patterns
     if is_compared:
         limit = min(limit, _MAX_COMPARED)
     page = history.page(wanted, after=after or None, limit=limit)
@@ -120,7 +120,7 @@ def history_of(source: "Source") -> "RunHistory | Listing":
     return Listing(source)
 
 
-def sql_store(source: "Source", *, is_to_exist: bool = True) -> "RetainedSqlStore":
+def sql_store(source: "Source", *, must_exist: bool = True) -> "RetainedSqlStore":
     """The SQL store of a source; a SQLite file that is not there is not made unless said so.
 
     Raises:
@@ -132,12 +132,12 @@ def sql_store(source: "Source", *, is_to_exist: bool = True) -> "RetainedSqlStor
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
     if isinstance(source, SqlRuns):
-        if is_to_exist:
+        if must_exist:
             source.database.refuse_missing()
         return RetainedSqlStore(source.database, retention_days=0)
     if not (isinstance(source, Project) and isinstance(source.store, SqlPlugin)):
         raise ConfigError(source.where, "is no store of type sql; name one by --source or --config")
-    store: RetainedSqlStore = source.store.opened(is_to_exist=is_to_exist)
+    store: RetainedSqlStore = source.store.opened(must_exist=must_exist)
     return store
 
 
@@ -221,7 +221,7 @@ def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> li
 
     if not isinstance(source, RunLogs | Project):
         raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")
-    patterns = source.settings.disclosure.patterns
+    patterns = source.settings.policy.patterns
     columns, odd = _all_but_odd(page.runs, lambda run: _compared(source.document(run.run_id), patterns))
     if as_json:
         output.document([asdict(column) for column in columns])

@@ -9,7 +9,7 @@ from pathlib import Path
 from runlog_otel.cli import output
 from runlog_otel.errors import ConfigError
 from runlog_otel.exporters.metrics.prometheus import MetricsServer
-from runlog_otel.service.service import Plan, Service
+from runlog_otel.service.service import ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.sources.port import Source
 
@@ -47,11 +47,11 @@ class Listening:
         return credentials
 
 
-def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, plan: Plan) -> None:
+def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, options: ServeOptions) -> None:
     """Serve until SIGINT or SIGTERM, which end it at once: the state is whole at any moment, as after a kill."""
     output.log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     tls, credentials = listening.tls, listening.credentials
-    service = Service(sources, State(state_file), plan)
+    service = Service(sources, State(state_file), options)
     server = MetricsServer(
         service.table, listening.address, is_ready=lambda: service.is_ready, tls=tls, credentials=credentials
     )
@@ -64,7 +64,7 @@ def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listen
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     for source in sources:
-        output.line(f"reading {source.where} every {plan.interval_seconds:g} s; counted so far: {state_file}")
+        output.line(f"reading {source.where} every {options.interval_seconds:g} s; counted so far: {state_file}")
     output.line(f"metrics: {server.url}/metrics")
     try:
         service.run(stop)

@@ -13,7 +13,7 @@ from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Part, Span, Trace, trace_url
+from runlog_otel.core.trace import Span, SpanRole, Trace, trace_url
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source
 
@@ -81,14 +81,14 @@ def document(run: Run, settings: Settings) -> dict[str, Any]:
 
 def _traces(run: Run, settings: Settings) -> list[tuple[Trace, bool]]:
     """Every execution drawn whole, and whether it has ended: one that has not is shown as if it ended now."""
-    drawn = spans_from_run(run, settings.namespace, settings.ui, settings.disclosure, is_abandoned=True)
+    drawn = spans_from_run(run, settings.namespace, settings.ui, settings.policy, is_abandoned=True)
     ended = {t.execution.number for t in spans_from_run(run, settings.namespace) if t.is_complete}
     return [(trace, trace.execution.number in ended) for trace in drawn]
 
 
 def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:
     return {
-        "part": span.part.value,
+        "part": span.role.value,
         "name": span.name,
         "span_id": span.span_id.hex(),
         "parent_span_id": span.parent_span_id.hex(),
@@ -107,12 +107,12 @@ def _table(trace: Trace, is_complete: bool, width: int) -> Table:
         depths[span.span_id] = depths[span.parent_span_id] + 1
     tries: dict[bytes, int] = {}
     for span in trace.spans:
-        if span.part is Part.ATTEMPT:
+        if span.role is SpanRole.ATTEMPT:
             tries[span.parent_span_id] = tries.get(span.parent_span_id, 0) + 1
     rows = [
         span
         for span in trace.spans
-        if span.part is not Part.START and (span.part is not Part.ATTEMPT or tries[span.parent_span_id] > 1)
+        if span.role is not SpanRole.START and (span.role is not SpanRole.ATTEMPT or tries[span.parent_span_id] > 1)
     ]
     labels = [cell("  " * depths[span.span_id] + _label(span)) for span in rows]
     table = Table(box=None, show_header=False, pad_edge=False, width=width)
@@ -122,7 +122,7 @@ def _table(trace: Trace, is_complete: bool, width: int) -> Table:
     table.add_column(justify="right", width=9, no_wrap=True)
     table.add_column(width=8, no_wrap=True)
     bar_width = max(10, width - label_width - 22)
-    messages = {span.parent_span_id: span.error or "" for span in trace.spans if span.part is Part.ATTEMPT}
+    messages = {span.parent_span_id: span.error or "" for span in trace.spans if span.role is SpanRole.ATTEMPT}
     for span, label in zip(rows, labels, strict=True):
         result = _result(span, is_complete)
         style = _STYLES.get(result, "")
@@ -136,7 +136,7 @@ def _last_words(trace: Trace) -> Iterator[str]:
     """Of each failed attempt the last frames of its traceback, or the end of what it wrote."""
     for span in trace.spans:
         for event in span.events:
-            if event.name != semconv.EXCEPTION_EVENT or span.part is not Part.ATTEMPT:
+            if event.name != semconv.EXCEPTION_EVENT or span.role is not SpanRole.ATTEMPT:
                 continue
             lines = str(event.attributes.get(semconv.EXCEPTION_STACKTRACE, span.error)).splitlines()
             if len(lines) > 1:
@@ -159,9 +159,9 @@ def _changes(root: Span) -> Iterator[str]:
 
 
 def _label(span: Span) -> str:
-    if span.part is Part.BRANCH:
+    if span.role is SpanRole.BRANCH:
         return str(span.attributes.get(semconv.BRANCH_NAME, span.name))
-    if span.part is Part.ATTEMPT:
+    if span.role is SpanRole.ATTEMPT:
         return f"attempt {span.attributes[semconv.ATTEMPT_NUMBER]}"
     return span.name
 

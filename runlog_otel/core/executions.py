@@ -137,12 +137,12 @@ class _Numbering:
         self._slots = slots
         self._is_argo = run.is_on_argo
         self.numbers: dict[Key, int] = {}
-        self._begun = dict(run.header.retries)
+        self._run_started = dict(run.header.retries)
         for number, slot in enumerate(slots, 1):
             if slot.verdict is not None:
                 key, attempt = slot.verdict
                 self.numbers[key] = attempt.execution or number
-                self._begun.setdefault(number + 1, _start(attempt) + 1)
+                self._run_started.setdefault(number + 1, _start(attempt) + 1)
         self._graph(run.steps, run.status, 1, len(slots))
 
     def _graph(self, steps: tuple[Step, ...], status: Status, floor: int, ceiling: int) -> None:
@@ -211,7 +211,7 @@ class _Numbering:
         if number is None:
             alike = [at for at in range(lowest, count + 1) if self._slots[at - 1].indicator == attempt.retry_indicator]
             left = [at for at in alike if at <= highest] or alike or range(lowest, max(lowest, highest) + 1)
-            by_clock = max([1, *(at for at, began in self._begun.items() if began <= _start(attempt))])
+            by_clock = max([1, *(at for at, began in self._run_started.items() if began <= _start(attempt))])
             number = min(left, key=lambda at: (abs(at - by_clock), at))
         self.numbers[key] = number
         return number

@@ -29,7 +29,7 @@ def span_id(
     return _digest(8, namespace, run_id, str(execution), kind, path, number)
 
 
-def position(namespace: str, run_id: str) -> float:
+def sampling_fraction(namespace: str, run_id: str) -> float:
     """Where a run stands among all runs, from 0 to below 1: evenly spread, the same for everybody who asks."""
     return int.from_bytes(_digest(8, namespace, run_id, "sample")[:6], "big") / 2**48
 

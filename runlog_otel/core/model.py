@@ -44,10 +44,11 @@ class CatalogItem:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Mark:
+class SecretFingerprint:
     """How to find the value of a secret in a log that holds it in plain, without saying what it is.
 
-    `digest` is one of the value's `characters`, keyed by the run id (`redaction.mark_of`). `outline` says, keyed alike,
+    `digest` is one of the value's `characters`, keyed by the run id (`redaction.fingerprint_of`). `outline` says,
+    keyed alike,
     in which of four classes each of the first eight is: by it the value is looked for. Older marks have none.
     """
 
@@ -75,7 +76,7 @@ class Attempt:
     retry_indicator: str = ""
     input_values: Mapping[str, Any] = field(default_factory=dict)
     output_values: Mapping[str, Any] = field(default_factory=dict)
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[SecretFingerprint, ...] = ()
     """Of secrets that stand in this attempt's part of the log."""
     is_start_derived: bool = False
     """Whether the log has no start: it then follows from the graph."""
@@ -152,7 +153,7 @@ class Header:
     utc_offset_seconds: int | None = None
     traceparent: str = ""
     retries: tuple[tuple[int, int], ...] = ()
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[SecretFingerprint, ...] = ()
     changes: tuple[Changes, ...] = ()
 
 

@@ -9,9 +9,9 @@ from itertools import product
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Node, Run
-from runlog_otel.core.redaction import Disclosure, Redaction, bounded
+from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Execution, Part, Result, Span, Trace
+from runlog_otel.core.trace import Execution, Result, Span, SpanRole, Trace
 
 SECOND_NS = 1_000_000_000
 _ENDS = (Result.SUCCESS, Result.FAILURE)
@@ -45,13 +45,13 @@ class ExecutionPoints:
     points: tuple[Point, ...]
 
 
-_DISCLOSURE = Disclosure()
+_POLICY = RedactionPolicy()
 
 
 def points_from_run(
     run: Run,
     namespace: str = "",
-    disclosure: Disclosure = _DISCLOSURE,
+    policy: RedactionPolicy = _POLICY,
     *,
     by_tag: bool = False,
     is_abandoned: bool = False,
@@ -65,22 +65,22 @@ def points_from_run(
         by_tag: label by the run's tag too.
         is_abandoned: close a last execution that has not ended: its result is `error`.
     """
-    traces = spans_from_run(run, namespace, disclosure=disclosure, is_abandoned=is_abandoned)
+    traces = spans_from_run(run, namespace, policy=policy, is_abandoned=is_abandoned)
     return [points_from_trace(run, trace, by_tag=by_tag) for trace in traces if trace.is_complete]
 
 
 def points_from_trace(run: Run, trace: Trace, *, by_tag: bool = False) -> ExecutionPoints:
     """Map one complete execution, which `spans_from_run` made of the same log."""
-    return ExecutionPoints(trace.execution, tuple(_Mapping(run, trace, by_tag=by_tag).points()))
+    return ExecutionPoints(trace.execution, tuple(PointBuilder(run, trace, by_tag=by_tag).points()))
 
 
-def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool = False) -> Iterator[Point]:
+def known_points(run: Run, policy: RedactionPolicy = _POLICY, *, by_tag: bool = False) -> Iterator[Point]:
     """The series that an execution of this pipeline may add to, at zero, from its definition.
 
     A series that appears with its first failure has no increase in the eyes of Prometheus; one that was zero has.
     """
-    text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
-    of_run = labels_of_run(run, disclosure, by_tag=by_tag)
+    text = Redaction(policy.patterns, run.run_id, run.header.marks).bounded
+    of_run = labels_of_run(run, policy, by_tag=by_tag)
     nodes = [Node(text(node.name), text(node.kind)) for node in run.graph]
     for result, error in (
         (Result.SUCCESS, ""),
@@ -103,13 +103,13 @@ def known_points(run: Run, disclosure: Disclosure = _DISCLOSURE, *, by_tag: bool
         yield _zero(semconv.STEP_RETRIES, of_run | {semconv.TASK_NAME: node.name})
 
 
-def labels_of_run(run: Run, disclosure: Disclosure, *, by_tag: bool) -> dict[str, str]:
+def labels_of_run(run: Run, policy: RedactionPolicy, *, by_tag: bool) -> dict[str, str]:
     """The labels that every series of a run has, as they may leave; the tag is empty unless it was asked for."""
-    text = Redaction(disclosure.patterns, run.run_id, run.header.marks).bounded
+    text = Redaction(policy.patterns, run.run_id, run.header.marks).bounded
     return {semconv.PIPELINE_NAME: text(run.pipeline), semconv.RUN_TAG: text(run.tag) if by_tag else ""}
 
 
-class _Mapping:
+class PointBuilder:
     """The mapping of one execution."""
 
     def __init__(self, run: Run, trace: Trace, *, by_tag: bool) -> None:
@@ -124,13 +124,14 @@ class _Mapping:
         self._steps = {step.path: step for step in run.all_steps()}
 
     def points(self) -> Iterator[Point]:
+        """The points of every span."""
         for span in self._spans:
-            match span.part:
-                case Part.RUN:
+            match span.role:
+                case SpanRole.RUN:
                     yield from self._run_points(span)
-                case Part.STEP:
+                case SpanRole.STEP:
                     yield from self._step_points(span)
-                case Part.BRANCH:
+                case SpanRole.BRANCH:
                     yield from self._queue_times(span)
                     yield self._branch_point(span)
                 case _:
@@ -151,7 +152,7 @@ class _Mapping:
         of_step = self._of_run | _of(span, semconv.TASK_NAME)
         result = str(span.attributes[semconv.TASK_RESULT])
         labels = of_step | _of(span, semconv.STEP_TYPE, semconv.TASK_RESULT)
-        attempts = [child for child in self._children[span.span_id] if child.part is Part.ATTEMPT]
+        attempts = [child for child in self._children[span.span_id] if child.role is SpanRole.ATTEMPT]
         yield _point(semconv.STEP_RESULTS, labels, 1, span)
         if result != Result.SKIP.value:
             yield _duration(semconv.STEP_DURATION, labels, span)
@@ -188,7 +189,7 @@ class _Mapping:
     def _queue_times(self, graph: Span) -> Iterator[Point]:
         """The pauses before the steps of a graph: its steps run one after the other, but for those without a start."""
         now = graph.start_ns
-        children = (child for child in self._children[graph.span_id] if child.part is Part.STEP)
+        children = (child for child in self._children[graph.span_id] if child.role is SpanRole.STEP)
         steps = (child for child in children if semconv.START_IS_DERIVED not in child.attributes)
         for step in sorted(steps, key=lambda step: step.start_ns):
             if step.attributes[semconv.TASK_RESULT] != Result.SKIP.value:

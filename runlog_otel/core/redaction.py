@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
-from runlog_otel.core.model import Mark
+from runlog_otel.core.model import SecretFingerprint
 from runlog_otel.core.semconv import MAX_ATTRIBUTE_BYTES
 
 MASK = "********"
@@ -129,7 +129,7 @@ _SECRET_KEY = re.compile(r"pass|secret|token|key|credential|auth|connection|head
 
 
 @dataclass(frozen=True, slots=True)
-class Disclosure:
+class RedactionPolicy:
     """What the settings let out.
 
     `parameters` are names, or globs as `fnmatch` has them, of parameters whose values leave; `patterns` what is taken
@@ -146,22 +146,22 @@ class Disclosure:
         if self.is_unlimited or parameter in self.parameters:
             return True
         is_listed = any(fnmatchcase(parameter, listed) for listed in self.parameters)
-        return is_listed and not tells_of_secret(parameter)
+        return is_listed and not is_secret_name(parameter)
 
-    def most(self, limit: int) -> int | None:
+    def limit(self, count: int) -> int | None:
         """How many of a kind leave."""
-        return None if self.is_unlimited else limit
+        return None if self.is_unlimited else count
 
 
-def tells_of_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     """Whether what has such a name (`db_password`, `api-key`) is a secret, whatever it looks like."""
     return _SECRET_NAME.search(name) is not None
 
 
-def mark_of(value: str, run_id: str) -> Mark:
+def fingerprint_of(value: str, run_id: str) -> SecretFingerprint:
     """The mark of a secret in the log of a run."""
     keyed = _keyed(run_id)
-    return Mark(len(value), keyed.digest(value), value[:_OUTLINED].translate(keyed))
+    return SecretFingerprint(len(value), keyed.digest(value), value[:_OUTLINED].translate(keyed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Redaction:
 
     patterns: tuple[str, ...] = field(default=(), repr=False)
     run_id: str = ""
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[SecretFingerprint, ...] = ()
 
     def __call__(self, text: str) -> str:
         """The text without them."""
@@ -264,7 +264,7 @@ class _Keyed(dict[int, int]):
 _keyed = lru_cache(maxsize=16)(_Keyed)
 
 
-def _without_marked(text: str, marks: Iterable[Mark], run_id: str) -> str:
+def _without_marked(text: str, marks: Iterable[SecretFingerprint], run_id: str) -> str:
     """The text with every piece masked that has one of the marks."""
     keyed = _keyed(run_id)
     outline, mask = text.translate(keyed), MASK.translate(keyed)
@@ -275,7 +275,7 @@ def _without_marked(text: str, marks: Iterable[Mark], run_id: str) -> str:
     return text
 
 
-def _places(text: str, outline: str, mark: Mark, keyed: _Keyed) -> Iterator[int]:
+def _places(text: str, outline: str, mark: SecretFingerprint, keyed: _Keyed) -> Iterator[int]:
     """Where pieces begin that have a mark. Only what has its outline is hashed: a hash at every place takes a second
     for each mark and megabyte.
     """

@@ -6,7 +6,7 @@ from runlog_otel.core.trace import Trace
 
 def is_sampled(run_id: str, share: float, namespace: str = "") -> bool:
     """Whether a run is among the share (0 to 1) of those that are sent as they go. All its executions are, or none."""
-    return identity.position(namespace, run_id) < share
+    return identity.sampling_fraction(namespace, run_id) < share
 
 
 def is_notable(trace: Trace, slower_than_seconds: float | None) -> bool:

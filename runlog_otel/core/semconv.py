@@ -27,7 +27,7 @@ MAX_ITEMS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class AttributeSpec:
     """A name that leaves the process: where it is found, its type, what it tells."""
 
     name: str
@@ -58,19 +58,19 @@ class Metric:
         return self.name.replace(".", "_") + unit
 
 
-ATTRIBUTES: list[Name] = []
-SPANS: list[Name] = []
-EVENTS: list[Name] = []
+ATTRIBUTES: list[AttributeSpec] = []
+SPANS: list[AttributeSpec] = []
+EVENTS: list[AttributeSpec] = []
 METRICS: dict[str, Metric] = {}
 
 
 def _attribute(name: str, on: str, type_: str, help_: str) -> str:
-    ATTRIBUTES.append(Name(name, on, type_, help_))
+    ATTRIBUTES.append(AttributeSpec(name, on, type_, help_))
     return name
 
 
 def _event(name: str, on: str, help_: str) -> str:
-    EVENTS.append(Name(name, on, "event", help_))
+    EVENTS.append(AttributeSpec(name, on, "event", help_))
     return name
 
 
@@ -82,7 +82,7 @@ def _metric(  # noqa: PLR0917 - a table's row
 
 
 def _span(name: str, kind: str, help_: str) -> str:
-    SPANS.append(Name(name, "", kind, help_))
+    SPANS.append(AttributeSpec(name, "", kind, help_))
     return name
 
 

@@ -12,15 +12,15 @@ from runlog_otel.core import semconv
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.failure import Failure
 from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, Step
-from runlog_otel.core.redaction import Disclosure, url_without_credentials
+from runlog_otel.core.redaction import RedactionPolicy, url_without_credentials
 from runlog_otel.core.trace import (
-    SHORTEST_NS,
+    MIN_SPAN_DURATION_NS,
     Event,
     Execution,
     Link,
-    Part,
     Result,
     Span,
+    SpanRole,
     Trace,
     Value,
     parameter_attributes,
@@ -39,7 +39,7 @@ def spans_from_run(
     run: Run,
     namespace: str = "",
     ui: str = "",
-    disclosure: Disclosure | None = None,
+    policy: RedactionPolicy | None = None,
     *,
     is_abandoned: bool = False,
 ) -> list[Trace]:
@@ -59,10 +59,10 @@ def spans_from_run(
     traces = []
     for number in range(1, timeline.count + 1):
         execution = Execution(
-            run.run_id, run.pipeline, number, namespace, ui, disclosure or Disclosure(), run.header.marks
+            run.run_id, run.pipeline, number, namespace, ui, policy or RedactionPolicy(), run.header.marks
         )
         is_complete = is_abandoned or is_execution_complete(run, timeline, number)
-        spans = tuple(_Mapping(run, timeline, execution).spans(is_complete))
+        spans = tuple(SpanBuilder(run, timeline, execution).spans(is_complete))
         if spans:
             traces.append(Trace(execution, is_complete, spans))
     return traces
@@ -86,7 +86,7 @@ def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
     )
 
 
-class _Mapping:
+class SpanBuilder:
     """The mapping of one execution of one run."""
 
     def __init__(self, run: Run, timeline: Timeline, execution: Execution) -> None:
@@ -97,21 +97,24 @@ class _Mapping:
         self._marks = tuple({mark for attempt in self._attempts(execution.number) for mark in attempt.marks})
 
     def spans(self, is_complete: bool) -> Iterator[Span]:
+        """The spans of the execution; those of containers only when it is complete."""
         run, number = self._run, self._execution.number
         marked = self._timeline.starts_ns.get(number)
-        extent = self._graph_extent(run.steps, marked)
-        if extent is None:
+        interval = self._graph_extent(run.steps, marked)
+        if interval is None:
             return
         verdict = _verdict(self._timeline, run.steps, number)
         if is_complete:
-            yield self._execution.released(self._run_span(extent, verdict), self._marks)
+            yield self._execution.sanitized(self._run_span(interval, verdict), self._marks)
         if marked is not None:
             yield span_from_start(self._execution, marked)
-        for span in self._scope(run.steps, extent, self._execution.span_id(Part.RUN), is_closed=verdict is not None):
-            if is_complete or span.part is Part.ATTEMPT:
+        for span in self._graph_spans(
+            run.steps, interval, self._execution.span_id(SpanRole.RUN), is_closed=verdict is not None
+        ):
+            if is_complete or span.role is SpanRole.ATTEMPT:
                 yield span
 
-    def _run_span(self, extent: tuple[int, int], verdict: Result | None) -> Span:
+    def _run_span(self, interval: tuple[int, int], verdict: Result | None) -> Span:
         run, execution = self._run, self._execution
         failed = [step for step in run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE]
         result = verdict or self._result_without_verdict(bool(failed))
@@ -136,18 +139,18 @@ class _Mapping:
             **run.attributes,
             **dict(parameter_attributes(execution, run.input_values, run.output_values)),
         }
-        if self._is_adjusted(run.steps, extent, self._timeline.starts_ns.get(execution.number)):
+        if self._is_adjusted(run.steps, interval, self._timeline.starts_ns.get(execution.number)):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
         return Span(
-            part=Part.RUN,
+            role=SpanRole.RUN,
             name=f"RUN {run.pipeline}",
             trace_id=execution.trace_id,
-            span_id=execution.span_id(Part.RUN),
+            span_id=execution.span_id(SpanRole.RUN),
             parent_span_id=b"",
-            start_ns=extent[0],
-            end_ns=extent[1],
+            start_ns=interval[0],
+            end_ns=interval[1],
             attributes=execution.attributes(attributes | self._retry_attributes()),
-            events=tuple(_change_events(run, execution.number, extent[1])),
+            events=tuple(_change_events(run, execution.number, interval[1])),
             links=tuple(self._links()),
             error=error,
         )
@@ -163,7 +166,7 @@ class _Mapping:
         run, execution = self._run, self._execution
         if execution.number > 1:
             previous = Execution(run.run_id, run.pipeline, execution.number - 1, execution.namespace)
-            yield _link(previous.trace_id, previous.span_id(Part.RUN), "previous_execution")
+            yield _link(previous.trace_id, previous.span_id(SpanRole.RUN), "previous_execution")
             return
         caller = _TRACEPARENT.fullmatch(run.header.traceparent)
         if caller and (caller["version"] != "00" or not caller["rest"]):
@@ -172,30 +175,30 @@ class _Mapping:
                 yield _link(trace_id, span_id, "caller")
         if run.original_run_id and run.original_run_id != run.run_id:
             original = Execution(run.original_run_id, run.pipeline, 1, execution.namespace)
-            yield _link(original.trace_id, original.span_id(Part.RUN), "original_run")
+            yield _link(original.trace_id, original.span_id(SpanRole.RUN), "original_run")
 
-    def _scope(
-        self, steps: tuple[Step, ...], around: tuple[int, int], parent: bytes, *, is_closed: bool
+    def _graph_spans(
+        self, steps: tuple[Step, ...], outer: tuple[int, int], parent: bytes, *, is_closed: bool
     ) -> Iterator[Span]:
         """The spans of a graph: steps one after the other; one without times stands where the one before ended."""
-        now, last = around[0], around[1] - SHORTEST_NS
+        now, last = outer[0], outer[1] - MIN_SPAN_DURATION_NS
         for step in steps:
             if step.is_terminal or not self._is_present(step):
                 continue
-            extent = self._extent(step) or (min(now, last), min(now, last) + SHORTEST_NS)
+            interval = self._interval(step) or (min(now, last), min(now, last) + MIN_SPAN_DURATION_NS)
             result = self._result(step, is_closed)
-            yield self._execution.released(self._step_span(step, extent, parent, result), self._marks)
-            step_id = self._execution.span_id(Part.STEP, step.path)
+            yield self._execution.sanitized(self._step_span(step, interval, parent, result), self._marks)
+            step_id = self._execution.span_id(SpanRole.STEP, step.path)
             for attempt in self._timeline.attempts(step, self._execution.number):
-                yield span_from_attempt(self._execution, step, attempt, extent[0])
+                yield span_from_attempt(self._execution, step, attempt, interval[0])
             for branch in sorted(step.branches, key=self._position):
                 if self._is_present(branch):
-                    yield from self._branch(step, branch, extent, step_id)
-            now = max(now, extent[1])
+                    yield from self._branch(step, branch, interval, step_id)
+            now = max(now, interval[1])
 
-    def _step_span(self, step: Step, extent: tuple[int, int], parent: bytes, result: Result) -> Span:
+    def _step_span(self, step: Step, interval: tuple[int, int], parent: bytes, result: Result) -> Span:
         execution = self._execution
-        span_id = execution.span_id(Part.STEP, step.path)
+        span_id = execution.span_id(SpanRole.STEP, step.path)
         last = next(reversed(list(self._timeline.attempts(step, execution.number))), None)
         failure = execution.failure(last) if last else Failure(semconv.OTHER_ERROR, "")
         error, error_type = _failure(
@@ -213,24 +216,24 @@ class _Mapping:
             **({semconv.START_IS_DERIVED: True} if last is not None and last.is_start_derived else {}),
         }
         return Span(
-            part=Part.STEP,
+            role=SpanRole.STEP,
             name=step.name,
             trace_id=execution.trace_id,
             span_id=span_id,
             parent_span_id=parent,
-            start_ns=extent[0],
-            end_ns=extent[1],
+            start_ns=interval[0],
+            end_ns=interval[1],
             attributes=execution.attributes(attributes),
-            events=self._catalog_events(step.catalog, extent) if result is Result.SUCCESS else (),
+            events=self._catalog_events(step.catalog, interval) if result is Result.SUCCESS else (),
             error=error,
         )
 
-    def _branch(self, step: Step, branch: Branch, around: tuple[int, int], parent: bytes) -> Iterator[Span]:
+    def _branch(self, step: Step, branch: Branch, outer: tuple[int, int], parent: bytes) -> Iterator[Span]:
         execution = self._execution
         verdict = _verdict(self._timeline, branch.steps, execution.number)
         result = verdict or Result.ERROR
-        extent = self._extent(branch) or (around[0], around[0] + SHORTEST_NS)
-        span_id = execution.span_id(Part.BRANCH, branch.path)
+        interval = self._interval(branch) or (outer[0], outer[0] + MIN_SPAN_DURATION_NS)
+        span_id = execution.span_id(SpanRole.BRANCH, branch.path)
         error, error_type = _failure(result, semconv.STEP_FAILED, "a step of the branch failed")
         attributes: dict[str, Value] = {
             semconv.BRANCH_NAME: branch.name,
@@ -238,23 +241,23 @@ class _Mapping:
             semconv.BRANCH_RESULT: result.value,
             semconv.ERROR_TYPE: error_type,
         }
-        if self._is_adjusted(branch.steps, extent):
+        if self._is_adjusted(branch.steps, interval):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
         span = Span(
-            part=Part.BRANCH,
+            role=SpanRole.BRANCH,
             name=f"{step.name}/{'iteration' if step.has_iterations else branch.name}",
             trace_id=execution.trace_id,
             span_id=span_id,
             parent_span_id=parent,
-            start_ns=extent[0],
-            end_ns=extent[1],
+            start_ns=interval[0],
+            end_ns=interval[1],
             attributes=execution.attributes(attributes),
             error=error,
         )
-        yield execution.released(span, self._marks)
-        yield from self._scope(branch.steps, extent, span_id, is_closed=verdict is not None)
+        yield execution.sanitized(span, self._marks)
+        yield from self._graph_spans(branch.steps, interval, span_id, is_closed=verdict is not None)
 
-    def _catalog_events(self, items: tuple[CatalogItem, ...], extent: tuple[int, int]) -> tuple[Event, ...]:
+    def _catalog_events(self, items: tuple[CatalogItem, ...], interval: tuple[int, int]) -> tuple[Event, ...]:
         def event(item: CatalogItem) -> Event:
             attributes = {
                 semconv.CATALOG_NAME: item.name,
@@ -262,10 +265,10 @@ class _Mapping:
                 semconv.CATALOG_HASH: item.data_hash,
                 semconv.CATALOG_LOCATION: url_without_credentials(item.location),
             }
-            at_ns = extent[0] if item.stage == "get" else extent[1]
+            at_ns = interval[0] if item.stage == "get" else interval[1]
             return Event(semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
 
-        most = self._execution.disclosure.most(semconv.MAX_ITEMS)
+        most = self._execution.policy.limit(semconv.MAX_ITEMS)
         return tuple(event(item) for item in islice(dict.fromkeys(items), most))
 
     def _retry_attributes(self) -> dict[str, Value]:
@@ -319,31 +322,31 @@ class _Mapping:
 
     def _position(self, branch: Branch) -> tuple[float, str]:
         """Branches stand in the order of their starts: the order of the log depends on the store."""
-        extent = self._extent(branch)
-        return (extent[0] if extent else float("inf"), branch.path)
+        interval = self._interval(branch)
+        return (interval[0] if interval else float("inf"), branch.path)
 
-    def _extent(self, part: Step | Branch) -> tuple[int, int] | None:
+    def _interval(self, part: Step | Branch) -> tuple[int, int] | None:
         """Start and end of what is inside a part in this execution; None where the log has no time."""
         if isinstance(part, Branch):
             return self._graph_extent(part.steps)
         own = [times_of(attempt) for attempt in self._timeline.attempts(part, self._execution.number)]
-        return _enclosing(own + [self._extent(branch) for branch in part.branches])
+        return _enclosing(own + [self._interval(branch) for branch in part.branches])
 
     def _graph_extent(self, steps: tuple[Step, ...], noted_ns: int | None = None) -> tuple[int, int] | None:
         """Start and end of a graph: it lasts from its start, where that is noted, or its first step to its verdict.
 
         The verdict ends it, and began nothing: a clock that is behind puts it before the steps.
         """
-        work = _enclosing([self._extent(step) for step in steps if not step.is_terminal] + [_moment(noted_ns)])
-        verdict = _enclosing([self._extent(step) for step in steps if step.is_terminal])
+        work = _enclosing([self._interval(step) for step in steps if not step.is_terminal] + [_moment(noted_ns)])
+        verdict = _enclosing([self._interval(step) for step in steps if step.is_terminal])
         if work is None or verdict is None:
             return work or verdict
         return work[0], max(work[1], verdict[1])
 
-    def _is_adjusted(self, steps: tuple[Step, ...], extent: tuple[int, int], noted_ns: int | None = None) -> bool:
+    def _is_adjusted(self, steps: tuple[Step, ...], interval: tuple[int, int], noted_ns: int | None = None) -> bool:
         """Whether a graph began before its noted start, or its verdict is earlier than its end."""
-        verdict = _enclosing([self._extent(step) for step in steps if step.is_terminal])
-        return extent[0] != (noted_ns or extent[0]) or (verdict is not None and verdict[1] < extent[1])
+        verdict = _enclosing([self._interval(step) for step in steps if step.is_terminal])
+        return interval[0] != (noted_ns or interval[0]) or (verdict is not None and verdict[1] < interval[1])
 
 
 def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result | None:
@@ -367,11 +370,11 @@ def _failure(result: Result, error_type: str, description: str) -> tuple[str | N
 
 
 def _moment(at_ns: int | None) -> tuple[int, int] | None:
-    return None if at_ns is None else (at_ns, at_ns + SHORTEST_NS)
+    return None if at_ns is None else (at_ns, at_ns + MIN_SPAN_DURATION_NS)
 
 
 def _enclosing(extents: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-    known = [extent for extent in extents if extent is not None]
+    known = [interval for interval in extents if interval is not None]
     return (min(start for start, _ in known), max(end for _, end in known)) if known else None
 
 

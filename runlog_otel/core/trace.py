@@ -10,10 +10,10 @@ from typing import Any
 
 from runlog_otel.core import identity, semconv
 from runlog_otel.core.failure import Failure, failure_from_message
-from runlog_otel.core.model import Attempt, CodeIdentity, Mark, Scalar, Status, Step
-from runlog_otel.core.redaction import Disclosure, Redaction, bounded_names, url_without_credentials
+from runlog_otel.core.model import Attempt, CodeIdentity, Scalar, SecretFingerprint, Status, Step
+from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded_names, url_without_credentials
 
-SHORTEST_NS = 1
+MIN_SPAN_DURATION_NS = 1
 """No span is shorter: Jaeger takes a span that ends when it starts for one of negative duration, and warns of it."""
 
 Value = Scalar | tuple[str, ...]
@@ -26,7 +26,7 @@ _CUT = "…"
 _OWN_KEYS = frozenset(attribute.name for attribute in semconv.ATTRIBUTES)
 
 
-class Part(str, Enum):
+class SpanRole(str, Enum):
     """What a span stands for."""
 
     RUN = "run"
@@ -67,7 +67,7 @@ class Link:
 class Span:
     """A span as OTLP knows it; `error` is the description of status ERROR, None leaves the status unset."""
 
-    part: Part
+    role: SpanRole
     name: str
     trace_id: bytes
     span_id: bytes
@@ -89,8 +89,8 @@ class Execution:
     number: int = 1
     namespace: str = ""
     ui: str = ""
-    disclosure: Disclosure = field(default_factory=Disclosure)
-    marks: tuple[Mark, ...] = ()
+    policy: RedactionPolicy = field(default_factory=RedactionPolicy)
+    marks: tuple[SecretFingerprint, ...] = ()
     """Those of the run's header."""
 
     @property
@@ -98,7 +98,7 @@ class Execution:
         """The execution's trace id."""
         return identity.trace_id(self.namespace, self.run_id, self.number)
 
-    def span_id(self, part: Part, path: str = "", attempt: int = 0, repeat: int = 1) -> bytes:
+    def span_id(self, part: SpanRole, path: str = "", attempt: int = 0, repeat: int = 1) -> bytes:
         """The span id of a part of the execution."""
         names_it = {"kind": part.value, "path": path, "attempt": attempt, "repeat": repeat}
         return identity.span_id(self.namespace, self.run_id, self.number, **names_it)  # type: ignore[arg-type]
@@ -112,13 +112,13 @@ class Execution:
         }
         return {key: value for key, value in (own | dict(more)).items() if value not in ("", ())}
 
-    def redaction(self, marks: tuple[Mark, ...] = ()) -> Redaction:
+    def redaction(self, marks: tuple[SecretFingerprint, ...] = ()) -> Redaction:
         """What is taken out of a part of the log that has these marks."""
-        return Redaction(self.disclosure.patterns, self.run_id, (*self.marks, *marks))
+        return Redaction(self.policy.patterns, self.run_id, (*self.marks, *marks))
 
     def failure(self, attempt: Attempt) -> Failure:
         """Why an attempt failed: redacted before it is cut, as what is cut in its midst is not recognised any more."""
-        if self.disclosure.is_unlimited:
+        if self.policy.is_unlimited:
             return failure_from_message(attempt.message, str, _UNCUT)
         return failure_from_message(attempt.message, self.redaction(attempt.marks))
 
@@ -126,25 +126,25 @@ class Execution:
         """The pipeline's name as it may leave."""
         return self.redaction().bounded(self.pipeline)
 
-    def released(self, span: Span, marks: tuple[Mark, ...] = ()) -> Span:
+    def sanitized(self, span: Span, marks: tuple[SecretFingerprint, ...] = ()) -> Span:
         """The span as it may leave: every text in it redacted, then cut. Whatever leaves passes here.
 
         Args:
             span: what the mapping made.
             marks: of the part of the log that it was made of.
         """
-        if self.disclosure.is_unlimited:
+        if self.policy.is_unlimited:
             return span
         text = self.redaction(marks).bounded
 
-        def released(value: Value) -> Value:
+        def sanitized(value: Value) -> Value:
             if isinstance(value, str):
                 return text(value)
             return bounded_names(map(text, value)) if isinstance(value, tuple) else value
 
         def attributes(given: Attributes) -> Attributes:
             return {
-                key if key in _OWN_KEYS else text(key, semconv.MAX_KEY_BYTES): released(value)
+                key if key in _OWN_KEYS else text(key, semconv.MAX_KEY_BYTES): sanitized(value)
                 for key, value in given.items()
             }
 
@@ -170,7 +170,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class AttemptContext:
     """The attempt whose code is running."""
 
     run_id: str
@@ -196,16 +196,16 @@ def trace_url(ui: str, trace_id: bytes, span_id: bytes = b"") -> str:
 def span_from_start(execution: Execution, start_ns: int) -> Span:
     """The start marker: a child of the run, without duration, that makes a run visible before it ends."""
     marker = Span(
-        part=Part.START,
+        role=SpanRole.START,
         name=f"START {execution.pipeline}",
         trace_id=execution.trace_id,
-        span_id=execution.span_id(Part.START),
-        parent_span_id=execution.span_id(Part.RUN),
+        span_id=execution.span_id(SpanRole.START),
+        parent_span_id=execution.span_id(SpanRole.RUN),
         start_ns=start_ns,
-        end_ns=start_ns + SHORTEST_NS,
+        end_ns=start_ns + MIN_SPAN_DURATION_NS,
         attributes=execution.attributes({}),
     )
-    return execution.released(marker)
+    return execution.sanitized(marker)
 
 
 def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns: int = 0) -> Span:
@@ -217,7 +217,7 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         attempt: what the log has of it.
         at_ns: the time to give it where the log has none.
     """
-    start, end = times_of(attempt) or (at_ns, at_ns + SHORTEST_NS)
+    start, end = times_of(attempt) or (at_ns, at_ns + MIN_SPAN_DURATION_NS)
     failure = execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
     attributes: dict[str, Value] = {
         semconv.TASK_NAME: step.name,
@@ -236,22 +236,22 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         **dict(parameter_attributes(execution, attempt.input_values, attempt.output_values, attempt.marks)),
         **{
             f"runlog.metric.{name}": value
-            for name, value in islice(attempt.metrics.items(), execution.disclosure.most(semconv.MAX_METRICS))
+            for name, value in islice(attempt.metrics.items(), execution.policy.limit(semconv.MAX_METRICS))
         },
     }
     span = Span(
-        part=Part.ATTEMPT,
+        role=SpanRole.ATTEMPT,
         name=f"{step.name} attempt",
         trace_id=execution.trace_id,
-        span_id=execution.span_id(Part.ATTEMPT, step.path, attempt.number, attempt.repeat),
-        parent_span_id=execution.span_id(Part.STEP, step.path),
+        span_id=execution.span_id(SpanRole.ATTEMPT, step.path, attempt.number, attempt.repeat),
+        parent_span_id=execution.span_id(SpanRole.STEP, step.path),
         start_ns=start,
         end_ns=end,
         attributes=execution.attributes(attributes),
         events=(_exception_event(failure, end),) if failure else (),
         error=(failure.description or "the attempt failed") if failure else None,
     )
-    return execution.released(span, attempt.marks)
+    return execution.sanitized(span, attempt.marks)
 
 
 def _exception_event(failure: Failure, at_ns: int) -> Event:
@@ -275,7 +275,7 @@ def times_of(attempt: Attempt) -> tuple[int, int] | None:
     start = attempt.start_ns if attempt.start_ns is not None else attempt.end_ns
     if start is None:
         return None
-    return start, max(start + SHORTEST_NS, attempt.end_ns if attempt.end_ns is not None else start)
+    return start, max(start + MIN_SPAN_DURATION_NS, attempt.end_ns if attempt.end_ns is not None else start)
 
 
 def _is_reversed(attempt: Attempt) -> bool:
@@ -303,19 +303,22 @@ def _json(value: Any) -> str:
 
 
 def parameter_attributes(
-    execution: Execution, inputs: Mapping[str, Any], outputs: Mapping[str, Any], marks: tuple[Mark, ...] = ()
+    execution: Execution,
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    marks: tuple[SecretFingerprint, ...] = (),
 ) -> Iterator[tuple[str, Value]]:
     """Values of the parameters that are listed, and digests of all if they are asked for.
 
     A digest is of the value without its secrets: what is short could be guessed from it.
     """
-    disclosure, redaction = execution.disclosure, execution.redaction(marks)
-    most = disclosure.most(semconv.MAX_PARAMETERS)
+    policy, redaction = execution.policy, execution.redaction(marks)
+    most = policy.limit(semconv.MAX_PARAMETERS)
     for kind, values in (("input", inputs), ("output", outputs)):
-        listed = ((name, value) for name, value in values.items() if disclosure.allows(name))
+        listed = ((name, value) for name, value in values.items() if policy.allows(name))
         for name, value in islice(listed, most):
             yield f"runlog.parameter.{kind}.{name}", _scalar(value)
-        for name, value in islice(values.items(), most if disclosure.has_digests else 0):
+        for name, value in islice(values.items(), most if policy.has_digests else 0):
             if text := _json(value):
                 parts = "\0".join((execution.namespace, name, redaction(text)))
                 digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -9,10 +9,10 @@ _MODULES = {
         "OtelRunLogStore": "runlog_otel.hosts.runnable.wrapper",
         "SqlRunLogStore": "runlog_otel.hosts.runnable.stores",
         "MemoryRunLogStore": "runlog_otel.hosts.runnable.stores",
-        "HostRuns": "runlog_otel.hosts.runnable.adapter",
+        "HostAdapter": "runlog_otel.hosts.runnable.adapter",
     },
     "magnus": dict.fromkeys(
-        ("OtelRunLogStore", "SqlRunLogStore", "MemoryRunLogStore", "HostRuns"), "runlog_otel.hosts.magnus.plugins"
+        ("OtelRunLogStore", "SqlRunLogStore", "MemoryRunLogStore", "HostAdapter"), "runlog_otel.hosts.magnus.plugins"
     ),
 }
 

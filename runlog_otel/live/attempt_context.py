@@ -15,10 +15,10 @@ from opentelemetry import baggage, context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from runlog_otel.core.semconv import PIPELINE_RUN_ID
-from runlog_otel.core.trace import Current
+from runlog_otel.core.trace import AttemptContext
 
 
-class Entered:
+class AttemptScope:
     """The time in which an attempt is current. `leave` it in the same thread or task; to leave it twice does no harm.
 
     Args:
@@ -27,7 +27,7 @@ class Entered:
         has_baggage: whether the run id is told to whoever is called, as baggage.
     """
 
-    def __init__(self, current: Current, prefix: str = "", *, has_baggage: bool = False) -> None:
+    def __init__(self, current: AttemptContext, prefix: str = "", *, has_baggage: bool = False) -> None:
         self.current = current
         self.has_ended = False
         self._variables = _variables(current, prefix, has_baggage=has_baggage)
@@ -41,7 +41,7 @@ class Entered:
         if has_baggage:
             self._context = baggage.set_baggage(PIPELINE_RUN_ID, current.run_id, self._context)
         self._token = context.attach(self._context)
-        self._own_token = _ENTERED.set(self)
+        self._own_token = _CURRENT_SCOPE.set(self)
         _ENVIRONMENT.enter(self, self._variables)
 
     def code_has_ended(self) -> None:
@@ -55,24 +55,24 @@ class Entered:
         """Put back what was current before."""
         self.has_ended = True
         _ENVIRONMENT.leave(self)
-        if _ENTERED.get() is self:
+        if _CURRENT_SCOPE.get() is self:
             with suppress(ValueError):  # a task that has a copy of the context cannot put back the original
-                _ENTERED.reset(self._own_token)
+                _CURRENT_SCOPE.reset(self._own_token)
                 context.detach(self._token)
 
 
-def current() -> Current | None:
+def current() -> AttemptContext | None:
     """The attempt whose code is running here; in a thread that knows of none, the only one of the process."""
-    entered = _ENTERED.get() or _ENVIRONMENT.only()
+    entered = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
     return entered.current if entered and not entered.has_ended else None
 
 
-def entered_here() -> Entered | None:
+def entered_here() -> AttemptScope | None:
     """What this thread or task has entered and not left."""
-    return _ENTERED.get()
+    return _CURRENT_SCOPE.get()
 
 
-def _variables(current: Current, prefix: str, *, has_baggage: bool) -> dict[str, str | None]:
+def _variables(current: AttemptContext, prefix: str, *, has_baggage: bool) -> dict[str, str | None]:
     """Source: OpenTelemetry specification, "Environment Variables as Context Propagation Carriers".
 
     The caller's TRACESTATE belongs to the caller's trace.
@@ -90,17 +90,17 @@ class _Environment:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entered: dict[Entered, Mapping[str, str | None]] = {}
+        self._entered: dict[AttemptScope, Mapping[str, str | None]] = {}
         self._before: dict[str, str | None] = {}
 
-    def enter(self, entered: Entered, variables: Mapping[str, str | None]) -> None:
+    def enter(self, entered: AttemptScope, variables: Mapping[str, str | None]) -> None:
         with self._lock:
             for name in variables:
                 self._before.setdefault(name, os.environ.get(name))
             self._entered[entered] = variables
             _set(variables)
 
-    def leave(self, entered: Entered) -> None:
+    def leave(self, entered: AttemptScope) -> None:
         with self._lock:
             if self._entered.pop(entered, None) is None:
                 return
@@ -108,10 +108,10 @@ class _Environment:
             if not self._entered:
                 self._before.clear()
 
-    def only(self) -> Entered | None:
+    def only(self) -> AttemptScope | None:
         return next(iter(self._entered)) if len(self._entered) == 1 else None
 
-    def start_afresh(self) -> None:
+    def reset_after_fork(self) -> None:
         """In the child of a fork, where the lock may be held by a thread that is not there."""
         self._lock = threading.Lock()
 
@@ -124,8 +124,8 @@ def _set(variables: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-_ENTERED: ContextVar[Entered | None] = ContextVar("runlog_otel.entered", default=None)
+_CURRENT_SCOPE: ContextVar[AttemptScope | None] = ContextVar("runlog_otel.entered", default=None)
 _ENVIRONMENT = _Environment()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_ENVIRONMENT.start_afresh)
+    os.register_at_fork(after_in_child=_ENVIRONMENT.reset_after_fork)

@@ -21,18 +21,27 @@ from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.model import Header, Run, Step
 from runlog_otel.core.points import ExecutionPoints, known_points, points_from_trace
 from runlog_otel.core.spans import is_execution_complete, spans_from_run
-from runlog_otel.core.trace import Current, Execution, Part, Span, Trace, has_times, span_from_attempt, span_from_start
+from runlog_otel.core.trace import (
+    AttemptContext,
+    Execution,
+    Span,
+    SpanRole,
+    Trace,
+    has_times,
+    span_from_attempt,
+    span_from_start,
+)
 from runlog_otel.exporters.otlp.log_record import record_from_log
-from runlog_otel.exporters.traces.delivery import Also, Delivery, shared_delivery
+from runlog_otel.exporters.traces.delivery import Delivery, ExtraSignal, shared_delivery
 from runlog_otel.exporters.traces.outbox import Outbox
-from runlog_otel.live.attempt_context import Entered
+from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.loggers import package_logger
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
     from runlog_otel.exporters.metrics.series import SeriesTable
 
-_CONTAINERS = (Part.RUN, Part.STEP, Part.BRANCH)
+_CONTAINERS = (SpanRole.RUN, SpanRole.STEP, SpanRole.BRANCH)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -63,14 +72,14 @@ class RunSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class RunState:
     """What a process knows of a run that it records attempts of; travels into pool workers."""
 
     execution: Execution
     header: Header
     was_final: bool = False
     """Whether the run had ended already when this process first saw it: a sibling pod failed."""
-    starter_pid: int | None = None
+    orchestrator_pid: int | None = None
     """The process that started this execution; None in a process that runs one step of it."""
     is_complete: bool = False
 
@@ -94,7 +103,7 @@ class Observer:
         self.settings = settings
         self._source = source
         self._outbox = Outbox(settings.outbox)
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, RunState] = {}
         self._has_logged = False
         self._live: Delivery | None = None
         _OBSERVERS.add(self)
@@ -117,7 +126,7 @@ class Observer:
             return None
 
     @_never_raising
-    def run_started(self, run: Run, *, is_starter: bool) -> None:
+    def run_started(self, run: Run, *, is_orchestrator: bool) -> None:
         """A run's header is written: make the run visible.
 
         Args:
@@ -125,14 +134,16 @@ class Observer:
             is_starter: whether the run ends with this process, as no other one takes it further.
         """
         execution = self._execution(run, 1)
-        self._watched[run.run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)
+        self._watched[run.run_id] = RunState(
+            execution, run.header, orchestrator_pid=os.getpid() if is_orchestrator else None
+        )
         self._send_start(execution, run.header.created_ns)
-        if is_starter and self.settings.metrics.listen:
-            known = known_points(run, self.settings.disclosure, by_tag=self.settings.metrics.by_tag)
+        if is_orchestrator and self.settings.metrics.listen:
+            known = known_points(run, self.settings.policy, by_tag=self.settings.metrics.by_tag)
             self._served_table().add(known)
 
     @_never_raising
-    def retry_started(self, read: Callable[[], Run], run_id: str, *, is_starter: bool) -> None:
+    def retry_started(self, read: Callable[[], Run], run_id: str, *, is_orchestrator: bool) -> None:
         """A retry was given the whole log by its store; see `run_started`.
 
         Args:
@@ -145,12 +156,14 @@ class Observer:
             return
         run = read()
         timeline = timeline_of(run)
-        is_noted = _is_to_be_noted(run, timeline, indicator, is_starter=is_starter)
+        is_noted = _is_to_be_noted(run, timeline, indicator, is_orchestrator=is_orchestrator)
         if is_noted:
             run = self._source.mark_retry(run, timeline.count + 1)
             timeline = timeline_of(run)
         execution = self._execution(run, timeline.next_execution(indicator))
-        self._watched[run_id] = Watched(execution, run.header, starter_pid=os.getpid() if is_starter else None)
+        self._watched[run_id] = RunState(
+            execution, run.header, orchestrator_pid=os.getpid() if is_orchestrator else None
+        )
         if is_noted:
             self._send_start(execution, timeline.starts_ns.get(execution.number))
 
@@ -159,7 +172,7 @@ class Observer:
         """A pod runs a job again that failed: an execution of its own, as the failure ended the one before."""
         if run_id not in self._watched:
             run = self._source.header(run_id)
-            self._watched[run_id] = Watched(self._execution(run, execution), run.header)
+            self._watched[run_id] = RunState(self._execution(run, execution), run.header)
 
     @_never_raising
     def attempts_recorded(self, run_id: str, first: int, step_of: Callable[[Header], Step]) -> None:
@@ -184,20 +197,20 @@ class Observer:
         self._complete(run_id)
 
     @_never_raising
-    def attempt_entered(self, run_id: str, path: str, number: int, prefix: str, repeat: int = 1) -> Entered:
+    def attempt_entered(self, run_id: str, path: str, number: int, prefix: str, repeat: int = 1) -> AttemptScope:
         """The code of a step is about to run: make its attempt the current span.
 
         Args:
             run_id: the run.
             path: the step.
             number: the number that the attempt will have.
-            prefix: of the variables that the host hands on to programs; see `Entered`.
+            prefix: of the variables that the host hands on to programs; see `AttemptScope`.
             repeat: which one it will be of several with this number.
         """
         execution = Execution(run_id, "", self._number(run_id), self.settings.namespace)  # ids need no more
-        span_id, is_sampled = execution.span_id(Part.ATTEMPT, path, number, repeat), self.settings.samples(run_id)
-        current = Current(run_id, path, execution.trace_id, span_id, is_sampled)
-        return Entered(current, prefix, has_baggage=self.settings.baggage)
+        span_id, is_sampled = execution.span_id(SpanRole.ATTEMPT, path, number, repeat), self.settings.samples(run_id)
+        current = AttemptContext(run_id, path, execution.trace_id, span_id, is_sampled)
+        return AttemptScope(current, prefix, has_baggage=self.settings.baggage)
 
     @_never_raising
     def execution_number(self, run_id: str) -> int:
@@ -205,7 +218,7 @@ class Observer:
         return self._number(run_id)
 
     @_never_raising
-    def attempt_logged(self, attempt: Current, text: str) -> None:
+    def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
         """The end of the execution log of a failed attempt, which was recorded before."""
         if self.settings.logs and self.settings.samples(attempt.run_id):
             execution = self._watch(attempt.run_id).execution
@@ -217,7 +230,7 @@ class Observer:
 
                 send_log_records(settings, resource, [record], timeout_seconds)
 
-            self._send(execution, [], Also("logs", send))
+            self._send(execution, [], ExtraSignal("logs", send))
 
     def _number(self, run_id: str) -> int:
         """As `execution_number`; what is no retry needs no read for it."""
@@ -225,7 +238,7 @@ class Observer:
             return 1
         return self._watch(run_id).execution.number
 
-    def _watch(self, run_id: str) -> Watched:
+    def _watch(self, run_id: str) -> RunState:
         """What is known of a run; a process of one step reads its header, once."""
         watched = self._watched.get(run_id)
         if watched is None:
@@ -233,7 +246,7 @@ class Observer:
             run = self._source.header(run_id)
             number = 1 if indicator is None else timeline_of(run).next_execution(indicator)
             was_final = indicator is None and run.status.is_final
-            watched = Watched(self._execution(run, number), run.header, was_final)
+            watched = RunState(self._execution(run, number), run.header, was_final)
             self._watched[run_id] = watched
         return watched
 
@@ -259,12 +272,12 @@ class Observer:
         if not self.settings.samples(execution.run_id):
             return trace.spans if self.settings.sends(trace) else ()
         late = {
-            execution.span_id(Part.ATTEMPT, step.path, attempt.number, attempt.repeat)
+            execution.span_id(SpanRole.ATTEMPT, step.path, attempt.number, attempt.repeat)
             for step in run.all_steps()
             for attempt in step.attempts
             if not has_times(attempt)
         }
-        return [span for span in trace.spans if span.part in _CONTAINERS or span.span_id in late]
+        return [span for span in trace.spans if span.role in _CONTAINERS or span.span_id in late]
 
     def _count(self, points: ExecutionPoints) -> None:
         """Tell the points of an execution, to whom the settings say; a run that is sampled out counts, too."""
@@ -277,7 +290,7 @@ class Observer:
             push_delta(settings, points, timeout_seconds)
 
         if self.settings.metrics.push:
-            self._send(points.execution, [], Also("metrics", send))
+            self._send(points.execution, [], ExtraSignal("metrics", send))
 
     def _served_table(self) -> "SeriesTable":
         from runlog_otel.exporters.metrics.in_process import table_served
@@ -285,7 +298,7 @@ class Observer:
         return table_served(self.settings.metrics)
 
     def _trace(self, run: Run, execution: Execution) -> Trace | None:
-        traces = spans_from_run(run, self.settings.namespace, self.settings.ui, self.settings.disclosure)
+        traces = spans_from_run(run, self.settings.namespace, self.settings.ui, self.settings.policy)
         return next((trace for trace in traces if trace.execution.number == execution.number), None)
 
     def masked(self, text: str) -> str:
@@ -307,7 +320,7 @@ class Observer:
     def remember_unfinished(self) -> None:
         """At the end of a process: note the runs that it started and that did not end, because the host raised."""
         for run_id, watched in self._watched.items():
-            if watched.is_complete or watched.starter_pid != os.getpid():
+            if watched.is_complete or watched.orchestrator_pid != os.getpid():
                 continue
             is_first = watched.execution.number == 1  # a retry leaves the status of the execution before it in place
             if not (is_first and self._source.header(run_id).status.is_final):  # else another process ended it
@@ -316,14 +329,14 @@ class Observer:
     def _execution(self, run: Run, number: int) -> Execution:
         settings = self.settings
         return Execution(
-            run.run_id, run.pipeline, number, settings.namespace, settings.ui, settings.disclosure, run.header.marks
+            run.run_id, run.pipeline, number, settings.namespace, settings.ui, settings.policy, run.header.marks
         )
 
     def _send_start(self, execution: Execution, start_ns: int | None) -> None:
         if start_ns is not None and self.settings.samples(execution.run_id):
             self._send(execution, [span_from_start(execution, start_ns)])
 
-    def _send(self, execution: Execution, spans: Sequence[Span], also: Also | None = None) -> None:
+    def _send(self, execution: Execution, spans: Sequence[Span], also: ExtraSignal | None = None) -> None:
         if not spans and not also:
             return
         if self._live is None:
@@ -334,12 +347,12 @@ class Observer:
             self._live.flush()
 
 
-def _is_to_be_noted(run: Run, timeline: Timeline, indicator: str, *, is_starter: bool) -> bool:
+def _is_to_be_noted(run: Run, timeline: Timeline, indicator: str, *, is_orchestrator: bool) -> bool:
     """Whether verdicts alone, which is all that a process of one step looks at, do not tell the retry that begins.
 
     Without a starter (Argo) every pod of a retry comes here: only the first of them finds an execution that is over.
     """
-    if is_starter:
+    if is_orchestrator:
         return timeline.next_number == timeline.count
     is_same = timeline.next_execution(indicator) == timeline.count
     return is_same and is_execution_complete(run, timeline, timeline.count)

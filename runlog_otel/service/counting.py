@@ -51,7 +51,7 @@ class _Reading:
     """Number and points of each execution that is complete."""
 
 
-class Counter:
+class RunCounter:
     """Counts the runs of one source into a table, and keeps in the state what it counted.
 
     A run that cannot be read or mapped, whatever the reason, is reported once, set aside, and holds up no other.
@@ -254,9 +254,9 @@ class Counter:
 
     def _reading(self, run: Run, stored: StoredRun, *, is_abandoned: bool) -> _Reading:
         settings = self.source.settings
-        disclosure = settings.disclosure
-        traces = spans_from_run(run, settings.namespace, disclosure=disclosure, is_abandoned=is_abandoned)
-        labels = labels_of_run(run, disclosure, by_tag=self._by_tag)
+        policy = settings.policy
+        traces = spans_from_run(run, settings.namespace, policy=policy, is_abandoned=is_abandoned)
+        labels = labels_of_run(run, policy, by_tag=self._by_tag)
         started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
         kind = (run.pipeline, run.tag if self._by_tag else "", run.graph)
         ends = (attempt.end_ns for step in run.all_steps() for attempt in step.attempts)
@@ -273,7 +273,7 @@ class Counter:
             is_ended=traces[-1].is_complete if traces else run.status.is_final,
             moved_ns=max((end for end in ends if end is not None), default=0),
             kind=kind,
-            zeros=() if kind in self._known else tuple(known_points(run, disclosure, by_tag=self._by_tag)),
+            zeros=() if kind in self._known else tuple(known_points(run, policy, by_tag=self._by_tag)),
             executions=tuple(
                 (trace.execution.number, points_from_trace(run, trace, by_tag=self._by_tag).points)
                 for trace in traces

@@ -33,7 +33,7 @@ _MAX_REFUSED = 5
 """A backend that refuses so many runs in a row refuses all."""
 
 
-class Healer:
+class Resender:
     """Sends the runs in a source's outbox whole, from their logs."""
 
     def __init__(self, source: Source, table: SeriesTable) -> None:
@@ -60,7 +60,7 @@ class Healer:
         """How many runs wait."""
         return sum(1 for _ in self._outbox)
 
-    def heal(self) -> None:
+    def resend(self) -> None:
         """Send what waits. A backend that fails is left alone for a minute; a run that it refuses holds up none.
 
         Raises:
@@ -124,7 +124,7 @@ class Healer:
         settings = self._source.settings
         run = self._source.run(unsent.run_id)
         is_abandoned = unsent.is_abandoned
-        traces = spans_from_run(run, settings.namespace, settings.ui, settings.disclosure, is_abandoned=is_abandoned)
+        traces = spans_from_run(run, settings.namespace, settings.ui, settings.policy, is_abandoned=is_abandoned)
         count = sum(len(trace.spans) for trace in traces)
         if self._sent.get(unsent.run_id) == count:  # it goes on, and nothing more of it is final
             return

@@ -13,8 +13,8 @@ from runlog_otel.core.points import SECOND_NS, Labels, Point, labels_of
 from runlog_otel.errors import RunlogOtelError
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.loggers import package_logger
-from runlog_otel.service.counting import Counter, OnEnded
-from runlog_otel.service.resending import Healer
+from runlog_otel.service.counting import OnEnded, RunCounter
+from runlog_otel.service.resending import Resender
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source, one_line
@@ -22,7 +22,7 @@ from runlog_otel.sources.port import Source, one_line
 logger = package_logger("runlog_otel.serve")
 
 
-class Heal(str, Enum):
+class Resend(str, Enum):
     """Which traces `serve` sends."""
 
     NONE = "none"
@@ -33,12 +33,12 @@ class Heal(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ServeOptions:
     """How `serve` works: how often it looks, when a run that does not move counts as abandoned, what it sends."""
 
     interval_seconds: float = 15.0
     abandoned_after: timedelta = timedelta(hours=24)
-    heal: Heal = Heal.UNSENT
+    resend: Resend = Resend.UNSENT
     max_series: int = 2000
     by_tag: bool = False
     push_to: Settings | None = None
@@ -48,15 +48,15 @@ class Plan:
 class Service:
     """Reads sources again and again; `table` is what is scraped."""
 
-    def __init__(self, sources: Sequence[Source], state: State, plan: Plan | None = None) -> None:
-        self._plan = plan or Plan()
+    def __init__(self, sources: Sequence[Source], state: State, options: ServeOptions | None = None) -> None:
+        self._options = options or ServeOptions()
         self._state = state
-        self.table = SeriesTable(self._plan.max_series)
+        self.table = SeriesTable(self._options.max_series)
         state.restore(self.table)
-        self._healers = [Healer(source, self.table) for source in sources]
+        self._resenders = [Resender(source, self.table) for source in sources]
         self._counters = [
-            Counter(source, state, self.table, self._to_heal(healer), by_tag=self._plan.by_tag)
-            for source, healer in zip(sources, self._healers, strict=True)
+            RunCounter(source, state, self.table, self._to_resend(resender), by_tag=self._options.by_tag)
+            for source, resender in zip(sources, self._resenders, strict=True)
         ]
 
     @property
@@ -68,12 +68,12 @@ class Service:
         """Poll until `stop` is set."""
         while not stop.is_set():
             self.poll()
-            stop.wait(self._plan.interval_seconds)
+            stop.wait(self._options.interval_seconds)
 
     def close(self) -> None:
         """Give connections and the state back."""
-        for healer in self._healers:
-            healer.close()
+        for resender in self._resenders:
+            resender.close()
         for counter in self._counters:
             counter.source.close()
         self._state.close()
@@ -82,37 +82,39 @@ class Service:
         """Read what changed, count it, send what waits. What fails is logged, counted and tried again next time."""
         started = time.monotonic()
         outcomes = [
-            self._poll_one(counter, healer) for counter, healer in zip(self._counters, self._healers, strict=True)
+            self._poll_one(counter, resender) for counter, resender in zip(self._counters, self._resenders, strict=True)
         ]
         now_ns = time.time_ns()
         self._show_active(now_ns)
         if all(outcomes):
             self.table.replace(semconv.EXPORTER_LAST_POLL, {(): now_ns / SECOND_NS}, now_ns)
         self.table.replace(semconv.EXPORTER_POLL_DURATION, {(): time.monotonic() - started}, now_ns)
-        self.table.replace(semconv.RUNS_UNSENT, {(): float(sum(healer.unsent() for healer in self._healers))}, now_ns)
+        self.table.replace(
+            semconv.RUNS_UNSENT, {(): float(sum(resender.unsent() for resender in self._resenders))}, now_ns
+        )
         self._push()
         with self._state.transaction():
             self._state.keep(self.table.take_changed())
 
     def _push(self) -> None:
-        if self._plan.push_to is None or not self.is_ready:
+        if self._options.push_to is None or not self.is_ready:
             return
         from runlog_otel.exporters.otlp.metrics import push_cumulative
 
         try:
-            push_cumulative(self._plan.push_to, self.table, self._state.created_ns)
+            push_cumulative(self._options.push_to, self.table, self._state.created_ns)
         except RunlogOtelError as error:
             logger.warning("%s", error)
         except Exception as error:  # noqa: BLE001 - a series that cannot be encoded, say: counting goes on
             logger.warning("the metrics were not pushed: %s", one_line(error))
 
-    def _poll_one(self, counter: Counter, healer: Healer) -> bool:
+    def _poll_one(self, counter: RunCounter, resender: Resender) -> bool:
         try:
             counter.poll()
             counter.end_deleted()
-            counter.close_abandoned(time.time_ns() - int(self._plan.abandoned_after.total_seconds() * 1e9))
-            if self._plan.heal is not Heal.NONE:
-                healer.heal()
+            counter.close_abandoned(time.time_ns() - int(self._options.abandoned_after.total_seconds() * 1e9))
+            if self._options.resend is not Resend.NONE:
+                resender.resend()
             self._show_size()
         except (RunlogOtelError, OSError) as error:
             logger.warning("%s", error)
@@ -120,12 +122,14 @@ class Service:
             return False
         return True
 
-    def _to_heal(self, healer: Healer) -> OnEnded:
-        wanted = {Heal.NONE: (), Heal.UNSENT: (True,), Heal.ALL: (True, False)}[self._plan.heal]
+    def _to_resend(self, resender: Resender) -> OnEnded:
+        wanted = {Resend.NONE: (), Resend.UNSENT: (True,), Resend.ALL: (True, False)}[self._options.resend]
 
         def on_ended(run_id: str, is_abandoned: bool) -> None:
             if is_abandoned in wanted:
-                healer.remember(run_id, "it stopped moving" if is_abandoned else "it ended", is_abandoned=is_abandoned)
+                resender.remember(
+                    run_id, "it stopped moving" if is_abandoned else "it ended", is_abandoned=is_abandoned
+                )
 
         return on_ended
 

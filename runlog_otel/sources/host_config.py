@@ -17,7 +17,7 @@ from runlog_otel.errors import (
     SourceError,
     UnsupportedStoreError,
 )
-from runlog_otel.hosts.kit.adapter import HostRuns
+from runlog_otel.hosts.kit.adapter import HostAdapter
 from runlog_otel.hosts.kit.stores import SqlPlugin
 from runlog_otel.hosts.kit.wrapper import OWN_TYPE, inner_store, parts
 from runlog_otel.settings import Settings
@@ -35,15 +35,17 @@ class Project:
     settings: Settings
     kind: str = ""
     is_wrapped: bool = False
-    _host: HostRuns | None = None
+    _host: HostAdapter | None = None
 
     @classmethod
-    def load(cls, host: type[HostRuns], config_file: str = "", options: Mapping[str, Any] | None = None) -> "Project":
+    def load(
+        cls, host: type[HostAdapter], config_file: str = "", options: Mapping[str, Any] | None = None
+    ) -> "Project":
         """Read a config as the host does.
 
         Args:
             host: the host that is installed.
-            config_file: the file; else where the host finds it (`HostRuns.config_file`).
+            config_file: the file; else where the host finds it (`HostAdapter.config_file`).
             options: settings that win over those of the file.
 
         Raises:
@@ -64,7 +66,7 @@ class Project:
         return cls(found, settings, inner["type"], is_wrapped, host(store, settings))
 
     @property
-    def host(self) -> HostRuns:
+    def host(self) -> HostAdapter:
         """The runs as the host has them.
 
         Raises:
@@ -167,7 +169,7 @@ class Project:
         return RunHistory(self.store.documents).size_bytes()
 
 
-def _service(host: type[HostRuns], chosen: str) -> tuple[str, Mapping[str, Any]]:
+def _service(host: type[HostAdapter], chosen: str) -> tuple[str, Mapping[str, Any]]:
     found = host.config_file(chosen)
     is_there = is_file(Path(found))
     if chosen and not is_there:
@@ -185,18 +187,18 @@ def _service(host: type[HostRuns], chosen: str) -> tuple[str, Mapping[str, Any]]
     return found if is_there else "the host's defaults", service
 
 
-def _in_folder(*, chunks: bool) -> Callable[[HostRuns, int], Iterable[StoredRun]]:
-    def runs(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
+def _in_folder(*, chunks: bool) -> Callable[[HostAdapter, int], Iterable[StoredRun]]:
+    def runs(host: HostAdapter, since_ns: int) -> Iterable[StoredRun]:
         return ordered(runs_in_folder(Path(host.store.log_folder), files=not chunks, chunks=chunks), since_ns)
 
     return runs
 
 
-def _not_in_folder(host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
+def _not_in_folder(host: HostAdapter, run_ids: Sequence[str]) -> Iterable[str]:
     return runs_missing(Path(host.store.log_folder), run_ids)
 
 
-def _bucket(host: HostRuns) -> Any:
+def _bucket(host: HostAdapter) -> Any:
     with host.outside_a_run("any"):
         return host.store.get_run_log_bucket().parent
 
@@ -209,7 +211,7 @@ class _Bucket:
     key: Callable[[str], str]
     run_id: Callable[[str], str]
 
-    def runs(self, host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
+    def runs(self, host: HostAdapter, since_ns: int) -> Iterable[StoredRun]:
         bucket, found = _bucket(host), []
         for path in bucket.rglob(self.name):
             key = path.relative_to(bucket).as_posix()
@@ -218,7 +220,7 @@ class _Bucket:
                 found.append(StoredRun(run_id, int(path.stat().st_mtime * 1e9)))
         return ordered(found, since_ns)
 
-    def missing(self, host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
+    def missing(self, host: HostAdapter, run_ids: Sequence[str]) -> Iterable[str]:
         bucket = _bucket(host)
         return [run_id for run_id in run_ids if not (bucket / self.key(run_id)).exists()]
 
@@ -231,21 +233,21 @@ _OBJECTS = _Bucket(
 _CHUNKS = _Bucket("RunLog", key=lambda run_id: f"{run_id}/RunLog", run_id=lambda key: key.removesuffix("/RunLog"))
 
 
-def _in_database(host: HostRuns, since_ns: int) -> Iterable[StoredRun]:
+def _in_database(host: HostAdapter, since_ns: int) -> Iterable[StoredRun]:
     from runlog_otel.stores.sql.history import RunHistory
 
     documents = host.store.documents
     return () if documents.database.is_missing else RunHistory(documents).changed(since_ns)
 
 
-def _not_in_database(host: HostRuns, run_ids: Sequence[str]) -> Iterable[str]:
+def _not_in_database(host: HostAdapter, run_ids: Sequence[str]) -> Iterable[str]:
     from runlog_otel.stores.sql.history import RunHistory
 
     documents = host.store.documents
     return run_ids if documents.database.is_missing else RunHistory(documents).missing(run_ids)
 
 
-_LISTERS: dict[str, Callable[[HostRuns, int], Iterable[StoredRun]]] = {
+_LISTERS: dict[str, Callable[[HostAdapter, int], Iterable[StoredRun]]] = {
     "file-system": _in_folder(chunks=False),
     "chunked-fs": _in_folder(chunks=True),
     "sql": _in_database,
@@ -253,7 +255,7 @@ _LISTERS: dict[str, Callable[[HostRuns, int], Iterable[StoredRun]]] = {
     "minio": _OBJECTS.runs,
     "chunked-minio": _CHUNKS.runs,
 }
-_FINDERS: dict[str, Callable[[HostRuns, Sequence[str]], Iterable[str]]] = {
+_FINDERS: dict[str, Callable[[HostAdapter, Sequence[str]], Iterable[str]]] = {
     "file-system": _not_in_folder,
     "chunked-fs": _not_in_folder,
     "sql": _not_in_database,

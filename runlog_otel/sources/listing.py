@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run, StoredRun
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Part, Result
+from runlog_otel.core.trace import Result, SpanRole
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError
 from runlog_otel.loggers import package_logger
 from runlog_otel.sources.port import Source, one_line
@@ -77,7 +77,7 @@ def _summary(run: Run, changed_ns: int) -> RunSummary:
     attempts = [(step, attempt) for step in run.all_steps() for attempt in step.attempts]
     starts = [a.start_ns for step, a in attempts if a.start_ns is not None and not step.is_terminal]
     ends = [attempt.end_ns for _, attempt in attempts if attempt.end_ns is not None]
-    steps = [span for span in traces[-1].spans if span.part is Part.STEP] if traces else []
+    steps = [span for span in traces[-1].spans if span.role is SpanRole.STEP] if traces else []
     return RunSummary(
         run_id=run.run_id,
         source=run.host,

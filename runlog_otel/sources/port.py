@@ -76,7 +76,7 @@ class RunLogs:
 
     @staticmethod
     def outside_a_run(_: str) -> AbstractContextManager[None]:
-        """See `plugins.copying.RunLogs`: nothing."""
+        """See `sources.copying.RunLogs`: nothing."""
         return nullcontext()
 
     @abstractmethod

@@ -72,4 +72,4 @@ class SqlRuns(RunLogTarget):
 def source_from_url(url: str, settings: Settings) -> SqlRuns:
     """The store at a connection string; `?table=` for another `table_name`."""
     connection_string, table = string_and_table(url, DEFAULT_TABLE_NAME)
-    return SqlRuns(database_at(connection_string, table_name=table, is_created=False), settings)
+    return SqlRuns(database_at(connection_string, table_name=table, creates_tables=False), settings)

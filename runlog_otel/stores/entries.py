@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 from runlog_otel.core.model import Status
 from runlog_otel.core.redaction import bounded
 from runlog_otel.core.runlogs.json_runlog import header_from_config
-from runlog_otel.core.runlogs.timestamps import Clock, times_of_attempts
+from runlog_otel.core.runlogs.timestamps import TimestampParser, times_of_attempts
 from runlog_otel.errors import RunLogFormatError
 
 Document = dict[str, Any]
@@ -97,9 +97,9 @@ def header_from_document(document: Mapping[str, Any]) -> Document:
     return {**document, **{name: empty for name, empty in RUN_PARTS.items() if name in document}}
 
 
-def clock_of(document: Mapping[str, Any], zone: tzinfo | None = None) -> Clock:
+def clock_of(document: Mapping[str, Any], zone: tzinfo | None = None) -> TimestampParser:
     """How the naive times of a run's document are read; without its header in a zone, else in the machine's."""
-    return Clock(header_from_config(document.get("run_config") or {}), zone)
+    return TimestampParser(header_from_config(document.get("run_config") or {}), zone)
 
 
 def entries_from_document(document: Mapping[str, Any], zone: tzinfo | None = None) -> Iterator[Entry]:
@@ -113,7 +113,9 @@ def entries_from_document(document: Mapping[str, Any], zone: tzinfo | None = Non
         yield from entries_from_step(step, None, clock)
 
 
-def entries_from_step(step: Mapping[str, Any], parent: str | None, clock: Clock | None = None) -> Iterator[Entry]:
+def entries_from_step(
+    step: Mapping[str, Any], parent: str | None, clock: TimestampParser | None = None
+) -> Iterator[Entry]:
     """A step of the branch `parent`, and what its document holds of branches."""
     key = str(step["internal_name"])
     started_ns, ended_ns = times_of(step, clock)
@@ -132,7 +134,9 @@ def entries_from_step(step: Mapping[str, Any], parent: str | None, clock: Clock 
         yield from entries_from_branch(branch, key, clock)
 
 
-def entries_from_branch(branch: Mapping[str, Any], parent: str, clock: Clock | None = None) -> Iterator[Entry]:
+def entries_from_branch(
+    branch: Mapping[str, Any], parent: str, clock: TimestampParser | None = None
+) -> Iterator[Entry]:
     """A branch of the step `parent`, and what its document holds of parameters and steps."""
     key = str(branch["internal_name"])
     own = {**branch, **{name: empty for name, empty in BRANCH_PARTS.items() if name in branch}}
@@ -154,7 +158,7 @@ def entries_from_config(config: Mapping[str, Any]) -> Iterator[Entry]:
         yield Entry("config", str(name), text_from_value(value))
 
 
-def entry_from_job(job: Mapping[str, Any], clock: Clock | None = None) -> Entry:
+def entry_from_job(job: Mapping[str, Any], clock: TimestampParser | None = None) -> Entry:
     """A run that is a job has this instead of steps."""
     started_ns, ended_ns = times_of(job, clock)
     return Entry("job", "", text_from_value(job), None, status_of(job), None, started_ns, ended_ns, failure_of(job))
@@ -297,12 +301,12 @@ def status_of(part: Mapping[str, Any]) -> str | None:
     return None if status is None else str(status).upper()
 
 
-def times_of(step: Mapping[str, Any], clock: Clock | None = None) -> tuple[int | None, int | None]:
+def times_of(step: Mapping[str, Any], clock: TimestampParser | None = None) -> tuple[int | None, int | None]:
     """First start and last end of the attempts.
 
     Without a clock times are read by the attempts' notes, else in the machine's zone: of what this process recorded.
     """
-    times = times_of_attempts(step, clock or Clock())
+    times = times_of_attempts(step, clock or TimestampParser())
     starts = [start for start, _ in times if start is not None]
     ends = [end for _, end in times if end is not None]
     return min(starts, default=None), max(ends, default=None)

@@ -16,7 +16,7 @@ from runlog_otel.core import semconv
 from runlog_otel.core.failure import failure_from_message
 from runlog_otel.core.model import Run
 from runlog_otel.core.points import known_points, points_from_trace
-from runlog_otel.core.redaction import MASK, Disclosure
+from runlog_otel.core.redaction import MASK, RedactionPolicy
 from runlog_otel.core.runlogs.constellation import run_from_execution
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.core.spans import spans_from_run
@@ -27,7 +27,7 @@ from runlog_otel.exporters.otlp.metrics import request_from_series
 from tests.core.runlogs.test_constellation import execution, result
 
 _GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.log.json"))
-_ALL = Disclosure(parameters=("*",), has_digests=True)
+_ALL = RedactionPolicy(parameters=("*",), has_digests=True)
 
 
 def nested(depth: int, value: Any = 1) -> Any:
@@ -105,7 +105,7 @@ def mapped(run: Run) -> list[bytes | str]:
     table = SeriesTable()
     table.add(known_points(run))
     for is_abandoned in (False, True):
-        for trace in spans_from_run(run, disclosure=_ALL, is_abandoned=is_abandoned):
+        for trace in spans_from_run(run, policy=_ALL, is_abandoned=is_abandoned):
             resource = {"service.name": trace.execution.resource_pipeline()}
             request = request_from_spans(resource, trace.spans)
             made += [request.SerializeToString(deterministic=True), json_from_request(request)]
@@ -189,7 +189,7 @@ def test_graphs_inside_of_each_other_are_mapped_up_to_a_depth() -> None:
         return document
 
     (trace,) = spans_from_run(run_from_log(deep(49)), is_abandoned=True)
-    assert sum(span.part.value == "branch" for span in trace.spans) == 49
+    assert sum(span.role.value == "branch" for span in trace.spans) == 49
     for depth in (50, 120, 5000):
         with pytest.raises(RunLogFormatError, match=r"more than 50 graphs|nested too deeply"):
             run_from_log(deep(depth))
@@ -198,9 +198,7 @@ def test_graphs_inside_of_each_other_are_mapped_up_to_a_depth() -> None:
 def test_a_value_that_is_nested_too_deeply_is_told_of_by_its_name_alone() -> None:
     """And has no digest, which all such values would share."""
     parameters = {name: {"kind": "json", "value": nested(depth)} for name, depth in (("flat", 3), ("deep", 250))}
-    (trace,) = spans_from_run(
-        run_from_log(log(failed(input_parameters=parameters))), disclosure=_ALL, is_abandoned=True
-    )
+    (trace,) = spans_from_run(run_from_log(log(failed(input_parameters=parameters))), policy=_ALL, is_abandoned=True)
     told = {key: value for key, value in trace.spans[-1].attributes.items() if key.startswith("runlog.parameter.")}
     assert told == {"runlog.parameter.input.deep": "…", "runlog.parameter.input.flat": '[{"a": [1]}]'}
     assert [key for key in trace.spans[-1].attributes if "digest" in key] == ["runlog.parameter_digest.input.flat"]

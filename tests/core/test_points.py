@@ -11,7 +11,7 @@ from runlog_otel.core import semconv
 from runlog_otel.core.model import CatalogItem, Header, Node, Run, Status
 from runlog_otel.core.points import Point, known_points, points_from_run
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Part
+from runlog_otel.core.trace import SpanRole
 from runlog_otel.exporters.metrics.series import SeriesTable
 from tests.core.logs import SECOND, at, attempt, branch, composite, run, runs, task, verdict
 
@@ -185,11 +185,11 @@ def step_names(log: Run) -> set[str]:
 def test_counts_agree_with_the_spans(log: Run) -> None:
     """Each attempt span of a complete execution is one observation, each step span one result."""
     traces = [trace for trace in spans_from_run(log) if trace.is_complete]
-    spans = Counter(span.part for trace in traces for span in trace.spans)
+    spans = Counter(span.role for trace in traces for span in trace.spans)
     counted = Counter(point.metric for execution in points_from_run(log) for point in execution.points)
-    assert counted[semconv.ATTEMPT_DURATION] == spans[Part.ATTEMPT]
-    assert counted[semconv.STEP_RESULTS] == spans[Part.STEP]
-    assert counted[semconv.BRANCH_DURATION] == spans[Part.BRANCH]
+    assert counted[semconv.ATTEMPT_DURATION] == spans[SpanRole.ATTEMPT]
+    assert counted[semconv.STEP_RESULTS] == spans[SpanRole.STEP]
+    assert counted[semconv.BRANCH_DURATION] == spans[SpanRole.BRANCH]
     assert counted[semconv.RUN_DURATION] == len(traces)
 
 

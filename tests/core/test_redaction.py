@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from runlog_otel.core.redaction import (
     _RULES,
     MASK,
-    Disclosure,
     Redaction,
+    RedactionPolicy,
     bounded,
     bounded_names,
-    mark_of,
+    fingerprint_of,
     mask_in_place,
     masked,
     redacted,
@@ -172,22 +172,22 @@ def test_patterns_of_the_settings_are_masked_and_named() -> None:
 @given(_ANY_TEXT, st.text(min_size=6, max_size=40), _ANY_TEXT)
 def test_a_marked_secret_is_found_without_knowing_it(before: str, secret: str, after: str) -> None:
     """By its mark, which does not hold it, and in the run that it was marked in only."""
-    mark = mark_of(secret, "r")
+    mark = fingerprint_of(secret, "r")
     assert secret not in Redaction(run_id="r", marks=(mark,))(before + secret + after).replace(MASK, "\0")
     assert secret not in mark.digest
-    assert mark_of(secret, "s") != mark
+    assert fingerprint_of(secret, "s") != mark
 
 
 def test_of_two_marked_secrets_the_longer_goes_first() -> None:
     """One may be part of the other, whose rest would be left."""
-    marks = (mark_of("abcdef", "r"), mark_of("abcdef-ghijkl", "r"))
+    marks = (fingerprint_of("abcdef", "r"), fingerprint_of("abcdef-ghijkl", "r"))
     assert Redaction(run_id="r", marks=marks)("abcdef abcdef-ghijkl") == f"{MASK} {MASK}"
 
 
 @given(_ANY_TEXT, st.text(min_size=1, max_size=40), _ANY_TEXT)
 def test_a_mark_without_outline_masks_as_one_with_it(before: str, secret: str, after: str) -> None:
     """Older logs have such marks: what they find is the same, only later."""
-    mark = mark_of(secret, "r")
+    mark = fingerprint_of(secret, "r")
     old = Redaction(run_id="r", marks=(replace(mark, outline=""),))
     assert old(before + secret + after) == Redaction(run_id="r", marks=(mark,))(before + secret + after)
 
@@ -197,7 +197,7 @@ def test_a_mark_without_outline_masks_as_one_with_it(before: str, secret: str, a
 def test_a_secret_that_repeats_itself_is_found_in_text_that_does(text: str, secret: str) -> None:
     """Each time that it stands there, as one finds it who knows it."""
     whole = text * 200 + secret + text * 200
-    assert Redaction(run_id="r", marks=(mark_of(secret, "r"),))(whole) == whole.replace(secret, MASK)
+    assert Redaction(run_id="r", marks=(fingerprint_of(secret, "r"),))(whole) == whole.replace(secret, MASK)
 
 
 _SECRETS = ("hunter2-is-secret", "Zq" * 300)
@@ -208,7 +208,7 @@ _PIECES = st.sampled_from((*_SECRETS, "some text ", "-----BEGIN PRIVATE KEY-----
 def test_what_is_cut_first_reads_like_what_is_masked_first(pieces: list[tuple[str, int]], limit: int) -> None:
     """Only as much of a long text as may leave is looked at, and no secret is shown whose end was cut away."""
     text = "".join(piece * times for piece, times in pieces)
-    redaction = Redaction(run_id="r", marks=tuple(mark_of(secret, "r") for secret in _SECRETS))
+    redaction = Redaction(run_id="r", marks=tuple(fingerprint_of(secret, "r") for secret in _SECRETS))
     assert redaction.bounded(text, limit) == bounded(redaction(text), limit)
 
 
@@ -229,9 +229,9 @@ def test_a_text_with_a_common_secret_in_it_is_searched_for_it(data: st.DataObjec
 
 def test_only_listed_parameters_are_disclosed() -> None:
     """By name or glob; one whose name tells of a secret by its whole name only."""
-    disclosure = Disclosure(("train_*", "rate", "api_key"))
+    policy = RedactionPolicy(("train_*", "rate", "api_key"))
     asked = ("train_rows", "rate", "rates", "train_password", "api_key", "train_tokens")
-    assert [name for name in asked if disclosure.allows(name)] == ["train_rows", "rate", "api_key", "train_tokens"]
+    assert [name for name in asked if policy.allows(name)] == ["train_rows", "rate", "api_key", "train_tokens"]
 
 
 def test_a_url_loses_user_password_and_query() -> None:

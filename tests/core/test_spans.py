@@ -11,7 +11,7 @@ from runlog_otel.core import semconv
 from runlog_otel.core.identity import span_id
 from runlog_otel.core.model import Attempt, CatalogItem, CodeIdentity, Header, Run, Status
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Execution, Part, Span, Trace, span_from_attempt
+from runlog_otel.core.trace import Execution, Span, SpanRole, Trace, span_from_attempt
 from tests.core.logs import at, attempt, branch, composite, run, runs, task, verdict
 
 
@@ -31,7 +31,7 @@ def _place(span: Span) -> str:
         "",
     )
     number = span.attributes.get(semconv.ATTEMPT_NUMBER, "")
-    return f"{span.part.value} {path} {number}".strip()
+    return f"{span.role.value} {path} {number}".strip()
 
 
 def results(trace: Trace) -> dict[str, object]:
@@ -40,7 +40,7 @@ def results(trace: Trace) -> dict[str, object]:
     return {
         _place(span): next(span.attributes[key] for key in keys if key in span.attributes)
         for span in trace.spans
-        if span.part is not Part.START
+        if span.role is not SpanRole.START
     }
 
 
@@ -95,7 +95,9 @@ def test_times_envelop_and_the_verdict_ends_the_run() -> None:
     )
     spans = only(run(task("a", attempt(1, 2)), mapped, verdict("success", 7))).spans
     assert [
-        (_place(span), span.start_ns, span.end_ns) for span in spans if span.part in (Part.RUN, Part.STEP, Part.BRANCH)
+        (_place(span), span.start_ns, span.end_ns)
+        for span in spans
+        if span.role in (SpanRole.RUN, SpanRole.STEP, SpanRole.BRANCH)
     ] == [
         ("run", at(0), at(7) + 1),
         ("step a", at(1), at(2)),
@@ -125,7 +127,7 @@ def test_a_run_holds_a_step_that_seems_to_begin_before_it() -> None:
     """The step's machine is behind that which started the run."""
     spans = only(run(task("a", attempt(-5, -4)), verdict("success", 3))).spans
     assert [
-        (s.start_ns, s.end_ns, semconv.CLOCK_IS_ADJUSTED in s.attributes) for s in spans if s.part is not Part.STEP
+        (s.start_ns, s.end_ns, semconv.CLOCK_IS_ADJUSTED in s.attributes) for s in spans if s.role is not SpanRole.STEP
     ] == [
         (at(-5), at(3) + 1, True),
         (at(0), at(0) + 1, False),
@@ -144,7 +146,7 @@ def test_attempts_that_share_a_number_have_ids_of_their_own() -> None:
     """A job's pod that runs again gives each attempt the number 1; the first keeps the id that it always had."""
     again = replace(attempt(3, 4), repeat=2)
     spans = only(run(task("job", attempt(1, 2, ok=False), again), verdict("success", 5))).spans
-    attempts = [s for s in spans if s.part is Part.ATTEMPT]
+    attempts = [s for s in spans if s.role is SpanRole.ATTEMPT]
     assert [(s.span_id, s.attributes.get(semconv.ATTEMPT_REPEAT)) for s in attempts] == [
         (span_id("", "calm-otter-0611", 1, kind="attempt", path="job", attempt=1), None),
         (span_id("", "calm-otter-0611", 1, kind="attempt", path="job", attempt=1, repeat=2), 2),
@@ -154,8 +156,8 @@ def test_attempts_that_share_a_number_have_ids_of_their_own() -> None:
 def test_a_run_without_a_header_starts_with_its_first_attempt() -> None:
     """Older logs have no header: no start marker, no creation time."""
     trace = only(run(task("a", attempt(1, 2)), verdict("success", 3), header=Header()))
-    assert ([span.part for span in trace.spans], trace.spans[0].start_ns) == (
-        [Part.RUN, Part.STEP, Part.ATTEMPT],
+    assert ([span.role for span in trace.spans], trace.spans[0].start_ns) == (
+        [SpanRole.RUN, SpanRole.STEP, SpanRole.ATTEMPT],
         at(1),
     )
 
@@ -232,7 +234,7 @@ def test_an_unfinished_execution_has_nothing_provisional() -> None:
     """While a run goes on, only its start marker and its attempts are final."""
     going = run(task("a", attempt(1, 2)), task("b"), status=Status.PROCESSING)
     trace = only(going)
-    assert (trace.is_complete, [span.part for span in trace.spans]) == (False, [Part.START, Part.ATTEMPT])
+    assert (trace.is_complete, [span.role for span in trace.spans]) == (False, [SpanRole.START, SpanRole.ATTEMPT])
 
 
 def test_an_abandoned_execution_is_closed_as_an_error() -> None:
@@ -398,7 +400,7 @@ def test_every_log_maps_to_whole_trees(log: Run) -> None:
     for trace in spans_from_run(log, is_abandoned=True):
         by_id = {span.span_id: span for span in trace.spans}
         assert len(by_id) == len(trace.spans)
-        assert [span.part for span in trace.spans if not span.parent_span_id] == [Part.RUN]
+        assert [span.role for span in trace.spans if not span.parent_span_id] == [SpanRole.RUN]
         for span in trace.spans:
             assert span.start_ns < span.end_ns
             parent = by_id.get(span.parent_span_id)

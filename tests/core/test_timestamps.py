@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from runlog_otel.core.model import Header
 from runlog_otel.core.runlogs.json_runlog import run_from_log
-from runlog_otel.core.runlogs.timestamps import AttemptNote, Clock, code_from_note, notes_of, times_of_attempts
+from runlog_otel.core.runlogs.timestamps import (
+    AttemptNote,
+    TimestampParser,
+    code_from_note,
+    notes_of,
+    times_of_attempts,
+)
 from runlog_otel.stores.compare import compared
 from runlog_otel.stores.entries import entries_from_document, times_of
 
@@ -44,7 +50,7 @@ def test_a_note_that_is_none_notes_nothing(text: object) -> None:
 def test_start_and_end_are_read_with_offsets_of_their_own() -> None:
     """Summer time may end within an attempt; without a note the header's offset holds."""
     changed = AttemptNote(1, 7200, 3600)
-    clock = Clock(Header(created_ns=0, utc_offset_seconds=19_800))
+    clock = TimestampParser(Header(created_ns=0, utc_offset_seconds=19_800))
     hour = 3600 * 10**9
     assert times_of_attempts(step_with(changed, AttemptNote()), clock) == [
         (_NOON - 2 * hour, _NOON),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from runnable import context
 from runnable.datastore import CodeIdentity, DataCatalog, JsonParameter, MetricParameter, StepAttempt, StepLog
 
-from runlog_otel.core.redaction import MASK, mark_of
+from runlog_otel.core.redaction import MASK, fingerprint_of
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
@@ -136,7 +136,7 @@ def test_an_exposed_secret_leaves_from_nowhere(case: tuple[str, dict[str, str]])
             live = spans_in((Path(name) / "spans.jsonl").read_text(encoding="utf-8"))
     finally:
         context.set_run_context(None)
-    (trace,) = spans_from_run(run_from_log(run_log.model_dump(), configured.pipeline), disclosure=configured.disclosure)
+    (trace,) = spans_from_run(run_from_log(run_log.model_dump(), configured.pipeline), policy=configured.policy)
     again = spans_in(json_from_request(request_from_spans({}, trace.spans)))
     assert live == again
     spellings = {way(value) for way in _WAYS}
@@ -149,7 +149,7 @@ def test_a_secret_that_is_no_text_is_told_as_little() -> None:
     secrets = ExposedSecrets(cast("Any", SimpleNamespace(secret=lambda _: value)))
     secrets.learn([NAME])
     assert secrets.masked(f"it is {value}") == f"it is {MASK}"
-    assert mark_of(value, RUN) in secrets.marks_in([value], RUN)
+    assert fingerprint_of(value, RUN) in secrets.marks_in([value], RUN)
 
 
 def test_a_secret_of_many_words_is_masked_wherever_its_lines_were_wrapped() -> None:

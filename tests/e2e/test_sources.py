@@ -110,7 +110,7 @@ def test_three_sources_are_served_at_once(
     prometheus = start_prometheus({"scrape_configs": [scrape]})
     options = [option for url in urls for option in ("--source", url)]
     for _ in range(2):
-        with served(tmp_path, address, *options, "--heal", "none", "--abandoned-after", "999w"):
+        with served(tmp_path, address, *options, "--resend", "none", "--abandoned-after", "999w"):
             totals, _traces = totals_of(urls)
             assert wait_until(lambda: scraped(prometheus) == totals), (scraped(prometheus), totals)  # noqa: B023
     assert (totals["runs", "http enrich"], totals["runs", "http wide"]) == (2, 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 from extensions.run_log_store.chunked_fs import ChunkedFileSystemRunLogStore
 from runnable.datastore import BranchLog, StepLog
 
-from runlog_otel.hosts.runnable.adapter import HostRuns, whole_run_log
+from runlog_otel.hosts.runnable.adapter import HostAdapter, whole_run_log
 from runlog_otel.hosts.runnable.stores import SqlRunLogStore
 from runlog_otel.settings import Settings
 from runlog_otel.sources.copying import COPIED, Copy, copy_runs
@@ -20,6 +20,6 @@ def test_a_branch_that_a_chunked_store_does_not_find_is_copied_too(tmp_path: Pat
     source.add_step_log(StepLog(name="work", internal_name="mp.1.5.work", status="SUCCESS"), "r")
     target = SqlRunLogStore(connection_string=f"sqlite:///{tmp_path / 'runs.db'}")
     settings = Settings.load({}, {})
-    assert list(copy_runs(HostRuns(source, settings), HostRuns(target, settings), ["r"])) == [Copy("r", COPIED)]
+    assert list(copy_runs(HostAdapter(source, settings), HostAdapter(target, settings), ["r"])) == [Copy("r", COPIED)]
     assert list(whole_run_log(target, "r").steps["mp"].branches["mp.1.5"].steps) == ["mp.1.5.work"]
     target.close()

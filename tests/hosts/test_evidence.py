@@ -11,9 +11,9 @@ from runnable import get_stream_queue
 
 from runlog_otel.core.failure import failure_from_message
 from runlog_otel.core.redaction import redacted
-from runlog_otel.core.trace import Current
-from runlog_otel.hosts.runnable.step_tracker import READ_BYTES, Inside
-from runlog_otel.live.attempt_context import Entered
+from runlog_otel.core.trace import AttemptContext
+from runlog_otel.hosts.runnable.step_tracker import READ_BYTES, FailureCapture
+from runlog_otel.live.attempt_context import AttemptScope
 from tests.hosts.project import CONFIG, EMULATOR, LOCAL, PARALLEL, Project, RunLog
 
 BARE = "Call to the function hostile.fail did not succeed.\n"
@@ -84,8 +84,8 @@ def test_of_an_execution_log_the_end_is_read_if_it_is_there(
     tmp_path: Path, content: bytes | None, expected: str
 ) -> None:
     """A little more of it than is told, whatever is in it."""
-    entered = Entered(Current("r", "step", b"t" * 16, b"s" * 8))
-    inside = Inside(entered, 1, redacted, has_evidence=True)
+    entered = AttemptScope(AttemptContext("r", "step", b"t" * 16, b"s" * 8))
+    inside = FailureCapture(entered, 1, redacted, has_evidence=True)
     path = tmp_path / "stepXYZ.execution.log"
     if content is not None:
         path.write_bytes(content)

@@ -30,9 +30,9 @@ import sys
 from pathlib import Path
 from runlog_otel.core import semconv
 from runlog_otel.cli.loading import sources
-from runlog_otel.service.service import Heal, Plan, Service
+from runlog_otel.service.service import Resend, Service, ServeOptions
 from runlog_otel.service.state import State
-service = Service(sources(sys.argv[1:], ""), State(Path("serve.db")), Plan(heal=Heal.NONE))
+service = Service(sources(sys.argv[1:], ""), State(Path("serve.db")), ServeOptions(resend=Resend.NONE))
 service.poll()
 read = {metric.name: rows for metric, rows in service.table.snapshot()}[semconv.EXPORTER_RUNS_READ]
 print(service.is_ready, [series.value for _, series in read])

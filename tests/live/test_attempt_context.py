@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage, context, trace
 
-from runlog_otel.core.trace import Current
-from runlog_otel.live.attempt_context import Entered, current
+from runlog_otel.core.trace import AttemptContext
+from runlog_otel.live.attempt_context import AttemptScope, current
 
 NAMES = ("TRACEPARENT", "TRACESTATE", "BAGGAGE", "X_TRACEPARENT", "X_TRACESTATE", "X_BAGGAGE")
 
 
-def attempt(number: int) -> Current:
-    return Current(f"run {number}", "step", bytes([number + 1]) * 16, bytes([number + 1]) * 8)
+def attempt(number: int) -> AttemptContext:
+    return AttemptContext(f"run {number}", "step", bytes([number + 1]) * 16, bytes([number + 1]) * 8)
 
 
 def state() -> dict[str, Any]:
@@ -41,7 +41,7 @@ def test_whoever_leaves_last_puts_back_what_was_first(
     for number, (has_prefix, has_baggage) in enumerate(attempts):
         place = copy_context()
         prefix = "X_" if has_prefix else ""
-        entered.append((place, place.run(Entered, attempt(number), prefix, has_baggage=has_baggage)))
+        entered.append((place, place.run(AttemptScope, attempt(number), prefix, has_baggage=has_baggage)))
         assert os.environ["TRACEPARENT"] == attempt(number).traceparent
         assert place.run(current) == attempt(number)
     for at in order:
@@ -57,7 +57,7 @@ def test_whoever_leaves_last_puts_back_what_was_first(
 def test_the_current_span_is_the_attempt_and_is_sampled() -> None:
     """As W3C has it, in both places; the caller's state does not come along."""
     os.environ["TRACESTATE"] = "callers=1"
-    entered = Entered(attempt(6), "X_", has_baggage=True)
+    entered = AttemptScope(attempt(6), "X_", has_baggage=True)
     span = trace.get_current_span().get_span_context()
     told = (
         span.trace_id.to_bytes(16, "big"),
@@ -79,7 +79,7 @@ def test_the_current_span_is_the_attempt_and_is_sampled() -> None:
 
 def test_a_span_that_is_still_open_around_the_code_keeps_the_context() -> None:
     """The environment is put back when the code has ended, the context when that span has ended too."""
-    entered = Entered(attempt(1))
+    entered = AttemptScope(attempt(1))
     token = context.attach(context.set_value("somebody's", 1))
     entered.code_has_ended()
     assert (current(), "TRACEPARENT" in os.environ) == (None, False)

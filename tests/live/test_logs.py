@@ -8,12 +8,12 @@ from threading import Thread
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from runlog_otel.core.trace import Current
-from runlog_otel.live.attempt_context import Entered
+from runlog_otel.core.trace import AttemptContext
+from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.logs import RunlogContextFilter
 from runlog_otel.loggers import package_logger
 
-CURRENT = Current("calm-otter", "mp.1.work", bytes(range(1, 17)), bytes(range(1, 9)))
+CURRENT = AttemptContext("calm-otter", "mp.1.work", bytes(range(1, 17)), bytes(range(1, 9)))
 TRACE, SPAN = CURRENT.trace_id.hex(), CURRENT.span_id.hex()
 
 
@@ -36,7 +36,7 @@ def log(text: str) -> None:
 def test_a_record_within_a_step_is_joined_to_its_attempt(written: StringIO) -> None:
     """And one outside of it to nothing."""
     log("before")
-    entered = Entered(CURRENT)
+    entered = AttemptScope(CURRENT)
     log("within")
     entered.leave()
     log("after")
@@ -45,7 +45,7 @@ def test_a_record_within_a_step_is_joined_to_its_attempt(written: StringIO) -> N
 
 def test_a_record_within_a_span_of_the_programs_own_names_that(written: StringIO) -> None:
     """The innermost span is where the record belongs."""
-    entered = Entered(CURRENT)
+    entered = AttemptScope(CURRENT)
     with TracerProvider().get_tracer("own").start_as_current_span("own") as span:
         log("within")
     entered.leave()
@@ -55,7 +55,7 @@ def test_a_record_within_a_span_of_the_programs_own_names_that(written: StringIO
 
 def test_a_thread_that_knows_of_nothing_is_joined_to_the_only_step(written: StringIO) -> None:
     """Threads start without the context of the one that starts them."""
-    entered = Entered(CURRENT)
+    entered = AttemptScope(CURRENT)
     thread = Thread(target=log, args=("in a thread",))
     thread.start()
     thread.join()

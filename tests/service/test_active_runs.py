@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runlog_otel.core import semconv
-from runlog_otel.service.service import Plan, Service
+from runlog_otel.service.service import ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import RunLogTarget, Source, source_from_url
@@ -127,7 +127,7 @@ def test_a_killed_run_that_is_deleted_from_the_store_of_a_config_is_not_active(
 
 
 def _check(tmp_path: Path, source: Source, delete: Callable[[], object]) -> None:
-    service = Service([source], State(tmp_path / "serve.db"), Plan(abandoned_after=timedelta(days=36_500)))
+    service = Service([source], State(tmp_path / "serve.db"), ServeOptions(abandoned_after=timedelta(days=36_500)))
     service.poll()
     before = gauge(service, semconv.RUNS_ACTIVE)
     delete()

@@ -20,8 +20,8 @@ from runlog_otel.errors import SourceError
 from runlog_otel.exporters.metrics.prometheus import MetricsServer
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.exporters.traces.outbox import Outbox
-from runlog_otel.service.resending import Healer
-from runlog_otel.service.service import Plan, Service
+from runlog_otel.service.resending import Resender
+from runlog_otel.service.service import ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
 from runlog_otel.sources.listing import Listing
@@ -54,7 +54,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a service over sources, with the state that the one before left."""
     running: list[Service] = []
 
-    def start(*sources: Source, plan: Plan | None = None) -> Service:
+    def start(*sources: Source, plan: ServeOptions | None = None) -> Service:
         for service in running:
             service.close()
         running[:] = [Service(sources, State(tmp_path / "serve.db"), plan)]
@@ -284,7 +284,7 @@ def test_an_active_run_that_became_odd_is_closed_without_a_count(tmp_path: Path,
     service.poll()
     assert gauge(service, semconv.RUNS_ACTIVE) == 3
     source.fails_at, source.failure = "b", RecursionError()
-    service = start(source, plan=Plan(abandoned_after=timedelta(minutes=1)))
+    service = start(source, plan=ServeOptions(abandoned_after=timedelta(minutes=1)))
     service.poll()
     assert (gauge(service, semconv.RUNS_ACTIVE), runs_counted(service)) == (0, {"error": 2})
     assert gauge(service, semconv.EXPORTER_FAILURES) == 1
@@ -347,19 +347,19 @@ def test_a_log_that_cannot_be_sent_holds_up_no_other(tmp_path: Path, caplog: pyt
         source.put(ended(f"r{number}"), LONG_AGO_NS)
     source.fails_at, source.failure = "r0", RecursionError()
     with backend(answering(200)) as server:
-        healer = _healer(source, server)
+        resender = _healer(source, server)
         for number in range(3):
-            healer.remember(f"r{number}", "a test wants it")
-        healer.heal()
-        healer.heal()
+            resender.remember(f"r{number}", "a test wants it")
+        resender.resend()
+        resender.resend()
         assert [marker.run_id for marker in Outbox(tmp_path / "unsent")] == ["r0"]
-        healer.close()
+        resender.close()
     assert [record.getMessage() for record in caplog.records] == ["r0 is not sent: RecursionError:"]
 
 
-def _healer(source: MemorySource, server: Backend) -> Healer:
+def _healer(source: MemorySource, server: Backend) -> Resender:
     source.telemetry = {"endpoint": server.url}
-    return Healer(source, SeriesTable())
+    return Resender(source, SeriesTable())
 
 
 def test_what_nobody_foresaw_hides_no_other_run_from_a_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

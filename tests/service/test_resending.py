@@ -9,7 +9,7 @@ import pytest
 
 from runlog_otel.core.model import Run
 from runlog_otel.exporters.metrics.series import SeriesTable
-from runlog_otel.service.resending import Healer
+from runlog_otel.service.resending import Resender
 from tests.e2e.backend import Backend, answer, answering, backend
 from tests.service.sources import MemorySource, ended, going
 
@@ -37,25 +37,25 @@ def source(tmp_path: Path) -> MemorySource:
     return MemorySource(tmp_path)
 
 
-def healer_of(source: MemorySource, server: Backend, *run_ids: str) -> Healer:
+def resender_of(source: MemorySource, server: Backend, *run_ids: str) -> Resender:
     """Sends to a server; it remembers these runs."""
     source.telemetry = {"endpoint": server.url}
-    healer = Healer(source, SeriesTable())
+    resender = Resender(source, SeriesTable())
     for run_id in run_ids:
-        healer.remember(run_id, "a test wants it")
-    return healer
+        resender.remember(run_id, "a test wants it")
+    return resender
 
 
 def test_a_run_that_is_refused_or_gone_holds_up_no_other(source: MemorySource, server: Backend) -> None:
     """Each is tried once, for the time being, and stays remembered."""
     for run_id in ("bad", "good"):
         source.put(ended(run_id))
-    healer = healer_of(source, server, "bad", "deleted", "good")
-    healer.heal()
-    healer.heal()
+    resender = resender_of(source, server, "bad", "deleted", "good")
+    resender.resend()
+    resender.resend()
     assert {span.run_id for span in server.acknowledged} == {"good"}
-    assert (len(server.requests), healer.unsent()) == (2, 2)
-    healer.close()
+    assert (len(server.requests), resender.unsent()) == (2, 2)
+    resender.close()
 
 
 def strict(server: Backend, connection: socket.socket) -> None:
@@ -76,17 +76,17 @@ def test_a_run_that_is_too_large_is_not_tried_again(source: MemorySource, monkey
     for run_id in (*large, "good"):
         source.put(ended(run_id))
     with backend(strict) as server:
-        healer = healer_of(source, server, *large, "good")
-        healer.heal()
+        resender = resender_of(source, server, *large, "good")
+        resender.resend()
         asked = len(server.requests)
         now[0] += 86_400.0
-        healer.heal()
-        assert ({span.run_id for span in server.acknowledged}, healer.unsent()) == ({"good"}, 8)
+        resender.resend()
+        assert ({span.run_id for span in server.acknowledged}, resender.unsent()) == ({"good"}, 8)
         assert len(server.requests) == asked
-        healer.remember("large0", "it was retried")
-        healer.heal()
+        resender.remember("large0", "it was retried")
+        resender.resend()
         assert len(server.requests) > asked
-        healer.close()
+        resender.close()
 
 
 def test_nothing_is_sent_by_an_exporter_that_sends_nothing(
@@ -94,11 +94,11 @@ def test_nothing_is_sent_by_an_exporter_that_sends_nothing(
 ) -> None:
     """What waits goes on waiting, and one line says so."""
     source.put(ended("good"))
-    healer = healer_of(source, server, "good")
+    resender = resender_of(source, server, "good")
     for exporter in ("none,none", "none"):
         source.telemetry = {"exporter": exporter}
-        healer.heal()
-    assert (server.requests, healer.unsent()) == ([], 1)
+        resender.resend()
+    assert (server.requests, resender.unsent()) == ([], 1)
     assert [record.getMessage() for record in caplog.records] == [
         "telemetry.exporter: nothing would be sent: it is none,none (from: config); --endpoint URL sends anyway; "
         "1 runs wait"
@@ -111,11 +111,11 @@ def test_a_backend_that_refuses_all_is_left_alone(source: MemorySource) -> None:
         run_ids = [f"r{number}" for number in range(20)]
         for run_id in run_ids:
             source.put(ended(run_id))
-        healer = healer_of(source, server, *run_ids)
-        healer.heal()
-        healer.heal()
-        assert (len(server.requests), healer.unsent()) == (6, 20)
-        healer.close()
+        resender = resender_of(source, server, *run_ids)
+        resender.resend()
+        resender.resend()
+        assert (len(server.requests), resender.unsent()) == (6, 20)
+        resender.close()
 
 
 def test_a_long_backlog_does_not_hold_up_counting(
@@ -134,23 +134,23 @@ def test_a_long_backlog_does_not_hold_up_counting(
     run_ids = [f"r{number}" for number in range(5)]
     for run_id in run_ids:
         source.put(ended(run_id))
-    healer = healer_of(source, server, *run_ids)
+    resender = resender_of(source, server, *run_ids)
     left = []
-    while healer.unsent():
-        healer.heal()
-        left.append(healer.unsent())
+    while resender.unsent():
+        resender.resend()
+        left.append(resender.unsent())
     assert left == [3, 1, 0]
-    healer.close()
+    resender.close()
 
 
 def test_a_run_that_goes_on_is_sent_when_there_is_more_of_it(source: MemorySource, server: Backend) -> None:
     """And not with every look; it is forgotten when all of it was sent."""
     source.put(going("r"))
-    healer = healer_of(source, server, "r")
-    healer.heal()
-    healer.heal()
-    assert (len(server.requests), healer.unsent()) == (1, 1)
+    resender = resender_of(source, server, "r")
+    resender.resend()
+    resender.resend()
+    assert (len(server.requests), resender.unsent()) == (1, 1)
     source.put(ended("r"))
-    healer.heal()
-    assert (len(server.requests), healer.unsent()) == (2, 0)
-    healer.close()
+    resender.resend()
+    assert (len(server.requests), resender.unsent()) == (2, 0)
+    resender.close()

@@ -11,7 +11,7 @@ import pytest
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run
 from runlog_otel.exporters.traces.outbox import Outbox
-from runlog_otel.service.service import Heal, Plan, Service
+from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.stores.errors import StoreError
 from tests.core.logs import START, attempt, run, task, verdict
@@ -31,7 +31,7 @@ def start(tmp_path: Path, source: MemorySource) -> Iterator[Start]:
     """Starts a service over the source, with the state that the one before left."""
     running: list[Service] = []
 
-    def start(plan: Plan | None = None, *more: MemorySource) -> Service:
+    def start(plan: ServeOptions | None = None, *more: MemorySource) -> Service:
         for service in running:
             service.close()
         running[:] = [Service([source, *more], State(tmp_path / "serve.db"), plan)]
@@ -79,7 +79,7 @@ def test_a_run_counts_once(source: MemorySource, start: Start) -> None:
 )
 def test_what_has_ended_is_not_abandoned_later(source: MemorySource, start: Start, log: Run) -> None:
     """A verdict whose clock is behind, and a log without steps: one success, and no error when nothing moves."""
-    service = start(Plan(abandoned_after=timedelta(seconds=1)))
+    service = start(ServeOptions(abandoned_after=timedelta(seconds=1)))
     source.put(log, LONG_AGO_NS)
     service.poll()
     service.poll()
@@ -140,7 +140,7 @@ def test_names_that_are_no_unicode_count(source: MemorySource, start: Start) -> 
 def test_a_run_whose_name_is_no_unicode_is_closed(source: MemorySource, start: Start) -> None:
     """When it stopped moving: it is read by its name."""
     source.put(replace(going("r"), run_id="caf\udce9"), LONG_AGO_NS)
-    service = start(Plan(abandoned_after=timedelta(minutes=1)))
+    service = start(ServeOptions(abandoned_after=timedelta(minutes=1)))
     service.poll()
     assert (runs_counted(service), gauge(service, semconv.RUNS_ACTIVE)) == ({"error": 1}, 0)
 
@@ -212,7 +212,7 @@ def test_a_run_that_goes_on_is_active(source: MemorySource, start: Start) -> Non
 def test_a_run_that_stopped_moving_is_an_error(tmp_path: Path, source: MemorySource, start: Start) -> None:
     """After the time that was set; its trace is remembered to be sent; if it ends after all, it was counted."""
     source.put(going("r"), LONG_AGO_NS)
-    service = start(Plan(abandoned_after=timedelta(minutes=30)))
+    service = start(ServeOptions(abandoned_after=timedelta(minutes=30)))
     service.poll()
     service.poll()
     assert runs_counted(service) == {"error": 1}
@@ -227,14 +227,14 @@ def test_a_history_is_served_when_its_abandoned_runs_are_closed(tmp_path: Path, 
     """A scrape before that would see them end: an alert would tell of runs that stopped long ago."""
     told: list[bool] = []
 
-    class Watched(MemorySource):
+    class RunState(MemorySource):
         def run(self, run_id: str) -> Run:
             told.append(service.is_ready)
             return super().run(run_id)
 
-    other = Watched(tmp_path, where="another")
+    other = RunState(tmp_path, where="another")
     other.put(going("r"), LONG_AGO_NS)
-    service = start(Plan(abandoned_after=timedelta(minutes=30)), other)
+    service = start(ServeOptions(abandoned_after=timedelta(minutes=30)), other)
     service.poll()
     assert (told, service.is_ready) == ([False, False], True)
 
@@ -243,7 +243,7 @@ def test_a_run_whose_steps_go_on_is_not_abandoned(source: MemorySource, start: S
     """A bucket tells when a run's header was written, which is before its steps."""
     moved = attempt(0, time.time() - START / 1e9 - 60)
     source.put(replace(going("r"), steps=(task("a", moved), task("b"))), LONG_AGO_NS)
-    service = start(Plan(abandoned_after=timedelta(minutes=30)))
+    service = start(ServeOptions(abandoned_after=timedelta(minutes=30)))
     service.poll()
     service.poll()
     assert (gauge(service, semconv.RUNS_ACTIVE), runs_counted(service)) == (1, {})
@@ -265,10 +265,10 @@ def test_a_run_of_a_source_that_is_served_no_more_is_not_active(
 def test_a_run_that_is_deleted_is_no_longer_active(source: MemorySource, start: Start) -> None:
     """By retention, or by hand."""
     source.put(going("r"), LONG_AGO_NS)
-    service = start(Plan(abandoned_after=timedelta(days=1)))
+    service = start(ServeOptions(abandoned_after=timedelta(days=1)))
     service.poll()
     del source.runs["r"]
-    service = start(Plan(abandoned_after=timedelta(minutes=1)))
+    service = start(ServeOptions(abandoned_after=timedelta(minutes=1)))
     service.poll()
     assert (gauge(service, semconv.RUNS_ACTIVE), runs_counted(service)) == (0, {})
 
@@ -276,7 +276,7 @@ def test_a_run_that_is_deleted_is_no_longer_active(source: MemorySource, start: 
 def test_every_run_that_ends_is_sent_when_asked_for(tmp_path: Path, source: MemorySource, start: Start) -> None:
     """But none of the history that was there before."""
     source.put(ended("before"), LONG_AGO_NS)
-    service = start(Plan(heal=Heal.ALL))
+    service = start(ServeOptions(resend=Resend.ALL))
     service.poll()
     source.put(ended("after"))
     service.poll()
@@ -287,7 +287,7 @@ def test_a_store_that_fails_in_the_middle_keeps_no_trace_from_being_sent(
     tmp_path: Path, source: MemorySource, start: Start
 ) -> None:
     """What was counted before the failure is remembered."""
-    service = start(Plan(heal=Heal.ALL))
+    service = start(ServeOptions(resend=Resend.ALL))
     service.poll()
     for number in range(3):
         source.put(ended(f"r{number}"))

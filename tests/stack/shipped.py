@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runlog_otel.core.model import Run, Status
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Part, Span
+from runlog_otel.core.trace import Span, SpanRole
 from runlog_otel.exporters.otlp.http import OtlpHttpSink
 from runlog_otel.settings import Settings
 from tests.core.logs import attempt, run, task, verdict
@@ -48,8 +48,8 @@ def finished_log(run_id: str, pipeline: str = "train", *, is_failed: bool = Fals
 def finished_run(run_id: str, *, is_failed: bool = False) -> SentRun:
     """A run that ended; what fails in it is the last attempt."""
     (trace,) = spans_from_run(finished_log(run_id, is_failed=is_failed))
-    attempts = tuple(span for span in trace.spans if span.part is Part.ATTEMPT)
-    containers = tuple(span for span in trace.spans if span.part is not Part.ATTEMPT)
+    attempts = tuple(span for span in trace.spans if span.role is SpanRole.ATTEMPT)
+    containers = tuple(span for span in trace.spans if span.role is not SpanRole.ATTEMPT)
     return SentRun(trace.execution.trace_id.hex(), attempts, containers)
 
 

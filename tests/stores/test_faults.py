@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_a_file_that_tools_expect(tmp_path: Path) -> None:
     """A tool that only looks does not make an empty database of a typing error."""
     url = f"sqlite:///{tmp_path}/runs.bd"
-    assert str(refused(opened(url, is_to_exist=True))) == f"{url}: the file does not exist; check connection_string"
+    assert str(refused(opened(url, must_exist=True))) == f"{url}: the file does not exist; check connection_string"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -132,12 +132,12 @@ def test_a_file_that_tools_expect(tmp_path: Path) -> None:
 )
 def test_tables_of_another_version(url: str, version: str, told: str) -> None:
     """Neither an older nor a newer schema is written to."""
-    database = Database(url, is_created=False)
+    database = Database(url, creates_tables=False)
     database.write(
         lambda connection: connection.exec_driver_sql(f"UPDATE runnable_logs_version SET version_num = '{version}'")
     )
     database.close()
-    store = opened(url, is_created=False, timeout_seconds=5)
+    store = opened(url, creates_tables=False, timeout_seconds=5)
     error = refused(store)
     assert (type(error), str(error)) == (SchemaVersionError, f"{store.database.where}: {told}")
 

@@ -43,8 +43,8 @@ def life(store: SqlStore) -> tuple[dict[str, Any], tuple[int, int]]:
 def test_writes_whose_answers_are_lost_are_made_once(url: str) -> None:
     """A run whose every write was tried again after its commit is the run whose writes were not."""
     plain, losing = (
-        Database(url, table_name="plain", is_created=True),
-        LosingDatabase(url, table_name="losing", is_created=True),
+        Database(url, table_name="plain", creates_tables=True),
+        LosingDatabase(url, table_name="losing", creates_tables=True),
     )
     assert life(SqlStore(losing)) == life(SqlStore(plain))
     for database in (plain, losing):

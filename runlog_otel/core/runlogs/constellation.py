@@ -44,7 +44,7 @@ def run_from_execution(execution: Document, pipeline: str = "") -> Run:
         status = _status(execution)
         started_ms, ended_ms = _ms(execution["startTime"]), execution.get("endTime")
         # A clock that was set back must not put the end before the nodes: they would be of another execution.
-        mapping = _Mapping(execution, started_ms, None if ended_ms is None else max(started_ms, _ms(ended_ms)))
+        mapping = ExecutionMapper(execution, started_ms, None if ended_ms is None else max(started_ms, _ms(ended_ms)))
         steps = tuple(mapping.steps(is_over=status.is_final))
         return Run(
             run_id=str(execution["executionId"]),
@@ -72,7 +72,7 @@ def run_from_execution(execution: Document, pipeline: str = "") -> Run:
         ) from error
 
 
-class _Mapping:
+class ExecutionMapper:
     """The nodes of one execution, on its time line."""
 
     def __init__(self, execution: Document, started_ms: int, ended_ms: int | None) -> None:

@@ -19,10 +19,10 @@ from runlog_otel.core.model import (
     Changes,
     CodeIdentity,
     Header,
-    Mark,
     Node,
     Run,
     Scalar,
+    SecretFingerprint,
     Status,
     Step,
 )
@@ -30,7 +30,7 @@ from runlog_otel.core.runlogs.timestamps import (
     MAX_EXECUTIONS,
     NOTE,
     AttemptNote,
-    Clock,
+    TimestampParser,
     nanoseconds,
     notes_of,
     times_of_attempts,
@@ -68,7 +68,7 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
     try:
         config: Document = log.get("run_config") or {}
         header = header_from_config(config)
-        clock = Clock(header, zone)
+        clock = TimestampParser(header, zone)
         steps = tuple(step_from_log(step, clock) for step in log["steps"].values())
         if log.get("job"):
             steps = (*steps, step_from_job(log["job"], clock))
@@ -149,13 +149,13 @@ def header_from_config(config: Document) -> Header:
         return Header()
 
 
-def config_from_header(created: datetime, traceparent: str, marks: Iterable[Mark] = ()) -> dict[str, Any]:
+def config_from_header(created: datetime, traceparent: str, marks: Iterable[SecretFingerprint] = ()) -> dict[str, Any]:
     """The run config's key for a header; the time is aware."""
     header: dict[str, Any] = {"created": created.isoformat(), "traceparent": traceparent}
     return {HEADER_KEY: header | ({"marks": texts} if (texts := list(map(_mark_text, marks))) else {})}
 
 
-def code_from_marks(marks: Iterable[Mark]) -> dict[str, Any]:
+def code_from_marks(marks: Iterable[SecretFingerprint]) -> dict[str, Any]:
     """Marks as a `CodeIdentity` of an attempt: the one part of it that the host leaves open to additions."""
     return {
         "code_identifier_type": MARKS,
@@ -199,14 +199,14 @@ def _changes(entry: Document) -> Changes:
     )
 
 
-def _mark_text(mark: Mark) -> str:
+def _mark_text(mark: SecretFingerprint) -> str:
     return f"{mark.characters}:{mark.digest}:{mark.outline}"
 
 
-def _marks(text: str) -> tuple[Mark, ...]:
+def _marks(text: str) -> tuple[SecretFingerprint, ...]:
     """Marks from their texts; what is none is passed over."""
     found = (_MARK.fullmatch(part) for part in text.split(","))
-    return tuple(Mark(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in found if mark)
+    return tuple(SecretFingerprint(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in found if mark)
 
 
 def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
@@ -221,7 +221,7 @@ def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
                 yield from _nodes(graph, depth - 1)
 
 
-def step_from_log(step: Document, clock: Clock) -> Step:
+def step_from_log(step: Document, clock: TimestampParser) -> Step:
     """Map a `StepLog`."""
     path = _text(step["internal_name"])
     return Step(
@@ -236,12 +236,12 @@ def step_from_log(step: Document, clock: Clock) -> Step:
     )
 
 
-def step_from_job(job: Document, clock: Clock) -> Step:
+def step_from_job(job: Document, clock: TimestampParser) -> Step:
     """Map a `JobLog` of runnable: a job is a run with one step."""
     return step_from_log({**job, "name": JOB_STEP, "internal_name": JOB_STEP, "step_type": "job"}, clock)
 
 
-def _branch(branch: Document, step_path: str, clock: Clock) -> Branch:
+def _branch(branch: Document, step_path: str, clock: TimestampParser) -> Branch:
     path = _text(branch["internal_name"])
     return Branch(
         name=path.removeprefix(f"{step_path}."),
@@ -251,7 +251,7 @@ def _branch(branch: Document, step_path: str, clock: Clock) -> Branch:
     )
 
 
-def _attempts(step: Document, clock: Clock) -> tuple[Attempt, ...]:
+def _attempts(step: Document, clock: TimestampParser) -> tuple[Attempt, ...]:
     """The attempts, and what the step says in their stead: its code ran in all of them, its metrics are the last's."""
     recorded = zip(step.get("attempts") or (), notes_of(step), times_of_attempts(step, clock), strict=True)
     attempts = list(_numbered(_attempt(attempt, note, times) for attempt, note, times in recorded))

@@ -34,7 +34,7 @@ class AttemptNote:
     end_offset_seconds: int | None = None
 
 
-class Clock:
+class TimestampParser:
     """Reads the hosts' times (`str(datetime.now())`: naive and local) as nanoseconds since the epoch.
 
     Args:
@@ -87,7 +87,7 @@ def notes_of(step: Document) -> list[AttemptNote]:
     return [_note(identity)[1] if identity else on_step.get(index, AttemptNote()) for index, identity in enumerate(own)]
 
 
-def times_of_attempts(step: Document, clock: Clock) -> list[tuple[int | None, int | None]]:
+def times_of_attempts(step: Document, clock: TimestampParser) -> list[tuple[int | None, int | None]]:
     """Start and end of each of a step's attempts, in nanoseconds since the epoch."""
     pairs = zip(step.get("attempts") or (), notes_of(step), strict=True)
     return [_times(attempt, note, clock) for attempt, note in pairs]
@@ -99,7 +99,7 @@ def nanoseconds(moment: datetime) -> int:
     return ((since.days * _DAY_SECONDS + since.seconds) * 1_000_000 + since.microseconds) * 1_000
 
 
-def _times(attempt: Document, note: AttemptNote, clock: Clock) -> tuple[int | None, int | None]:
+def _times(attempt: Document, note: AttemptNote, clock: TimestampParser) -> tuple[int | None, int | None]:
     start_ns = clock(attempt.get("start_time", ""), note.start_offset_seconds)
     end_ns = clock(attempt.get("end_time", ""), note.end_offset_seconds)
     taken = _DURATION.fullmatch(str(attempt.get("duration") or ""))

@@ -22,7 +22,7 @@ def table_served(settings: MetricsSettings) -> SeriesTable:
 _SERVED: dict[str, tuple[SeriesTable, MetricsServer]] = {}
 
 
-def _let_go() -> None:
+def _reset_after_fork() -> None:
     """In the child of a fork: the parent serves."""
     for _, server in _SERVED.values():
         server.close()
@@ -30,4 +30,4 @@ def _let_go() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -14,7 +14,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.core.trace import Attributes, Part, Span, Value
+from runlog_otel.core.trace import Attributes, Span, SpanRole, Value
 
 _LOCAL = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE = _LOCAL | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
@@ -81,7 +81,7 @@ def _span(span: Span) -> trace_pb2.Span:
         span_id=span.span_id,
         parent_span_id=span.parent_span_id,
         name=span.name,
-        kind=trace_pb2.Span.SPAN_KIND_SERVER if span.part is Part.RUN else trace_pb2.Span.SPAN_KIND_INTERNAL,
+        kind=trace_pb2.Span.SPAN_KIND_SERVER if span.role is SpanRole.RUN else trace_pb2.Span.SPAN_KIND_INTERNAL,
         start_time_unix_nano=fixed64(span.start_ns),
         end_time_unix_nano=fixed64(span.end_ns),
         attributes=attributes_of(span.attributes),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from runlog_otel.core import semconv
 from runlog_otel.core.failure import LOG_BYTES, Redact, end_of_text
 from runlog_otel.core.redaction import redacted
-from runlog_otel.core.trace import Attributes, Current, Execution
+from runlog_otel.core.trace import AttemptContext, Attributes, Execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class LogRecord:
 
 
 def record_from_log(
-    execution: Execution, attempt: Current, text: str, time_ns: int, redact: Redact = redacted
+    execution: Execution, attempt: AttemptContext, text: str, time_ns: int, redact: Redact = redacted
 ) -> LogRecord:
     """The end of an execution log, redacted, under the span of its attempt."""
     redaction = execution.redaction()

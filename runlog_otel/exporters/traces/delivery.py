@@ -28,7 +28,7 @@ _PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Also:
+class ExtraSignal:
     """What goes along with spans: `send` takes the settings and how long it may take, in seconds."""
 
     signal: str
@@ -36,11 +36,13 @@ class Also:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parcel:
+class QueuedSpans:
+    """Spans of a run, and what goes along with them, waiting for the thread."""
+
     run_id: str
     resource: Mapping[str, str]
     spans: Sequence[Span]
-    also: Also | None = None
+    also: ExtraSignal | None = None
 
 
 class Delivery:
@@ -54,8 +56,8 @@ class Delivery:
         self._has_failed = False
         self._paused_until = 0.0
         self._lock = threading.Lock()
-        self._waiting: list[_Parcel] = []
-        self._sending: list[_Parcel] = []
+        self._waiting: list[QueuedSpans] = []
+        self._sending: list[QueuedSpans] = []
         self._thread: threading.Thread | None = None
         self._is_working = False
         self._sink: SpanSink | None = None
@@ -63,7 +65,9 @@ class Delivery:
         """signal → until when it is not sent."""
         _DELIVERIES.add(self)
 
-    def offer(self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: Also | None = None) -> None:
+    def offer(
+        self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: ExtraSignal | None = None
+    ) -> None:
         """Send spans of a run soon; returns at once. While the backend fails, the run is remembered instead.
 
         What goes along with them is tried once, after them, and not remembered.
@@ -73,7 +77,7 @@ class Delivery:
             if time.monotonic() < self._paused_until:
                 return
         with self._lock:
-            self._waiting.append(_Parcel(run_id, resource, spans, also))
+            self._waiting.append(QueuedSpans(run_id, resource, spans, also))
             if not self._is_working:
                 self._is_working = True
                 self._thread = threading.Thread(target=self._work, name="runlog-otel", daemon=True)
@@ -99,7 +103,7 @@ class Delivery:
             self._sink.close()
             self._sink = None
 
-    def start_afresh(self) -> None:
+    def reset_after_fork(self) -> None:
         """Forget thread, connection and lock in the child of a fork: the parent sends what was offered before."""
         self._lock = threading.Lock()
         self._waiting, self._sending = [], []
@@ -116,7 +120,7 @@ class Delivery:
                     return
             self._send(self._sending)
 
-    def _send(self, parcels: Sequence[_Parcel]) -> None:
+    def _send(self, parcels: Sequence[QueuedSpans]) -> None:
         spans = [span for parcel in parcels for span in parcel.spans]
         try:
             if self._sink is None:
@@ -138,7 +142,7 @@ class Delivery:
     def _sender(self, sink: SpanSink, resource: Mapping[str, str]) -> Callable[[Sequence[Span]], None]:
         return lambda batch: sink.send(resource, batch, self._request_seconds)
 
-    def _note_refused(self, parcels: Sequence[_Parcel], refused: Sequence[Refused]) -> None:
+    def _note_refused(self, parcels: Sequence[QueuedSpans], refused: Sequence[Refused]) -> None:
         """Remember the runs of spans that are too large, and name them; the backend takes others."""
         for run_id in dict.fromkeys(parcel.run_id for parcel in parcels):
             own = {id(span) for parcel in parcels if parcel.run_id == run_id for span in parcel.spans}
@@ -147,7 +151,7 @@ class Delivery:
                 self._remember(run_id, reason)
                 _log().warning("run %s was not sent whole to %s: %s", run_id, of_run[0].error.endpoint, reason)
 
-    def _send_also(self, also: Also) -> None:
+    def _send_also(self, also: ExtraSignal) -> None:
         """Send another signal to a backend that takes spans; one that does not take it is not asked again.
 
         One that may take it later is left alone for a while, as with spans.
@@ -162,14 +166,14 @@ class Delivery:
                 self._refused[also.signal] = time.monotonic() + _PAUSE_SECONDS if is_transient else math.inf
             _log().warning("%s are not sent: %s", also.signal, redacted(str(error)))
 
-    def _fail(self, parcels: Sequence[_Parcel], error: RunlogOtelError) -> None:
+    def _fail(self, parcels: Sequence[QueuedSpans], error: RunlogOtelError) -> None:
         if self._sink is not None:
             self._sink.close()
             self._sink = None
         with self._lock:
             self._give_up([*parcels, *self._waiting], str(error))
 
-    def _give_up(self, parcels: Sequence[_Parcel], reason: str) -> None:
+    def _give_up(self, parcels: Sequence[QueuedSpans], reason: str) -> None:
         """Remember the runs of these parcels; what is waiting is not tried. The lock is held."""
         is_first, self._has_failed = not self._has_failed, True
         self._paused_until = time.monotonic() + _PAUSE_SECONDS
@@ -188,9 +192,9 @@ class Delivery:
             )
 
 
-def _batch(waiting: Sequence[_Parcel]) -> list[_Parcel]:
+def _batch(waiting: Sequence[QueuedSpans]) -> list[QueuedSpans]:
     """The first parcels that may share a request: one resource, at most a batch of spans."""
-    batch: list[_Parcel] = []
+    batch: list[QueuedSpans] = []
     size = 0
     for parcel in waiting:
         size += len(parcel.spans)
@@ -226,11 +230,11 @@ def _close_all() -> None:
         delivery.close()
 
 
-def _start_all_afresh() -> None:
+def _reset_all_after_fork() -> None:
     for delivery in list(_DELIVERIES):
-        delivery.start_afresh()
+        delivery.reset_after_fork()
 
 
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_close_all, after_in_child=_start_all_afresh)
+    os.register_at_fork(before=_close_all, after_in_child=_reset_all_after_fork)

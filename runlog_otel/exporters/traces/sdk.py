@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.core.trace import Attributes, Part, Span
+from runlog_otel.core.trace import Attributes, Span, SpanRole
 from runlog_otel.errors import ConfigError, DeliveryError
 from runlog_otel.exporters.otlp.encode import fixed64, int64
 
@@ -74,7 +74,7 @@ def _sdk_span(span: Span, resource: Resource, scope: InstrumentationScope) -> Re
             Link(context(link.trace_id, link.span_id, is_remote=True), _attributes(link.attributes))
             for link in span.links
         ],
-        kind=SpanKind.SERVER if span.part is Part.RUN else SpanKind.INTERNAL,
+        kind=SpanKind.SERVER if span.role is SpanRole.RUN else SpanKind.INTERNAL,
         instrumentation_scope=scope,
         status=Status(StatusCode.UNSET) if span.error is None else Status(StatusCode.ERROR, span.error),
         start_time=fixed64(span.start_ns),

@@ -18,7 +18,7 @@ from runlog_otel.stores.compare import changes
 from runlog_otel.stores.files import refuse_odd_files
 
 
-class HostRuns(ABC):
+class HostAdapter(ABC):
     """The runs in a store of a host; an observer's `RunSource`. Can be pickled as far as the store can."""
 
     name: ClassVar[str]
@@ -59,12 +59,12 @@ class HostRuns(ABC):
 
     @staticmethod
     @abstractmethod
-    def is_starter() -> bool:
+    def is_orchestrator() -> bool:
         """Whether this process takes the current run from its start to its end, and no orchestrator elsewhere."""
 
     @staticmethod
     @abstractmethod
-    def begun(run_id: str, run_config: Mapping[str, Any]) -> Document:
+    def initial_log(run_id: str, run_config: Mapping[str, Any]) -> Document:
         """The log of a run of which nothing but the config is known yet."""
 
     @staticmethod
@@ -147,7 +147,7 @@ class HostRuns(ABC):
 
     def masked(self, text: str) -> str:
         """See `runlog_otel.live.observer.RunSource`."""
-        return Redaction(self.settings.disclosure.patterns)(self.exposed.masked(text))
+        return Redaction(self.settings.policy.patterns)(self.exposed.masked(text))
 
     def run(self, run_id: str) -> Run:
         """See `runlog_otel.live.observer.RunSource`."""

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
 
-from runlog_otel.core.model import Mark
-from runlog_otel.core.redaction import MASK, mark_of, mask_in_place
+from runlog_otel.core.model import SecretFingerprint
+from runlog_otel.core.redaction import MASK, fingerprint_of, mask_in_place
 
 _SHORTEST = 6
 """A shorter value is not looked for: it would be found everywhere."""
@@ -20,8 +20,8 @@ _BETWEEN_WORDS = r"[\s,|│]+"
 _BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
 
 
-class Vault(Protocol):
-    """What a host knows of secrets: `plugins.host.HostRuns`, whose class travels into pool workers."""
+class SecretLookup(Protocol):
+    """What a host knows of secrets: `hosts.kit.adapter.HostAdapter`, whose class travels into pool workers."""
 
     def secret(self, name: str) -> str | None:
         """A secret by its name, None when there is none."""
@@ -37,7 +37,7 @@ class ExposedSecrets:
     into pool workers, which cannot look them up any more.
     """
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: SecretLookup) -> None:
         self._vault = vault
         self._values: dict[str, str] = {}
         self._has_looked = False
@@ -59,7 +59,7 @@ class ExposedSecrets:
         self._has_looked = True
         self.learn(names_in(self._vault.graph()))
 
-    def marks_in(self, document: Any, run_id: str) -> list[Mark]:
+    def marks_in(self, document: Any, run_id: str) -> list[SecretFingerprint]:
         """The marks of those that stand in a document, in whatever spelling, and of what JSON makes of these.
 
         What is no scalar leaves as JSON (`runlog_otel.core.trace.parameter_attributes`).
@@ -69,7 +69,7 @@ class ExposedSecrets:
         for text in _texts(document) if spellings else ():
             found |= {value for value in spellings - found if value in text}
         found |= {json.dumps(value, ensure_ascii=False)[1:-1] for value in found}
-        return sorted(mark_of(value, run_id) for value in found)
+        return sorted(fingerprint_of(value, run_id) for value in found)
 
     def masked(self, text: str) -> str:
         """The text without any of them, wherever a line of it was wrapped."""

@@ -150,8 +150,8 @@ class SqlPlugin(DocumentPlugin):
         """Where the runs are, without credentials."""
         return masked(self._connection_string())
 
-    def opened(self, *, is_to_exist: bool = False) -> Any:
-        """A `RetainedSqlStore` of this config; with `is_to_exist`, a SQLite file is not made."""
+    def opened(self, *, must_exist: bool = False) -> Any:
+        """A `RetainedSqlStore` of this config; with `must_exist`, a SQLite file is not made."""
         from runlog_otel.stores.sql.database import Database
         from runlog_otel.stores.sql.retention import RetainedSqlStore
 
@@ -160,7 +160,7 @@ class SqlPlugin(DocumentPlugin):
             table_name=self.table_name,
             timeout_seconds=self.timeout_seconds,
             max_connections=self.max_connections,
-            is_to_exist=is_to_exist,
+            must_exist=must_exist,
             where=self.location,
         )
         return RetainedSqlStore(

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError, model_serializer
 
-from runlog_otel.core.model import Header, Mark, Status, Step
+from runlog_otel.core.model import Header, SecretFingerprint, Status, Step
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.runlogs import json_runlog
-from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, Clock, notes_of
+from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, TimestampParser, notes_of
 from runlog_otel.errors import ConfigError
-from runlog_otel.hosts.kit.adapter import HostRuns
+from runlog_otel.hosts.kit.adapter import HostAdapter
 from runlog_otel.hosts.kit.secrets import ExposedSecrets, mask_what_the_host_prints
 from runlog_otel.live.observer import Observer
 from runlog_otel.settings import Settings
@@ -31,7 +31,7 @@ WITHOUT_CODE = ("success", "fail", "parallel", "map", "loop", "conditional", "da
 """Types of steps that have no code of the user's."""
 _FINAL = tuple(status.value for status in Status if status.is_final)
 
-StepOf = Callable[[json_runlog.Document, Clock], Step]
+StepOf = Callable[[json_runlog.Document, TimestampParser], Step]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def parts(config: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], Any
     return telemetry, config.get("inner")
 
 
-def inner_store(config: Any, host: type[HostRuns], where: str) -> Any:
+def inner_store(config: Any, host: type[HostAdapter], where: str) -> Any:
     """Make the store that is wrapped.
 
     Args:
@@ -102,7 +102,7 @@ def inner_store(config: Any, host: type[HostRuns], where: str) -> Any:
 class Wrapper(BaseModel):
     """Forwards everything to the inner store, and tells an observer what was recorded."""
 
-    _host: ClassVar[type[HostRuns]]
+    _host: ClassVar[type[HostAdapter]]
     _inner: Any = PrivateAttr()
     _observer: Observer = PrivateAttr()
     _exposed: ExposedSecrets = PrivateAttr()
@@ -161,12 +161,12 @@ class Wrapper(BaseModel):
         marks = self._observer.guard(lambda: self._marks_in_config(run_config, run_id)) or ()
         config = run_config | json_runlog.config_from_header(datetime.now().astimezone(), _caller(), marks)
         answer = self._inner.set_run_config(run_id, config, **kwargs)
-        self._observer.guard(lambda: self._begun(run_id, config))
+        self._observer.guard(lambda: self._run_started(run_id, config))
         return answer
 
-    def _begun(self, run_id: str, run_config: dict[str, Any]) -> None:
-        run = json_runlog.run_from_log(self._host.begun(run_id, run_config), self._observer.settings.pipeline)
-        self._observer.run_started(run, is_starter=self._host.is_starter())
+    def _run_started(self, run_id: str, run_config: dict[str, Any]) -> None:
+        run = json_runlog.run_from_log(self._host.initial_log(run_id, run_config), self._observer.settings.pipeline)
+        self._observer.run_started(run, is_orchestrator=self._host.is_orchestrator())
 
     def put_run_log(self, run_log: Any, **kwargs: Any) -> Any:
         """See `BaseRunLogStore.put_run_log`. On Argo it is how a run fails."""
@@ -192,7 +192,7 @@ class Wrapper(BaseModel):
             self._observer.execution_may_be_complete(run_id)
         return answer
 
-    def _marks_in_config(self, run_config: dict[str, Any], run_id: str) -> list[Mark]:
+    def _marks_in_config(self, run_config: dict[str, Any], run_id: str) -> list[SecretFingerprint]:
         self._exposed.learn_of_context()
         self._exposed.learn(placeholders(_connection_string(self._inner)))
         return self._exposed.marks_in(run_config, run_id)
@@ -253,7 +253,7 @@ class Wrapper(BaseModel):
             zone = self._observer.settings.zone
 
             def step(header: Header) -> Step:
-                return step_of(logged.model_dump(exclude={"branches"}), Clock(header, zone))
+                return step_of(logged.model_dump(exclude={"branches"}), TimestampParser(header, zone))
 
             self._observer.attempts_recorded(run_id, first, step)
         return is_new
@@ -282,7 +282,7 @@ def utc_offset_seconds(text: str, near: datetime) -> int | None:
     return int(best.total_seconds())
 
 
-def forward_the_rest(wrapper: type[Wrapper]) -> None:
+def add_forwarders(wrapper: type[Wrapper]) -> None:
     """Every other public name of the host's base class is the inner store's, those too that a later host brings."""
     base = wrapper._host.base
     own = {*vars(wrapper), *vars(Wrapper)}

@@ -17,8 +17,8 @@ from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.kit import adapter
 from runlog_otel.hosts.kit.stores import Document, DocumentPlugin, MemoryPlugin, SqlPlugin, host_errors
-from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, forward_the_rest
-from runlog_otel.live.attempt_context import Entered
+from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, add_forwarders
+from runlog_otel.live.attempt_context import AttemptScope
 
 _TRAVERSING = ("local", "local-container", "mocked")
 """Executors whose process walks the whole graph; the others (`argo`) have an orchestrator do it."""
@@ -26,7 +26,7 @@ _SDK_CONFIGURATION_FILE = "MAGNUS_CONFIGURATION_FILE"
 """`magnus.sdk.Pipeline.execute`; the command line of magnus sets MAGNUS_CONFIG_FILE for its children."""
 
 
-class HostRuns(adapter.HostRuns):
+class HostAdapter(adapter.HostAdapter):
     """The runs in a store of magnus."""
 
     name = json_runlog.MAGNUS
@@ -38,7 +38,7 @@ class HostRuns(adapter.HostRuns):
 
     @staticmethod
     def config_file(chosen: str) -> str:
-        """See `plugins.host.HostRuns.config_file`."""
+        """See `hosts.kit.adapter.HostAdapter.config_file`."""
         variables = (_SDK_CONFIGURATION_FILE, defaults.MAGNUS_CONFIG_FILE)
         if chosen:
             os.environ.update(dict.fromkeys(variables, chosen))  # else a variable would win over the option
@@ -46,7 +46,7 @@ class HostRuns(adapter.HostRuns):
 
     @staticmethod
     def service(config_file: str) -> Any:
-        """See `plugins.host.HostRuns.service`; a key of older versions is ignored by magnus, so it is told."""
+        """See `hosts.kit.adapter.HostAdapter.service`; a key of older versions is ignored by magnus, so it is told."""
         if found := _service("run_log_store", config_file):
             return found
         if _service("run_log", config_file):
@@ -54,42 +54,42 @@ class HostRuns(adapter.HostRuns):
         return defaults.DEFAULT_RUN_LOG_STORE
 
     @staticmethod
-    def is_starter() -> bool:
-        """See `plugins.host.HostRuns.is_starter`."""
+    def is_orchestrator() -> bool:
+        """See `hosts.kit.adapter.HostAdapter.is_starter`."""
         executor = getattr(context.run_context, "executor", None)
         return getattr(executor, "service_name", "") in _TRAVERSING
 
     @staticmethod
     def secrets() -> Any:
-        """See `plugins.host.HostRuns.secrets`."""
+        """See `hosts.kit.adapter.HostAdapter.secrets`."""
         handler = getattr(context.run_context, "secrets_handler", None)
         if handler is None:
-            config = _service("secrets", HostRuns.config_file("")) or defaults.DEFAULT_SECRETS
+            config = _service("secrets", HostAdapter.config_file("")) or defaults.DEFAULT_SECRETS
             handler = utils.get_provider_by_name_and_type("secrets", config)
         return handler
 
     @staticmethod
     def graph() -> Any:
-        """See `plugins.host.HostRuns.graph`."""
+        """See `hosts.kit.adapter.HostAdapter.graph`."""
         dag = getattr(context.run_context, "dag", None)
         return dag.model_dump() if dag is not None else None
 
     @staticmethod
-    def begun(run_id: str, run_config: Mapping[str, Any]) -> json_runlog.Document:
-        """See `plugins.host.HostRuns.begun`."""
+    def initial_log(run_id: str, run_config: Mapping[str, Any]) -> json_runlog.Document:
+        """See `hosts.kit.adapter.HostAdapter.begun`."""
         document: json_runlog.Document = RunLog(
             run_id=run_id, status=defaults.PROCESSING, run_config=dict(run_config)
         ).model_dump()
         return document
 
     def document(self, run_id: str) -> dict[str, Any]:
-        """See `plugins.host.HostRuns.document`."""
+        """See `hosts.kit.adapter.HostAdapter.document`."""
         self.refuse_odd_files(run_id)
         document: dict[str, Any] = _whole_run_log(self.store, run_id).model_dump()
         return document
 
     def put(self, document: Mapping[str, Any]) -> None:
-        """See `plugins.host.HostRuns.put`; a chunked store keeps branches, steps and parameters apart."""
+        """See `hosts.kit.adapter.HostAdapter.put`; a chunked store keeps branches, steps and parameters apart."""
         run_log = RunLog(**document)
         self.refuse_odd_files(run_log.run_id)
         if not _is_chunked(self.store):
@@ -102,7 +102,7 @@ class HostRuns(adapter.HostRuns):
             (self.store.add_step_log if isinstance(part, StepLog) else self.store.add_branch_log)(alone, run_log.run_id)
 
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """See `plugins.host.HostRuns.as_kept`."""
+        """See `hosts.kit.adapter.HostAdapter.as_kept`."""
         kept: dict[str, Any] = RunLog(**document).model_dump()
         return kept
 
@@ -170,8 +170,8 @@ def _parts(graph: RunLog | BranchLog) -> Iterator[StepLog | BranchLog]:
 class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
     """A store of magnus, and a trace of every run."""
 
-    _host: ClassVar[type[adapter.HostRuns]] = HostRuns
-    _entered: Entered | None = PrivateAttr()
+    _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
+    _entered: AttemptScope | None = PrivateAttr()
 
     def __init__(self, **config: Any) -> None:
         """See `Wrapper`."""
@@ -208,14 +208,14 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         return answer
 
 
-forward_the_rest(OtelRunLogStore)
+add_forwarders(OtelRunLogStore)
 
 
 class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc]
     """Every method of magnus's base class over a store of documents, none of them a rewrite of the run."""
 
     _source = json_runlog.MAGNUS
-    _printer = HostRuns.printer
+    _printer = HostAdapter.printer
 
     def create_run_log(  # noqa: PLR0917 - the host's own signature
         self,
@@ -304,7 +304,7 @@ class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc
 class SqlRunLogStore(SqlPlugin, DocumentRunLogStore):
     """`type: sql`, and `db`. See docs/stores.md."""
 
-    _secret = staticmethod(HostRuns.secret)
+    _secret = staticmethod(HostAdapter.secret)
 
 
 class MemoryRunLogStore(MemoryPlugin, DocumentRunLogStore):

@@ -18,7 +18,7 @@ from runlog_otel.hosts.kit import adapter
 _VERDICTS = ("success", "fail")
 
 
-class HostRuns(adapter.HostRuns):
+class HostAdapter(adapter.HostAdapter):
     """The runs in a store of runnable."""
 
     name = RUNNABLE
@@ -30,32 +30,32 @@ class HostRuns(adapter.HostRuns):
 
     @staticmethod
     def config_file(chosen: str) -> str:
-        """See `plugins.host.HostRuns.config_file`; the host's `ServiceConfigurations`."""
+        """See `hosts.kit.adapter.HostAdapter.config_file`; the host's `ServiceConfigurations`."""
         if chosen:
             os.environ[defaults.RUNNABLE_CONFIGURATION_FILE] = chosen  # else a variable would win over the option
         return os.environ.get(defaults.RUNNABLE_CONFIGURATION_FILE) or defaults.USER_CONFIG_FILE
 
     @staticmethod
     def service(config_file: str) -> Any:
-        """See `plugins.host.HostRuns.service`, variables applied."""
+        """See `hosts.kit.adapter.HostAdapter.service`, variables applied."""
         file = config_file if config_file != defaults.USER_CONFIG_FILE else ""
         return context.ServiceConfigurations(configuration_file=file).services["run_log_store"]
 
     @staticmethod
     def outside_a_run(run_id: str) -> AbstractContextManager[None]:
-        """See `plugins.host.HostRuns.outside_a_run`; `run_context`."""
+        """See `hosts.kit.adapter.HostAdapter.outside_a_run`; `run_context`."""
         return run_context(run_id)
 
     @staticmethod
-    def is_starter() -> bool:
-        """See `plugins.host.HostRuns.is_starter`; the host's `BaseExecutor`."""
+    def is_orchestrator() -> bool:
+        """See `hosts.kit.adapter.HostAdapter.is_starter`; the host's `BaseExecutor`."""
         current: Any = context.get_run_context()
         executor = getattr(current, "pipeline_executor", None) or getattr(current, "job_executor", None)
         return bool(getattr(executor, "_should_setup_run_log_at_traversal", False))
 
     @staticmethod
     def secrets() -> Any:
-        """See `plugins.host.HostRuns.secrets`."""
+        """See `hosts.kit.adapter.HostAdapter.secrets`."""
         secrets = getattr(context.get_run_context(), "secrets", None)
         if secrets is None:
             services = context.ServiceConfigurations(configuration_file="").services  # None would skip the look for it
@@ -64,24 +64,24 @@ class HostRuns(adapter.HostRuns):
 
     @staticmethod
     def graph() -> Any:
-        """See `plugins.host.HostRuns.graph`."""
+        """See `hosts.kit.adapter.HostAdapter.graph`."""
         current = context.get_run_context()
         found = next((graph for key in ("dag", "job") if (graph := getattr(current, key, None))), None)
         return found.model_dump() if found is not None else None
 
     @staticmethod
-    def begun(run_id: str, run_config: Mapping[str, Any]) -> Document:
-        """See `plugins.host.HostRuns.begun`."""
+    def initial_log(run_id: str, run_config: Mapping[str, Any]) -> Document:
+        """See `hosts.kit.adapter.HostAdapter.begun`."""
         return {"run_id": run_id, "status": defaults.PROCESSING, "steps": {}, "run_config": run_config}
 
     def document(self, run_id: str) -> dict[str, Any]:
-        """See `plugins.host.HostRuns.document`; `whole_run_log`."""
+        """See `hosts.kit.adapter.HostAdapter.document`; `whole_run_log`."""
         self.refuse_odd_files(run_id)
         document: dict[str, Any] = whole_run_log(self.store, run_id).model_dump()
         return document
 
     def put(self, document: Mapping[str, Any]) -> None:
-        """See `plugins.host.HostRuns.put`; a retry looks for the branches of a chunked store in files of their own."""
+        """See `HostAdapter.put`; a retry looks for the branches of a chunked store in files of their own."""
         run_log = RunLog(**document)
         self.refuse_odd_files(run_log.run_id)
         branches = list(_taken_branches(run_log)) if hasattr(self.store, "_list_branch_logs") else []
@@ -90,7 +90,7 @@ class HostRuns(adapter.HostRuns):
             self.store.add_branch_log(branch, run_log.run_id)
 
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """See `plugins.host.HostRuns.as_kept`."""
+        """See `hosts.kit.adapter.HostAdapter.as_kept`."""
         kept: dict[str, Any] = RunLog(**document).model_dump()
         return kept
 

@@ -19,7 +19,7 @@ from runlog_otel.core import failure
 from runlog_otel.core.failure import Redact
 from runlog_otel.core.redaction import redacted
 from runlog_otel.live import attempt_context
-from runlog_otel.live.attempt_context import Entered
+from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.observer import Observer
 
 _LOG_SUFFIX = ".execution.log"
@@ -29,7 +29,7 @@ _VARIABLE_PREFIX = "RUNNABLE_"
 """What a shell task is handed on of the environment (`ShellTaskType.execute_command`)."""
 
 
-class Inside(logging.Filter):
+class FailureCapture(logging.Filter):
     """The time in which a step's code runs; a stream queue of the host, and a filter that filters nothing.
 
     Args:
@@ -39,7 +39,7 @@ class Inside(logging.Filter):
         has_evidence: whether to find out why it fails.
     """
 
-    def __init__(self, entered: Entered, number: int, redact: Redact, *, has_evidence: bool) -> None:
+    def __init__(self, entered: AttemptScope, number: int, redact: Redact, *, has_evidence: bool) -> None:
         super().__init__()
         self.number = number
         self._redact = redact
@@ -107,14 +107,14 @@ class Inside(logging.Filter):
                 self.message = _message(error, self._redact)
 
 
-class Steps:
+class StepTracker:
     """The step whose code runs in this process, from what a wrapper sees of it. Can be pickled between steps."""
 
     def __init__(self, observer: Observer, redact: Redact = redacted) -> None:
         self._observer = observer
         self._redact = redact
-        self._inside: Inside | None = None
-        self._failed: Inside | None = None
+        self._inside: FailureCapture | None = None
+        self._failed: FailureCapture | None = None
 
     def run_begins(self) -> None:
         """Leave what a run before it left current: its host raised while a span around the code was open."""
@@ -127,7 +127,7 @@ class Steps:
         entered = self._observer.attempt_entered(run_id, path, number, _VARIABLE_PREFIX)
         if entered is not None:
             has_evidence = self._observer.settings.failure_evidence
-            self._inside = Inside(entered, number, self._redact, has_evidence=has_evidence)
+            self._inside = FailureCapture(entered, number, self._redact, has_evidence=has_evidence)
 
     def parameters_set(self) -> None:
         """The host sets parameters when the code has ended, however it did (`BaseTaskType.execution_context`)."""

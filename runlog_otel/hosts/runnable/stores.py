@@ -7,14 +7,14 @@ from runnable.datastore import BaseRunLogStore, BranchLog, JobLog, Parameter, Ru
 
 from runlog_otel.core.runlogs.json_runlog import RUNNABLE, pipeline_from_config
 from runlog_otel.hosts.kit.stores import DocumentPlugin, MemoryPlugin, SqlPlugin, host_errors
-from runlog_otel.hosts.runnable.adapter import HostRuns
+from runlog_otel.hosts.runnable.adapter import HostAdapter
 
 
 class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc]
     """Every method of runnable's base class over a store of documents, none of them a rewrite of the run."""
 
     _source = RUNNABLE
-    _printer = HostRuns.printer
+    _printer = HostAdapter.printer
 
     def create_run_log(  # noqa: PLR0917 - the host's own signature
         self,
@@ -107,7 +107,7 @@ class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc
 class SqlRunLogStore(SqlPlugin, DocumentRunLogStore):
     """`type: sql`, and `db`. See docs/stores.md."""
 
-    _secret = staticmethod(HostRuns.secret)
+    _secret = staticmethod(HostAdapter.secret)
 
 
 class MemoryRunLogStore(MemoryPlugin, DocumentRunLogStore):

@@ -10,9 +10,9 @@ from runlog_otel.core.model import Status
 from runlog_otel.core.runlogs import json_runlog
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.hosts.kit import adapter
-from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, forward_the_rest
-from runlog_otel.hosts.runnable.adapter import HostRuns
-from runlog_otel.hosts.runnable.step_tracker import Steps
+from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, add_forwarders
+from runlog_otel.hosts.runnable.adapter import HostAdapter
+from runlog_otel.hosts.runnable.step_tracker import StepTracker
 
 _RUNS_CODE = ("execute", "execute_async")
 """Where the host reads a step's log right before it runs the code (`TaskNode`); nothing else tells, least of all the
@@ -22,13 +22,13 @@ status: on Argo a step that is retried still has that of the attempt before. It 
 class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
     """A store of runnable, and a trace of every run; retries and jobs are runnable's own, and how its steps run."""
 
-    _host: ClassVar[type[adapter.HostRuns]] = HostRuns
-    _steps: Steps = PrivateAttr()
+    _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
+    _steps: StepTracker = PrivateAttr()
 
     def __init__(self, **config: Any) -> None:
         """See `Wrapper`."""
         super().__init__(**config)
-        self._private["_steps"] = Steps(self._observer, self._observer.masked)
+        self._private["_steps"] = StepTracker(self._observer, self._observer.masked)
 
     def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
         """See `BaseRunLogStore.set_run_config`. A run begins with it."""
@@ -43,7 +43,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             self._observer.retry_started(
                 lambda: self._host(self._inner, self._observer.settings).mapped(run_log.model_dump()),
                 run_id,
-                is_starter=self._host.is_starter(),
+                is_orchestrator=self._host.is_orchestrator(),
             )
         return run_log
 
@@ -113,4 +113,4 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         return is_new
 
 
-forward_the_rest(OtelRunLogStore)
+add_forwarders(OtelRunLogStore)

@@ -71,8 +71,8 @@ class Database:
         timeout_seconds: float = 30,
         patience_seconds: float | None = None,
         max_connections: int = 20,
-        is_created: bool | None = None,
-        is_to_exist: bool = False,
+        creates_tables: bool | None = None,
+        must_exist: bool = False,
         where: str = "",
         is_foreign: bool = False,
     ) -> None:
@@ -84,8 +84,8 @@ class Database:
         self.max_connections = max_connections
         self.is_in_memory = is_in_memory(url)
         self.is_sqlite = dialects.parsed(url).get_backend_name() == "sqlite"
-        self._is_created = self.is_sqlite if is_created is None else is_created
-        self._is_to_exist = is_to_exist
+        self._creates_tables = self.is_sqlite if creates_tables is None else creates_tables
+        self._must_exist = must_exist
         self._is_foreign = is_foreign
         self.tables  # noqa: B018 - a wrong name is told before the first run
         self._live: _Live | None = None
@@ -200,7 +200,7 @@ class Database:
             if revision is None and not self.is_sqlite and connection.scalar(select(func.current_schema())) is None:
                 problem = "the role may not use a schema of its search_path"
                 raise StoreError(self.where, problem, "GRANT USAGE ON SCHEMA public TO the role")
-        if self._is_created and (revision is None or revision < REVISION):
+        if self._creates_tables and (revision is None or revision < REVISION):
             from runlog_otel.stores.sql.upgrade import upgrade
 
             with live.guard, _begun(live.engine, is_write=True) as connection:
@@ -221,7 +221,7 @@ class Database:
             raise MissingExtraError(f"a {url.get_backend_name()} run log store", "postgres") from error
 
     def _make_folder(self, path: Path) -> None:
-        if self._is_to_exist and self.is_missing:
+        if self._must_exist and self.is_missing:
             raise StoreError(self.where, "the file does not exist", "check connection_string")
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises in a folder that may not be looked into
             raise StoreError(self.where, "it is a folder", "name a file in it")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Status
 from runlog_otel.core.points import points_from_run
-from runlog_otel.core.redaction import Disclosure
+from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.runlogs.constellation import run_from_execution
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Part, Span
+from runlog_otel.core.trace import Span, SpanRole
 from runlog_otel.errors import RunLogFormatError
 
 START_MS = 1_790_000_000_000
@@ -63,7 +63,7 @@ def spans_of(document: Mapping[str, Any]) -> list[Span]:
     return list(trace.spans)
 
 
-def times(spans: list[Span], part: Part = Part.ATTEMPT) -> dict[str, tuple[int, int]]:
+def times(spans: list[Span], part: SpanRole = SpanRole.ATTEMPT) -> dict[str, tuple[int, int]]:
     """Start and end in milliseconds after the start of the execution, by name."""
     return {
         span.name.removesuffix(" attempt"): (
@@ -71,7 +71,7 @@ def times(spans: list[Span], part: Part = Part.ATTEMPT) -> dict[str, tuple[int, 
             span.end_ns // 1_000_000 - START_MS,
         )
         for span in spans
-        if span.part is part
+        if span.role is part
     }
 
 
@@ -79,9 +79,12 @@ def test_a_node_starts_when_those_before_it_ended() -> None:
     """The graph gives the order, whatever the order of the results; each span says that its start is derived."""
     spans = spans_of(execution(result("n3", 5), result("n2", 300), result("n1", 100)))
     assert times(spans) == {"FetchCustomer": (0, 100), "Score": (0, 300), "+": (300, 305)}
-    assert times(spans, Part.STEP) == times(spans)
-    assert times(spans, Part.RUN) == {"RUN enrich": (0, 500)}
-    assert {span.part for span in spans if semconv.START_IS_DERIVED in span.attributes} == {Part.STEP, Part.ATTEMPT}
+    assert times(spans, SpanRole.STEP) == times(spans)
+    assert times(spans, SpanRole.RUN) == {"RUN enrich": (0, 500)}
+    assert {span.role for span in spans if semconv.START_IS_DERIVED in span.attributes} == {
+        SpanRole.STEP,
+        SpanRole.ATTEMPT,
+    }
 
 
 def test_the_root_tells_names_and_no_value() -> None:
@@ -105,8 +108,8 @@ def test_the_root_tells_names_and_no_value() -> None:
 
 def test_listed_inputs_and_outputs_leave_with_their_values() -> None:
     """What is no scalar as JSON; what is not listed stays."""
-    disclosure = Disclosure(parameters=("limit", "enrich*"))
-    (trace,) = spans_from_run(run_from_execution(execution(result("n1", 100))), disclosure=disclosure)
+    policy = RedactionPolicy(parameters=("limit", "enrich*"))
+    (trace,) = spans_from_run(run_from_execution(execution(result("n1", 100))), policy=policy)
     told = {key: value for key, value in trace.spans[0].attributes.items() if key.startswith("runlog.parameter.")}
     assert told == {
         "runlog.parameter.input.limit": 3,
@@ -123,7 +126,7 @@ def test_a_failure_says_why() -> None:
         outputs=None,
     )
     spans = spans_of(failed)
-    assert [(span.name, span.error) for span in spans if span.part in (Part.RUN, Part.ATTEMPT)] == [
+    assert [(span.name, span.error) for span in spans if span.role in (SpanRole.RUN, SpanRole.ATTEMPT)] == [
         ("RUN enrich", "step Score failed"),
         ("FetchCustomer attempt", "no customer\nat line 3"),
         ("Score attempt", "the node was still running when the execution ended"),
@@ -135,9 +138,9 @@ def test_a_running_execution_has_no_end() -> None:
     """What is final in it is told: its start and its finished nodes; nothing is counted."""
     running = execution(result("n1", 100), result("n2", None, "Running"), status="Running", endTime=None, outputs=None)
     spans = spans_of(running)
-    assert [(span.part, span.name) for span in spans] == [
-        (Part.START, "START enrich"),
-        (Part.ATTEMPT, "FetchCustomer attempt"),
+    assert [(span.role, span.name) for span in spans] == [
+        (SpanRole.START, "START enrich"),
+        (SpanRole.ATTEMPT, "FetchCustomer attempt"),
     ]
     assert points_from_run(run_from_execution(running)) == []
 
@@ -159,7 +162,7 @@ def test_no_pause_is_told_of_derived_starts() -> None:
 def test_an_execution_without_an_end_time_has_ended_all_the_same() -> None:
     """Its status says so; the last node gives the time."""
     spans = spans_of(execution(result("n1", 100), endTime=None))
-    assert times(spans, Part.RUN) == {"RUN enrich": (0, 100)}
+    assert times(spans, SpanRole.RUN) == {"RUN enrich": (0, 100)}
 
 
 def test_columns_that_are_empty_have_their_defaults() -> None:

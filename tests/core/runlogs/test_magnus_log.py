@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from runlog_otel.core.model import CodeIdentity, Header, Node, Status
 from runlog_otel.core.runlogs.json_runlog import host_of, run_from_log, step_from_log
-from runlog_otel.core.runlogs.timestamps import Clock
+from runlog_otel.core.runlogs.timestamps import TimestampParser
 from runlog_otel.core.spans import spans_from_run
 
 _GOLDEN = Path(__file__).parents[2] / "golden"
-_UTC = Clock(Header(), timezone.utc)
+_UTC = TimestampParser(Header(), timezone.utc)
 _NOON = 1_783_252_800_000_000_000
 """2026-07-05 12:00:00 UTC."""
 

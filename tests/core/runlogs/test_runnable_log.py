@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from runlog_otel.core.model import Header
 from runlog_otel.core.points import points_from_run
 from runlog_otel.core.runlogs.json_runlog import header_from_config, run_from_log
-from runlog_otel.core.runlogs.timestamps import Clock
+from runlog_otel.core.runlogs.timestamps import TimestampParser
 from runlog_otel.errors import RunLogFormatError
 
 _RECORDED = json.loads((Path(__file__).parents[2] / "golden" / "retried.log.json").read_text(encoding="utf-8"))
@@ -33,26 +33,26 @@ def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_naive_times_are_read_with_the_header_s_offset() -> None:
     """Wherever the log is read, and whatever zone is configured."""
-    clock = Clock(Header(utc_offset_seconds=7200), ZoneInfo("America/Lima"))
+    clock = TimestampParser(Header(utc_offset_seconds=7200), ZoneInfo("America/Lima"))
     assert clock("2026-07-05 14:00:00") == _SUMMER
 
 
 def test_without_a_header_naive_times_are_read_in_the_configured_zone() -> None:
     """Daylight saving time included."""
-    berlin = Clock(Header(), ZoneInfo("Europe/Berlin"))
+    berlin = TimestampParser(Header(), ZoneInfo("Europe/Berlin"))
     assert (berlin("2026-07-05 14:00:00"), berlin("2026-01-05 13:00:00.000001")) == (_SUMMER, 1_767_614_400_000_001_000)
 
 
 @pytest.mark.usefixtures("in_tokyo")
 def test_without_header_and_zone_naive_times_are_the_machine_s() -> None:
     """As the host wrote them: `datetime.now()`."""
-    assert Clock(Header())("2026-07-05 21:00:00") == _SUMMER
+    assert TimestampParser(Header())("2026-07-05 21:00:00") == _SUMMER
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-13-01 00:00:00", "0001-01-01 00:00:00", None, 3])
 def test_what_is_no_time_is_none(text: Any) -> None:
     """The host writes "" for a time that is not set."""
-    assert Clock(Header(), ZoneInfo("Asia/Tokyo"))(text) is None or text == "0001-01-01 00:00:00"
+    assert TimestampParser(Header(), ZoneInfo("Asia/Tokyo"))(text) is None or text == "0001-01-01 00:00:00"
 
 
 @pytest.mark.parametrize(

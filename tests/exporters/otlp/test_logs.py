@@ -18,19 +18,19 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as Message
 
 from runlog_otel.core.failure import LOG_BYTES
-from runlog_otel.core.redaction import MASK, mark_of
-from runlog_otel.core.trace import Current, Execution
+from runlog_otel.core.redaction import MASK, fingerprint_of
+from runlog_otel.core.trace import AttemptContext, Execution
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.otlp.log_record import LogRecord, record_from_log
 from runlog_otel.exporters.otlp.logs import request_from_logs, send_log_records
-from runlog_otel.exporters.traces.delivery import Also, Delivery
+from runlog_otel.exporters.traces.delivery import Delivery, ExtraSignal
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.settings import Settings
 from tests.e2e import oracle
 from tests.exporters.spans import RESOURCE, Backend, backend, refusing, spans_of_every_kind
 from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project
 
-ATTEMPT = Current("calm-otter", "load", b"t" * 16, b"s" * 8)
+ATTEMPT = AttemptContext("calm-otter", "load", b"t" * 16, b"s" * 8)
 
 
 def record() -> LogRecord:
@@ -40,8 +40,8 @@ def record() -> LogRecord:
 
 def test_what_a_record_says_of_its_attempt_is_redacted() -> None:
     """The path of a step holds the value of its iteration, a run id what its user likes."""
-    current = Current("r-hunter2", "each.hunter2.load", b"t" * 16, b"s" * 8)
-    execution = Execution("r-hunter2", "train", marks=(mark_of("train", "r-hunter2"),))
+    current = AttemptContext("r-hunter2", "each.hunter2.load", b"t" * 16, b"s" * 8)
+    execution = Execution("r-hunter2", "train", marks=(fingerprint_of("train", "r-hunter2"),))
     made = record_from_log(execution, current, "it is hunter2", 1, lambda text: text.replace("hunter2", MASK))
     assert (made.body, made.attributes["runlog.step.path"]) == (f"it is {MASK}", f"each.{MASK}.load")
     assert (made.attributes["cicd.pipeline.run.id"], made.attributes["cicd.pipeline.name"]) == (f"r-{MASK}", MASK)
@@ -179,7 +179,7 @@ def test_a_backend_that_takes_no_logs_still_takes_the_spans(
 
     with backend() as server, caplog.at_level(logging.WARNING):
         server.act = refuse_logs
-        also = Also("logs", lambda settings, seconds: send_log_records(settings, RESOURCE, [record()], seconds))
+        also = ExtraSignal("logs", lambda settings, seconds: send_log_records(settings, RESOURCE, [record()], seconds))
         sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
         for _ in range(2):
             sending.offer("r", RESOURCE, spans_of_every_kind(), also)
@@ -203,7 +203,7 @@ def test_a_record_that_is_too_large_costs_the_next_one_nothing(
         sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
         for body in ("x" * 20_000, "short"):
             records = [replace(record(), body=body)]
-            also = Also("logs", partial(_send_records, records))
+            also = ExtraSignal("logs", partial(_send_records, records))
             sending.offer("r", RESOURCE, spans_of_every_kind(), also)
             sending.flush()
         sending.close()
@@ -242,6 +242,7 @@ def test_logs_are_not_sent_unless_asked_for(tmp_path: Path) -> None:
 
 def test_the_first_import_of_the_context_costs_no_sdk() -> None:
     """A step's process pays for OpenTelemetry's API only."""
-    code = "import runlog_otel.live.attempt_context, runlog_otel.live.logs, sys; print([m for m in sys.modules if 'opentelemetry.sdk' in m])"
+    modules = "runlog_otel.live.attempt_context, runlog_otel.live.logs"
+    code = f"import {modules}, sys; print([m for m in sys.modules if 'opentelemetry.sdk' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

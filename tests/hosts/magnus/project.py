@@ -79,7 +79,7 @@ class MagnusProject:
 
     def log_in_sql(self, run_id: str) -> dict[str, Any]:
         """The same where the store is SQL, read without magnus."""
-        database = Database(f"sqlite:///{self.folder / 'runs.db'}", is_to_exist=True)
+        database = Database(f"sqlite:///{self.folder / 'runs.db'}", must_exist=True)
         try:
             return SqlStore(database).document(run_id)
         finally:

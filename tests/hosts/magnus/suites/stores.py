@@ -13,7 +13,7 @@ from magnus.datastore import BaseRunLogStore, BranchLog, RunLog, StepAttempt, St
 from magnus.extensions.run_log_store.chunked_file_system.implementation import ChunkedFileSystemRunLogStore
 from magnus.extensions.run_log_store.file_system.implementation import FileSystemRunLogstore
 
-from runlog_otel.hosts.magnus.plugins import DocumentRunLogStore, HostRuns, MemoryRunLogStore, SqlRunLogStore
+from runlog_otel.hosts.magnus.plugins import DocumentRunLogStore, HostAdapter, MemoryRunLogStore, SqlRunLogStore
 from runlog_otel.settings import Settings
 from runlog_otel.sources.copying import COPIED, DIFFERS, THERE, Copy, copy_runs
 
@@ -116,8 +116,8 @@ def expected_nested() -> RunLog:
     )
 
 
-def runs_of(store: Any) -> HostRuns:
-    return HostRuns(store, Settings.load({}, {}))
+def runs_of(store: Any) -> HostAdapter:
+    return HostAdapter(store, Settings.load({}, {}))
 
 
 def test_a_nested_run_is_read_as_it_was_written(any_store: Any) -> None:

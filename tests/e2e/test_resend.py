@@ -60,7 +60,7 @@ def test_a_run_that_left_no_outbox_is_sent_when_asked_for(tmp_path: Path, server
     project.run("sequential", "before").succeeded()
     project.telemetry = {"endpoint": server.url}
     project.configure()
-    serve.start("--heal", "all")
+    serve.start("--resend", "all")
     project.telemetry = elsewhere
     project.configure()
     project.run("sequential", "after").succeeded()
