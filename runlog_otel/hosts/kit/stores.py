@@ -1,6 +1,6 @@
 """What the plugins of our stores (`type: sql`, also `db`, and `type: memory`) share: their config, and what they open.
 
-A host's class adds the methods of its base class: thin, as what a document means is known in `runlog_otel.stores`.
+A host's class adds what only that host has; what a document means is known in `runlog_otel.stores`.
 """
 
 from abc import abstractmethod
@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
 
+from runlog_otel.core.model import Status
+from runlog_otel.core.runlogs.json_runlog import pipeline_from_config
 from runlog_otel.errors import RunNotFoundError
 from runlog_otel.hosts.kit.secrets import mask_what_the_host_prints
 from runlog_otel.stores.connection_string import filled, is_in_memory, masked
@@ -39,7 +41,10 @@ class DocumentStore(Protocol):
 
 
 class DocumentPlugin(BaseModel):
-    """A store of documents that a host makes of its config."""
+    """A store of documents that a host makes of its config: every method of both hosts' base classes.
+
+    No method rewrites the run. Further keywords are magnus's.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -47,6 +52,10 @@ class DocumentPlugin(BaseModel):
     """The host, as the store notes who wrote a run."""
     _printer: ClassVar[str]
     """The host's function that makes stores, and prints their config when that fails."""
+    _models: ClassVar[Any]
+    """The host's module of `RunLog`, `StepLog`, `BranchLog`."""
+    _exceptions: ClassVar[Any]
+    """The host's module of exceptions."""
 
     def __init__(self, **config: Any) -> None:
         try:
@@ -63,6 +72,85 @@ class DocumentPlugin(BaseModel):
     @abstractmethod
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
+
+    def create_run_log(  # noqa: PLR0917 - the hosts' own signature
+        self,
+        run_id: str,
+        dag_hash: str = "",
+        use_cached: bool = False,
+        tag: str = "",
+        original_run_id: str = "",
+        status: str = Status.CREATED.value,
+        **_: Any,
+    ) -> Any:
+        """Add a run log; raises RunLogExistsError."""
+        known = {"use_cached": use_cached, "original_run_id": original_run_id}
+        rerun = {name: value for name, value in known.items() if name in self._models.RunLog.model_fields}
+        run_log = self._models.RunLog(run_id=run_id, dag_hash=dag_hash, tag=tag, status=status, **rerun)
+        with host_errors(self._exceptions):
+            self.documents.create(run_log.model_dump())
+        return run_log
+
+    def get_run_log_by_id(self, run_id: str, full: bool = False, **_: Any) -> Any:
+        """The run log; without its steps unless `full`. Raises RunLogNotFoundError."""
+        with host_errors(self._exceptions):
+            read = self.documents.document if full else self.documents.header
+            return self._models.RunLog(**read(run_id))
+
+    def put_run_log(self, run_log: Any, **_: Any) -> None:
+        """Add or merge a run log; steps that it does not hold stay."""
+        with host_errors(self._exceptions):
+            self.documents.put(run_log.model_dump(), pipeline_from_config(run_log.run_config))
+
+    def update_run_log_status(self, run_id: str, status: str) -> None:
+        """Set the status of the run."""
+        with host_errors(self._exceptions):
+            self.documents.set_status(run_id, status)
+
+    def get_parameters(self, run_id: str, internal_branch_name: str = "", **_: Any) -> Document:
+        """The parameters of the run, or of a branch."""
+        with host_errors(self._exceptions):
+            return self.documents.parameters(run_id, internal_branch_name or "")
+
+    def set_parameters(self, run_id: str, parameters: Document, internal_branch_name: str = "", **_: Any) -> None:
+        """Merge parameters into those of the run, or of a branch."""
+        with host_errors(self._exceptions):
+            self.documents.set_parameters(run_id, parameters, internal_branch_name or "")
+
+    def get_run_config(self, run_id: str, **_: Any) -> Document:
+        """The config that the run was started with."""
+        with host_errors(self._exceptions):
+            return self.documents.config(run_id)
+
+    def set_run_config(self, run_id: str, run_config: Document, **_: Any) -> None:
+        """Merge into the run config, by its top-level keys."""
+        with host_errors(self._exceptions):
+            self.documents.set_config(run_id, run_config, pipeline_from_config(run_config))
+
+    def get_step_log(self, internal_name: str, run_id: str, **_: Any) -> Any:
+        """The step, without its branches; raises StepLogNotFoundError."""
+        with host_errors(self._exceptions):
+            return self._models.StepLog(**self.documents.step(internal_name, run_id))
+
+    def add_step_log(self, step_log: Any, run_id: str, **_: Any) -> None:
+        """Add or replace the step; branches that it does not hold stay. Raises BranchLogNotFoundError."""
+        with host_errors(self._exceptions):
+            self.documents.put_step(step_log.model_dump(), run_id)
+
+    def get_branch_log(self, internal_branch_name: str, run_id: str, **_: Any) -> Any:
+        """The branch without its steps; the run log when the name is empty."""
+        if not internal_branch_name:
+            return self.get_run_log_by_id(run_id)
+        with host_errors(self._exceptions):
+            return self._models.BranchLog(**self.documents.branch(internal_branch_name, run_id))
+
+    def add_branch_log(self, branch_log: Any, run_id: str, **_: Any) -> None:
+        """Add or merge the branch, or the run log; steps that it does not hold stay."""
+        if not isinstance(branch_log, self._models.BranchLog):
+            self.put_run_log(branch_log)
+            return
+        with host_errors(self._exceptions):
+            self.documents.put_branch(branch_log.model_dump(), run_id)
 
 
 class SqlPlugin(DocumentPlugin):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from magnus import context, defaults, exceptions, utils
+from magnus import context, datastore, defaults, exceptions, utils
 from magnus.datastore import BaseRunLogStore, BranchLog, CodeIdentity, RunLog, StepLog
 from pydantic import PrivateAttr
 
@@ -16,7 +16,7 @@ from runlog_otel.core.runlogs import json_runlog
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.kit import adapter
-from runlog_otel.hosts.kit.stores import Document, DocumentPlugin, MemoryPlugin, SqlPlugin, host_errors
+from runlog_otel.hosts.kit.stores import DocumentPlugin, MemoryPlugin, SqlPlugin
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, add_forwarders
 from runlog_otel.live.attempt_context import AttemptScope
 
@@ -212,93 +212,12 @@ add_forwarders(OtelRunLogStore)
 
 
 class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc]
-    """Every method of magnus's base class over a store of documents, none of them a rewrite of the run."""
+    """A store of documents as a store of magnus."""
 
     _source = json_runlog.MAGNUS
     _printer = HostAdapter.printer
-
-    def create_run_log(  # noqa: PLR0917 - the host's own signature
-        self,
-        run_id: str,
-        dag_hash: str = "",
-        use_cached: bool = False,
-        tag: str = "",
-        original_run_id: str = "",
-        status: str = defaults.CREATED,
-        **_: Any,
-    ) -> RunLog:
-        """Add a run log; raises RunLogExistsError."""
-        run_log = RunLog(
-            run_id=run_id,
-            dag_hash=dag_hash,
-            use_cached=use_cached,
-            tag=tag,
-            original_run_id=original_run_id,
-            status=status,
-        )
-        with host_errors(exceptions):
-            self.documents.create(run_log.model_dump())
-        return run_log
-
-    def get_run_log_by_id(self, run_id: str, full: bool = False, **_: Any) -> RunLog:
-        """The run log; without its steps unless `full`. Raises RunLogNotFoundError."""
-        with host_errors(exceptions):
-            return RunLog(**(self.documents.document(run_id) if full else self.documents.header(run_id)))
-
-    def put_run_log(self, run_log: RunLog, **_: Any) -> None:
-        """Add or merge a run log; steps that it does not hold stay."""
-        with host_errors(exceptions):
-            self.documents.put(run_log.model_dump(), json_runlog.pipeline_from_config(run_log.run_config))
-
-    def update_run_log_status(self, run_id: str, status: str) -> None:
-        """Set the status of the run."""
-        with host_errors(exceptions):
-            self.documents.set_status(run_id, status)
-
-    def get_parameters(self, run_id: str, **_: Any) -> Document:
-        """The parameters of the run."""
-        with host_errors(exceptions):
-            return self.documents.parameters(run_id)
-
-    def set_parameters(self, run_id: str, parameters: Document, **_: Any) -> None:
-        """Merge parameters into those of the run."""
-        with host_errors(exceptions):
-            self.documents.set_parameters(run_id, parameters)
-
-    def get_run_config(self, run_id: str, **_: Any) -> Document:
-        """The config that the run was started with."""
-        with host_errors(exceptions):
-            return self.documents.config(run_id)
-
-    def set_run_config(self, run_id: str, run_config: Document, **_: Any) -> None:
-        """Merge into the run config, by its top-level keys."""
-        with host_errors(exceptions):
-            self.documents.set_config(run_id, run_config, json_runlog.pipeline_from_config(run_config))
-
-    def get_step_log(self, internal_name: str, run_id: str, **_: Any) -> StepLog:
-        """The step, without its branches; raises StepLogNotFoundError."""
-        with host_errors(exceptions):
-            return StepLog(**self.documents.step(internal_name, run_id))
-
-    def add_step_log(self, step_log: StepLog, run_id: str, **_: Any) -> None:
-        """Add or replace the step; branches that it does not hold stay. Raises BranchLogNotFoundError."""
-        with host_errors(exceptions):
-            self.documents.put_step(step_log.model_dump(), run_id)
-
-    def get_branch_log(self, internal_branch_name: str, run_id: str, **_: Any) -> BranchLog | RunLog:
-        """The branch without its steps; the run log when the name is empty."""
-        if not internal_branch_name:
-            return self.get_run_log_by_id(run_id)
-        with host_errors(exceptions):
-            return BranchLog(**self.documents.branch(internal_branch_name, run_id))
-
-    def add_branch_log(self, branch_log: BranchLog | RunLog, run_id: str, **_: Any) -> None:
-        """Add or merge the branch, or the run log; steps that it does not hold stay."""
-        if not isinstance(branch_log, BranchLog):
-            self.put_run_log(branch_log)
-            return
-        with host_errors(exceptions):
-            self.documents.put_branch(branch_log.model_dump(), run_id)
+    _models = datastore
+    _exceptions = exceptions
 
 
 class SqlRunLogStore(SqlPlugin, DocumentRunLogStore):
