@@ -170,7 +170,9 @@ class Project:
 
 
 def _service(host: type[HostAdapter], chosen: str) -> tuple[str, Mapping[str, Any]]:
-    found = host.config_file(chosen)
+    if chosen:
+        host.choose(chosen)
+    found = host.config_file()
     is_there = is_file(Path(found))
     if chosen and not is_there:
         raise ConfigError(chosen, "there is no such file")

@@ -39,8 +39,13 @@ class HostAdapter(ABC):
 
     @staticmethod
     @abstractmethod
-    def config_file(chosen: str) -> str:
-        """The config file that is in force, whether it is there or not: the chosen one, else as the host finds it."""
+    def config_file() -> str:
+        """The config file that is in force, whether it is there or not."""
+
+    @staticmethod
+    @abstractmethod
+    def choose(config_file: str) -> None:
+        """Put a config file in force, for this process and its children: it wins over the host's variables."""
 
     @staticmethod
     @abstractmethod

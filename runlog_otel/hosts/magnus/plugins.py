@@ -22,8 +22,8 @@ from runlog_otel.live.attempt_context import AttemptScope
 
 _TRAVERSING = ("local", "local-container", "mocked")
 """Executors whose process walks the whole graph; the others (`argo`) have an orchestrator do it."""
-_SDK_CONFIGURATION_FILE = "MAGNUS_CONFIGURATION_FILE"
-"""`magnus.sdk.Pipeline.execute`; the command line of magnus sets MAGNUS_CONFIG_FILE for its children."""
+_CONFIG_FILES = ("MAGNUS_CONFIGURATION_FILE", defaults.MAGNUS_CONFIG_FILE)
+"""The first is read by `magnus.sdk.Pipeline.execute`; the command line of magnus sets the second for its children."""
 
 
 class HostAdapter(adapter.HostAdapter):
@@ -37,12 +37,14 @@ class HostAdapter(adapter.HostAdapter):
     printer = "get_provider_by_name_and_type"
 
     @staticmethod
-    def config_file(chosen: str) -> str:
+    def config_file() -> str:
         """See `hosts.kit.adapter.HostAdapter.config_file`."""
-        variables = (_SDK_CONFIGURATION_FILE, defaults.MAGNUS_CONFIG_FILE)
-        if chosen:
-            os.environ.update(dict.fromkeys(variables, chosen))  # else a variable would win over the option
-        return next(filter(None, map(os.environ.get, variables)), defaults.USER_CONFIG_FILE)
+        return next(filter(None, map(os.environ.get, _CONFIG_FILES)), defaults.USER_CONFIG_FILE)
+
+    @staticmethod
+    def choose(config_file: str) -> None:
+        """See `hosts.kit.adapter.HostAdapter.choose`."""
+        os.environ.update(dict.fromkeys(_CONFIG_FILES, config_file))
 
     @staticmethod
     def service(config_file: str) -> Any:
@@ -64,7 +66,7 @@ class HostAdapter(adapter.HostAdapter):
         """See `hosts.kit.adapter.HostAdapter.secrets`."""
         handler = getattr(context.run_context, "secrets_handler", None)
         if handler is None:
-            config = _service("secrets", HostAdapter.config_file("")) or defaults.DEFAULT_SECRETS
+            config = _service("secrets", HostAdapter.config_file()) or defaults.DEFAULT_SECRETS
             handler = utils.get_provider_by_name_and_type("secrets", config)
         return handler
 

@@ -29,11 +29,14 @@ class HostAdapter(adapter.HostAdapter):
     printer = "get_service_by_name"
 
     @staticmethod
-    def config_file(chosen: str) -> str:
+    def config_file() -> str:
         """See `hosts.kit.adapter.HostAdapter.config_file`; the host's `ServiceConfigurations`."""
-        if chosen:
-            os.environ[defaults.RUNNABLE_CONFIGURATION_FILE] = chosen  # else a variable would win over the option
         return os.environ.get(defaults.RUNNABLE_CONFIGURATION_FILE) or defaults.USER_CONFIG_FILE
+
+    @staticmethod
+    def choose(config_file: str) -> None:
+        """See `hosts.kit.adapter.HostAdapter.choose`."""
+        os.environ[defaults.RUNNABLE_CONFIGURATION_FILE] = config_file
 
     @staticmethod
     def service(config_file: str) -> Any:
@@ -132,11 +135,12 @@ def run_context(run_id: str) -> Iterator[None]:
 
     With a context, an object parameter's description says where the object is by `object_serialisation`.
     """
+    before = context.get_run_context()
     context.set_run_context(SimpleNamespace(run_id=run_id, object_serialisation=True))
     try:
         yield
     finally:
-        context.set_run_context(None)
+        context.set_run_context(before)
 
 
 def whole_run_log(store: BaseRunLogStore, run_id: str) -> RunLog:
