@@ -1,9 +1,10 @@
 """Ports and HTTP requests on the loopback interface, never through a proxy."""
 
-import random
+import os
 import socket
 from contextlib import suppress
 from http.client import HTTPException
+from random import SystemRandom
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -11,7 +12,10 @@ HOST = "127.0.0.1"
 
 # Below those that the system gives to outgoing connections, so that a server that restarts finds its port free.
 _PORTS = range(20_000, 32_000)
-_untried = iter(random.sample(_PORTS, len(_PORTS)))
+# Each worker of pytest-xdist draws from a share of its own, by a generator that no test seeds.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_share = _PORTS[_worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+_untried = iter(SystemRandom().sample(_share, len(_share)))
 _open = build_opener(ProxyHandler({})).open
 
 
