@@ -219,3 +219,17 @@ def dripping_body(server: Backend, connection: socket.socket) -> None:
 def closed() -> Iterator[str]:
     """The URL of a port that nobody listens on."""
     yield f"http://{HOST}:{free_ports(1)[0]}"
+
+
+BEHAVIOURS: Mapping[str, Behaviour] = {
+    "silent": silent,
+    "503": answering(503, b"busy"),
+    "429": answering(429, Retry_After="30"),
+    "400": answering(400, b"bad"),
+    "partial-success": partial(),
+    "no-otlp": answering(200, b"<html>Welcome</html>"),
+    "dripping-headers": dripping_headers,
+    "dripping-body": dripping_body,
+    "flaky": flaky,
+}
+"""Every way in which a backend may fail to acknowledge spans; closed ports and redirects need a URL."""
