@@ -1,11 +1,26 @@
-"""What every test has: the real peers' fixtures, and an environment without OTEL_* variables."""
+"""What every test has: a tier, the real peers' fixtures, and an environment without OTEL_* variables."""
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.peers.fixtures", "tests.e2e.serving", "tests.hosts.magnus.environment"]
+PEERS = "tests.peers.fixtures"
+pytest_plugins = [PEERS, "tests.e2e.serving", "tests.hosts.magnus.environment"]
+
+TIERS = {
+    "cli": "process",
+    "hosts": "process",
+    "e2e": "process",
+    "stores/test_concurrency.py": "process",
+    "peers": "peers",
+    "stack": "peers",
+}
+"""Tiers by folder or file; all others hold unit tests."""
+DATABASES = frozenset(["postgres", "postgresql"])
+"""Values of a test's parameters for which it asks for a backend while it runs."""
 
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
@@ -19,3 +34,34 @@ def _unchanged_environment() -> None:
     """The host writes RUNNABLE_* variables into its process; tests run in any order."""
     for name in [name for name in os.environ if name.startswith("RUNNABLE_")]:
         del os.environ[name]
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by these marks
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark each test with its tier, and those that share a module's fixture as one group of a worker."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            item.add_marker(_tier(item))
+            _group(item)
+
+
+def _tier(test: pytest.Function) -> str:
+    """`peers` for a test that asks for a real backend, otherwise the tier of its folder or file."""
+    used = {definitions[-1].func.__module__ for definitions in test._fixtureinfo.name2fixturedefs.values()}
+    if PEERS in used or not DATABASES.isdisjoint(map(str, _parameters(test).values())):
+        return "peers"
+    path = test.path.relative_to(Path(__file__).parent)
+    return next((tier for place, tier in TIERS.items() if path.is_relative_to(place)), "unit")
+
+
+def _group(test: pytest.Function) -> None:
+    """Keep the tests that share a fixture of their module in one worker of pytest-xdist: each makes its own."""
+    shared = [name for name, found in test._fixtureinfo.name2fixturedefs.items() if found[-1].scope == "module"]
+    if shared:
+        parameters = _parameters(test)
+        values = [str(parameters[name]) for name in shared if name in parameters]
+        test.add_marker(pytest.mark.xdist_group("-".join([test.module.__name__, *values])))
+
+
+def _parameters(test: pytest.Function) -> dict[str, object]:
+    return test.callspec.params if hasattr(test, "callspec") else {}

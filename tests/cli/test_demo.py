@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Command
 from tests.exporters.spans import backend
 
 
+@pytest.mark.canary
 def test_the_demo_shows_its_trace_and_says_where_it_is(command: Command, project: Path) -> None:
     """On embedded defaults: a file that Jaeger's page opens."""
     called = command("demo", "--folder", "here")

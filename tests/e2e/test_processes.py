@@ -18,7 +18,7 @@ def run_program(folder: Path, *arguments: str) -> Done:
     return run_python(folder, "-W", "error", "-m", "tests.e2e.programs", *arguments, PYTHONPATH=str(ROOT))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.canary)])
 def test_every_attempt_of_a_pool_is_sent_and_has_its_parent(tmp_path: Path, method: str) -> None:
     """Workers that end after one task send their attempts in time, with ids that no seed changes."""
     with backend(healthy) as server:

@@ -37,6 +37,12 @@ CONFIGURATIONS: dict[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "chunked-fs, mocked": ("chunked-fs", MOCKED, ("recovery", "side_by_side", "choice")),
 }
 CASES = [(configuration, pipeline) for configuration, (_, _, names) in CONFIGURATIONS.items() for pipeline in names]
+CANARIES = [
+    ("chunked-fs, parallel", "regions"),
+    ("chunked-fs, emulator", "sequential"),
+    *(("chunked-fs, local", name) for name in ("sequential", "regions", "side_by_side", "mended", "job", "streaming")),
+]
+"""A map, parallel branches, a retry, a job, an async function; pool workers; a process for each step."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,10 @@ def without_times(part: Any) -> Any:
     return TIME.sub("<time>", part) if isinstance(part, str) else part
 
 
-@pytest.mark.parametrize(("configuration", "pipeline"), CASES, ids=[f"{c}, {p}" for c, p in CASES])
+@pytest.mark.parametrize(
+    ("configuration", "pipeline"),
+    [pytest.param(*case, id=", ".join(case), marks=[pytest.mark.canary] * (case in CANARIES)) for case in CASES],
+)
 def test_outcome_and_run_log_are_those_without_the_wrapper(tmp_path: Path, configuration: str, pipeline: str) -> None:
     """Exit status, output and every key of every stored document are the same, but for header and attempts' notes."""
     store, executor, _ = CONFIGURATIONS[configuration]

@@ -55,7 +55,7 @@ def log_in(url: str, run_id: str) -> Any:
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 @pytest.mark.parametrize(
     ("pipeline", "executor"),
-    CASES,
+    [pytest.param(*CASES[0], marks=pytest.mark.canary), *CASES[1:]],
     ids=lambda value: value if isinstance(value, str) else "+" if value is PARALLEL else "",
 )
 def test_a_pipeline_leaves_the_log_that_the_hosts_store_has(

@@ -13,6 +13,7 @@ import pytest
 from tests.hosts.magnus.project import CHUNKED, FILE_SYSTEM, SQL, MagnusProject, spans_in
 from tests.hosts.notes import attempts_in, taken_notes
 from tests.hosts.project import LOGS, Done
+from tests.peers.postgres import Postgres
 
 HEADER = "runlog_otel"
 PIPELINES = (
@@ -73,7 +74,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory, magnus_python: Path) -> Call
 
 
 @pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("pipeline", [pytest.param(PIPELINES[0], marks=pytest.mark.canary), *PIPELINES[1:]])
 def test_outcome_and_run_log_are_those_without_the_wrapper(
     tmp_path: Path, magnus_python: Path, plain: Callable[[str, str], Plain], store: str, pipeline: str
 ) -> None:
@@ -146,12 +147,12 @@ def test_the_config_of_magnus_s_documentation_works(tmp_path: Path, magnus_pytho
 
 
 def test_a_literal_password_is_in_no_run_log_and_no_output(
-    tmp_path: Path, magnus_python: Path, request: pytest.FixtureRequest
+    tmp_path: Path, magnus_python: Path, postgres: Postgres
 ) -> None:
     """magnus prints its context and dumps it into the log: both show the address without credentials."""
     from runlog_otel.stores.sql.upgrade import create_tables
 
-    url = request.getfixturevalue("postgres").create_database()
+    url = postgres.create_database()
     create_tables(url)
     password = re.findall(r":([^:@]+)@", url)[0]
     store = {"type": "sql", "config": {"connection_string": url}}
