@@ -39,7 +39,9 @@ _BOX_LINE = re.compile(r"^│ (.*?) *│$", re.MULTILINE)
 _CAUSED = re.compile(r"\n\nThe above exception was the direct cause of the following exception:\n\n")
 _HOSTS_OWN = "\nCommandCallError: "
 _PARAMETERS = re.compile(
-    r"\A(?: {11}.*(?:\n|\Z))+|^.{11}Parameters available for the execution:.*\n(?: {11}.*\n?)*", re.MULTILINE
+    r"\A(?: {11}.*(?:\n|\Z))+"
+    r"|^.{11}Parameters available for the execution:.*\n(?:\[[\d:]{8}\] \{.*\n?)?(?: {11}.*\n?)*",
+    re.MULTILINE,
 )
 
 Redact = Callable[[str], str]
@@ -131,7 +133,8 @@ def unfolded(text: str, width: int) -> str:
 def without_parameters(text: str) -> str:
     """An execution log without the values of parameters, which the host writes at its top (`BaseTaskType`).
 
-    They are indented as Rich does it; where the log was cut, it may begin in the midst of them.
+    Rich indents them, or writes the time before them if a second has begun since the line above. Where the log was
+    cut, it may begin in the midst of them.
     """
     return _PARAMETERS.sub("", text)
 

@@ -264,6 +264,13 @@ def test_any_execution_log_is_read(lines: list[str]) -> None:
     assert "token=x" not in message_from_log(text)
 
 
+def test_parameters_are_taken_out_also_when_a_second_begins_before_their_values() -> None:
+    """Rich writes the time before the values then, instead of spaces."""
+    later = PARAMETERS.replace("           {'key'", "[11:49:23] {'key'")
+    assert later != PARAMETERS
+    assert [without_parameters(text + DRAWN) for text in (PARAMETERS, later)] == [DRAWN, DRAWN]
+
+
 def test_a_long_execution_log_is_read_in_time() -> None:
     """The end of a flood of the worst lines."""
     text = ("╰──╯\nValueError: x\n╭─\n" * LOG_BYTES)[:LOG_BYTES]
