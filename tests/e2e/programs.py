@@ -18,6 +18,8 @@ ATTEMPTS = 50
 MANY = 5000
 RUN = "r"
 SAMPLED_RUNS = 2000
+PATIENT = {"exit_budget_seconds": 60.0}
+"""What a process waits for when the machine is busy, where telemetry's cost is not the point."""
 FAILED_EACH = 13
 SLOW_EACH = 31
 
@@ -68,7 +70,7 @@ def work(store: Any, number: int) -> None:
 def pool(endpoint: str, method: str) -> None:
     """A map of many iterations in the workers of a pool, each of which runs one and is replaced."""
     random.seed(42)
-    store = wrapper("chunked-fs", endpoint)
+    store = wrapper("chunked-fs", endpoint, **PATIENT)
     begin(store)
     step = StepLog(name="mp", internal_name="mp", step_type="map", status="PROCESSING")
     store.add_step_log(step, RUN)
@@ -89,7 +91,7 @@ def record_many(store: Any, child: int) -> None:
 
 def processes(endpoint: str) -> None:
     """A warm parent and children forked by multiprocessing, that record at the same time."""
-    store = wrapper("buffered", endpoint)
+    store = wrapper("buffered", endpoint, **PATIENT)
     begin(store)
     context = multiprocessing.get_context("fork")
     children = [context.Process(target=record_many, args=(store, child)) for child in range(CHILDREN)]
@@ -102,7 +104,7 @@ def processes(endpoint: str) -> None:
 
 def forks(endpoint: str) -> None:
     """A warm parent and children that it forks itself, which end as programs end."""
-    store = wrapper("buffered", endpoint)
+    store = wrapper("buffered", endpoint, **PATIENT)
     begin(store)
     children = []
     for child in range(CHILDREN):
@@ -126,7 +128,7 @@ def many(endpoint: str, budget_seconds: str) -> None:
 def sampled(endpoint: str) -> None:
     """Very many runs of which a tenth is sampled; some fail, some take long."""
     config = {"max_runs": SAMPLED_RUNS}
-    telemetry = {"endpoint": endpoint, "pipeline": "program", "exit_budget_seconds": 60.0}
+    telemetry = {"endpoint": endpoint, "pipeline": "program", **PATIENT}
     store: Any = OtelRunLogStore(
         inner={"type": "memory", "config": config},
         telemetry={**telemetry, "sample": 0.1, "sample_slower_than_seconds": 60},
