@@ -22,6 +22,7 @@ from tests.peers.prometheus import Prometheus
 
 PIPELINE = "counted.main"
 RUNS = 160
+PROCESSES = 16
 AT_ONCE = 8
 
 
@@ -37,19 +38,16 @@ def run_all(project: Project, at: dict[int, Callable[[], None]]) -> None:
 
     What stands in `at` happens when so many have been started.
     """
-
-    def one(number: int) -> None:
-        if number in at:
-            at[number]()
-        fault = {0: "work", 5: "finish"}.get(number % 10, "")
-        run_id = f"run {number}"
-        project.run("counted", run_id, FAULT=fault)
-        if fault and number % 20 < 10:
-            project.run("counted", run_id, FAULT=fault, RUNNABLE_RETRY_RUN_ID=run_id)
-            project.run("counted", run_id, RUNNABLE_RETRY_RUN_ID=run_id)
-
+    begun = project.folder / "begun"
+    begun.touch()
+    shares = [map(str, range(process, RUNS, PROCESSES)) for process in range(PROCESSES)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, range(RUNS)))
+        ended = [pool.submit(project.python, "counted_often.py", *share) for share in shares]
+        for count, act in at.items():
+            assert wait_until(lambda count=count: len(begun.read_text(encoding="utf-8").splitlines()) >= count)
+            act()
+    for each in ended:
+        each.result().succeeded()
 
 
 def logs_in(url: str) -> list[Log]:
