@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,15 @@ def run_all(project: Project, at: dict[int, Callable[[], None]]) -> None:
     """
     begun = project.folder / "begun"
     begun.touch()
+
+    def have_begun(count: int) -> bool:
+        return len(begun.read_text(encoding="utf-8").splitlines()) >= count
+
     shares = [map(str, range(process, RUNS, PROCESSES)) for process in range(PROCESSES)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ended = [pool.submit(project.python, "counted_often.py", *share) for share in shares]
         for count, act in at.items():
-            assert wait_until(lambda count=count: len(begun.read_text(encoding="utf-8").splitlines()) >= count)
+            assert wait_until(partial(have_begun, count))
             act()
     for each in ended:
         each.result().succeeded()

@@ -46,7 +46,7 @@ class Recorded:
     def export(self, url: str, *, dry_run: bool = False) -> int:
         """Do as `export --unsent`, with `--dry-run --json` where asked for, and return its exit status."""
         settings = Settings.load({"endpoint": url, "pipeline": "program", "outbox": str(self._outbox)}, {})
-        source = source_from_url(f"file:{self.folder / LOGS}", settings, {}.get)
+        source = source_from_url(f"file:{self.folder / LOGS}", settings, lambda _: None)
         selection = Selection(unsent=True)
         return export_runs(source, selection, [self._outbox], close=False, dry_run=dry_run, as_json=dry_run)
 
