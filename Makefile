@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 MAGNUS := .venv-magnus
 MATRIX ?= 3.10 3.11 3.12 3.13
 WORKERS ?= auto
-# Tests that share a fixture of their module run in one worker; tests/conftest.py groups them.
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+# A file's tests run in one worker, which makes the fixtures of the file once.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check format peers docs dashboards bench matrix clean

@@ -38,30 +38,17 @@ def _unchanged_environment() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by these marks
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark each test with its tier, and those that share a module's fixture as one group of a worker."""
+    """Mark each test with its tier."""
     for item in items:
         if isinstance(item, pytest.Function):
             item.add_marker(_tier(item))
-            _group(item)
 
 
 def _tier(test: pytest.Function) -> str:
     """`peers` for a test that asks for a real backend, otherwise the tier of its folder or file."""
     used = {definitions[-1].func.__module__ for definitions in test._fixtureinfo.name2fixturedefs.values()}
-    if PEERS in used or not DATABASES.isdisjoint(map(str, _parameters(test).values())):
+    parameters = test.callspec.params.values() if hasattr(test, "callspec") else ()
+    if PEERS in used or not DATABASES.isdisjoint(map(str, parameters)):
         return "peers"
     path = test.path.relative_to(Path(__file__).parent)
     return next((tier for place, tier in TIERS.items() if path.is_relative_to(place)), "unit")
-
-
-def _group(test: pytest.Function) -> None:
-    """Keep the tests that share a fixture of their module in one worker of pytest-xdist: each makes its own."""
-    shared = [name for name, found in test._fixtureinfo.name2fixturedefs.items() if found[-1].scope == "module"]
-    if shared:
-        parameters = _parameters(test)
-        values = [str(parameters[name]) for name in shared if name in parameters]
-        test.add_marker(pytest.mark.xdist_group("-".join([test.module.__name__, *values])))
-
-
-def _parameters(test: pytest.Function) -> dict[str, object]:
-    return test.callspec.params if hasattr(test, "callspec") else {}

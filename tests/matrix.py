@@ -26,7 +26,7 @@ def main(versions: list[str]) -> int:
         subprocess.run(["make", f"VENV={venv}", f"PYTHON={python}", f"{venv}/.installed"], check=True)
         print(f"python {version}", flush=True)
         # magnus is tested by `make test-all` alone, on the Python of its own environment.
-        options = ["-m", "not peers", "-n", "auto", "--dist", "loadgroup", "--ignore=tests/hosts/magnus"]
+        options = ["-m", "not peers", "-n", "auto", "--dist", "loadscope", "--ignore=tests/hosts/magnus"]
         done = subprocess.run([venv / "bin/python", "-m", "pytest", "-q", *options], check=False)
         if done.returncode:
             failed.append(version)
