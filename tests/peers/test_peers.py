@@ -24,11 +24,9 @@ from tests.peers.jaeger import Jaeger
 from tests.peers.loopback import HOST, request
 from tests.peers.postgres import Postgres
 
-SERVICE = "peers-test"
-
 
 def otlp_json(trace_id: str) -> dict[str, Any]:
-    """Return one span as an OTLP/JSON document."""
+    """Return one span as an OTLP/JSON document; its service has the name of the trace."""
     now_ns = time.time_ns()
     span = {
         "traceId": trace_id,
@@ -38,7 +36,7 @@ def otlp_json(trace_id: str) -> dict[str, Any]:
         "startTimeUnixNano": str(now_ns - 1_000_000),
         "endTimeUnixNano": str(now_ns),
     }
-    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": SERVICE}}]}
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": trace_id}}]}
     return {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
 
 
@@ -62,8 +60,8 @@ def test_a_span_goes_through_the_collector_into_jaeger(collector: Collector, jae
     request(f"{collector.otlp_http}/v1/traces", json.dumps(otlp_json(trace_id)).encode())
     trace = jaeger.wait_for_trace(trace_id, spans=1)
     assert [span["operationName"] for span in trace["spans"]] == ["hello"]
-    assert [found["traceID"] for found in jaeger.traces(SERVICE, operation="hello")] == [trace_id]
-    assert SERVICE in jaeger.services()
+    assert [found["traceID"] for found in jaeger.traces(trace_id, operation="hello")] == [trace_id]
+    assert trace_id in jaeger.services()
 
 
 def test_jaeger_takes_spans_itself(jaeger: Jaeger) -> None:
