@@ -59,7 +59,7 @@ class Settings(BaseModel):
         "OTEL_TRACES_EXPORTER",
     )
     protocol: Literal["http/protobuf", "http/json", "grpc"] = Field(
-        "http/protobuf", description="grpc needs the extra of that name. OTEL_EXPORTER_OTLP_PROTOCOL"
+        "http/protobuf", description="OTEL_EXPORTER_OTLP_PROTOCOL"
     )
     endpoint: str = Field(
         "http://localhost:4318",

@@ -18,7 +18,7 @@ _GOLDEN = _ROOT / "tests" / "golden"
 _OF_HOSTS = ("runnable", "extensions", "magnus", "stevedore", "__editable__", "_editable")
 _IMPORT_ALL = """
 import importlib, pkgutil, runlog_otel
-needing = ("hosts.runnable.", "hosts.magnus", "cli.demo_project", "__m", "stores.sql.migrations", "exporters.otlp.grpc")
+needing = ("hosts.runnable.", "hosts.magnus", "cli.demo_project", "__m", "stores.sql.migrations")
 names = [module.name for module in pkgutil.walk_packages(runlog_otel.__path__, "runlog_otel.")]
 for name in names:
     if not name.removeprefix("runlog_otel.").startswith(needing):

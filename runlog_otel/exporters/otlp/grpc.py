@@ -1,25 +1,25 @@
-"""OTLP over gRPC (extra `grpc`)."""
+"""OTLP over gRPC."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from runlog_otel.addresses import authorization_of, is_grpc_name
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import Span
-from runlog_otel.errors import DeliveryError, MissingExtraError, TooLargeError
+from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.answers import is_about_size, rejection
 from runlog_otel.exporters.otlp.certificates import pem_files, ssl_context
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.traces.sink import SizeLimit
 from runlog_otel.settings import Settings
 
-try:
-    import grpc
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-except ImportError as error:
-    raise MissingExtraError("protocol grpc", "grpc") from error
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 
 _TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _NO_GRPC = re.compile(r"http1|parsing HTTP/2|missing selected ALPN", re.IGNORECASE)
@@ -64,6 +64,20 @@ class OtlpGrpcSink:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def metric_exporter(self, timeout_seconds: float) -> "OTLPMetricExporter":
+        """The stock exporter, for one call of these settings. It does not look at a partial success."""
+        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+
+        return OTLPMetricExporter(
+            endpoint=self._target,
+            insecure=self._credentials is None,
+            credentials=self._credentials,
+            headers=self._metadata,
+            timeout=timeout_seconds,
+            compression=self._compression,
+            retryable_error_codes=[grpc.StatusCode.OK],  # no error has it: a call is never repeated
+        )
 
     def _channel(self) -> Any:
         if self._credentials is None:

@@ -1,28 +1,48 @@
-"""Series as OTLP metrics: cumulative from the one writer that keeps them, or the delta of one execution."""
+"""Series as metrics of the SDK, pushed by the stock OTLP exporters: all of `serve`, or the delta of one execution.
 
+Import it to push, not before: it loads the OpenTelemetry SDK.
+"""
+
+import logging
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
+from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
 )
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from runlog_otel.core import semconv
 from runlog_otel.core.points import SECOND_NS, ExecutionPoints, Labels
+from runlog_otel.core.redaction import origin, redacted
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
+from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.metrics.series import Exemplar, Series, SeriesTable
-from runlog_otel.exporters.otlp.encode import attributes_of, double, fixed64
-from runlog_otel.exporters.otlp.signals import send_beside_spans
+from runlog_otel.exporters.otlp.encode import double, fixed64
+from runlog_otel.exporters.otlp.signals import target_beside_spans
 from runlog_otel.settings import Settings
 
-Temporality: TypeAlias = "pb.AggregationTemporality.ValueType"
-CUMULATIVE: Temporality = pb.AGGREGATION_TEMPORALITY_CUMULATIVE
-DELTA: Temporality = pb.AGGREGATION_TEMPORALITY_DELTA
+CUMULATIVE = AggregationTemporality.CUMULATIVE
+DELTA = AggregationTemporality.DELTA
+_HTTP_LOGGER = "opentelemetry.exporter.otlp.proto.http.metric_exporter"
+_GRPC_LOGGER = "opentelemetry.exporter.otlp.proto.grpc.exporter"
+_TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
+"""The gRPC codes after which a backend may take the same later."""
 
 
 def push_cumulative(settings: Settings, table: SeriesTable, since_ns: int) -> None:
@@ -33,11 +53,11 @@ def push_cumulative(settings: Settings, table: SeriesTable, since_ns: int) -> No
         DeliveryError: not all points were acknowledged.
     """
     resource = settings.resource_attributes("runlog-otel")
-    _send(settings, request_from_series(resource, table, since_ns, time.time_ns()), settings.timeout_seconds)
+    _push(settings, metrics_from_series(resource, table, since_ns, time.time_ns()), settings.timeout_seconds)
 
 
 def push_delta(settings: Settings, execution: ExecutionPoints, timeout_seconds: float) -> None:
-    """Send what one execution adds, once: an answer that is lost would be counted twice if it were sent again.
+    """Send what one execution adds, once: if an answer is lost, a second request would be counted twice.
 
     Raises:
         ConfigError: the endpoint takes spans only.
@@ -48,83 +68,115 @@ def push_delta(settings: Settings, execution: ExecutionPoints, timeout_seconds: 
     # The shortest window, just now: what turns deltas into totals drops those whose windows overlap.
     now_ns = time.time_ns()
     resource = settings.resource_attributes(execution.execution.resource_pipeline())
-    _send(settings, request_from_series(resource, table, now_ns - 1, now_ns, DELTA), timeout_seconds)
+    _push(settings, metrics_from_series(resource, table, now_ns - 1, now_ns, DELTA), timeout_seconds)
 
 
-def request_from_series(
-    resource: Mapping[str, str], table: SeriesTable, since_ns: int, now_ns: int, temporality: Temporality = CUMULATIVE
-) -> ExportMetricsServiceRequest:
-    """One OTLP export request (opentelemetry-proto, collector/metrics/v1)."""
+def metrics_from_series(
+    resource: Mapping[str, str],
+    table: SeriesTable,
+    since_ns: int,
+    now_ns: int,
+    temporality: AggregationTemporality = CUMULATIVE,
+) -> MetricsData:
+    """The series as the SDK's exporters take them."""
     metrics = [_metric(metric, rows, since_ns, now_ns, temporality) for metric, rows in table.snapshot()]
-    scope = pb.ScopeMetrics(
-        scope=InstrumentationScope(name=SCOPE_NAME, version=SCOPE_VERSION), metrics=metrics, schema_url=SCHEMA_URL
-    )
-    return ExportMetricsServiceRequest(
-        resource_metrics=[
-            pb.ResourceMetrics(
-                resource=Resource(attributes=attributes_of(resource)), scope_metrics=[scope], schema_url=SCHEMA_URL
-            )
-        ]
-    )
+    scope = ScopeMetrics(InstrumentationScope(SCOPE_NAME, SCOPE_VERSION, SCHEMA_URL), metrics, SCHEMA_URL)
+    return MetricsData([ResourceMetrics(Resource(dict(resource), SCHEMA_URL), [scope], SCHEMA_URL)])
 
 
-def _send(settings: Settings, request: ExportMetricsServiceRequest, timeout_seconds: float) -> None:
-    def stub() -> object:
-        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
+def _push(settings: Settings, metrics: MetricsData, timeout_seconds: float) -> None:
+    target = target_beside_spans(settings, "metrics")
+    exporter: MetricExporter
+    if settings.protocol == "grpc":
+        from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
 
-        return MetricsServiceStub
+        exporter, logger = OtlpGrpcSink(settings).metric_exporter(timeout_seconds), _GRPC_LOGGER
+    else:
+        from runlog_otel.exporters.otlp.http_metrics import metric_exporter
 
-    send_beside_spans(
-        settings, "metrics", request, ExportMetricsServiceResponse(), stub=stub, timeout_seconds=timeout_seconds
-    )
+        exporter, logger = metric_exporter(settings, target, timeout_seconds), _HTTP_LOGGER
+    where = origin(target if "://" in target else f"//{target}").removeprefix("://")
+    with _logged_errors(logger, where) as errors:
+        try:
+            result = exporter.export(metrics)
+        finally:
+            exporter.shutdown()
+    if result is not MetricExportResult.SUCCESS:
+        raise next(iter(errors), DeliveryError(where, "the metric exporter reports a failure"))
+
+
+@contextmanager
+def _logged_errors(logger_name: str, where: str) -> Iterator[list[DeliveryError]]:
+    """What a stock exporter logs from this thread instead of raising it: collected, and not printed."""
+    errors: list[DeliveryError] = []
+    own_thread = threading.get_ident()
+
+    def collect(record: logging.LogRecord) -> bool:
+        if record.thread != own_thread:
+            return True
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        own_error = next((argument for argument in arguments if isinstance(argument, DeliveryError)), None)
+        is_transient = any(getattr(argument, "name", "") in _TRANSIENT for argument in arguments)
+        errors.append(own_error or DeliveryError(where, redacted(record.getMessage()), is_transient=is_transient))
+        return False
+
+    logger = logging.getLogger(logger_name)
+    logger.filters.insert(0, collect)  # before the exporter's own filter, which drops what it logged before
+    try:
+        yield errors
+    finally:
+        logger.removeFilter(collect)
 
 
 def _metric(
-    metric: semconv.Metric, rows: Sequence[tuple[Labels, Series]], since_ns: int, now_ns: int, temporality: Temporality
-) -> pb.Metric:
-    own = pb.Metric(name=metric.name, unit=metric.unit, description=metric.help)
+    metric: semconv.Metric,
+    rows: Sequence[tuple[Labels, Series]],
+    since_ns: int,
+    now_ns: int,
+    temporality: AggregationTemporality,
+) -> Metric:
+    data: Histogram | Sum | Gauge
+    numbers = [_number(labels, series, since_ns, now_ns) for labels, series in rows]
     match metric.kind:
         case "histogram":
-            points = [_histogram_point(labels, series, since_ns, now_ns) for labels, series in rows]
-            own.histogram.CopyFrom(pb.Histogram(data_points=points, aggregation_temporality=temporality))
+            data = Histogram(
+                [_histogram_point(labels, series, since_ns, now_ns) for labels, series in rows], temporality
+            )
         case "counter":
-            numbers = [_number(labels, series, since_ns, now_ns) for labels, series in rows]
-            own.sum.CopyFrom(pb.Sum(data_points=numbers, aggregation_temporality=temporality, is_monotonic=True))
+            data = Sum(numbers, temporality, is_monotonic=True)
         case "updowncounter":
-            numbers = [_number(labels, series, since_ns, now_ns) for labels, series in rows]
-            own.sum.CopyFrom(pb.Sum(data_points=numbers, aggregation_temporality=CUMULATIVE))
+            data = Sum(numbers, CUMULATIVE, is_monotonic=False)
         case _:
-            own.gauge.CopyFrom(pb.Gauge(data_points=[_number(labels, series, 0, now_ns) for labels, series in rows]))
-    return own
+            data = Gauge(numbers)
+    return Metric(metric.name, metric.help, metric.unit, data)
 
 
-def _number(labels: Labels, series: Series, since_ns: int, now_ns: int) -> pb.NumberDataPoint:
-    return pb.NumberDataPoint(
-        attributes=attributes_of(dict(labels)),  # details would make a series of each failure
-        start_time_unix_nano=fixed64(since_ns),
-        time_unix_nano=fixed64(now_ns),
-        as_double=double(series.value),
-        exemplars=[_exemplar(exemplar, 1) for exemplar in series.exemplars.values()],
-    )
+def _number(labels: Labels, series: Series, since_ns: int, now_ns: int) -> NumberDataPoint:
+    exemplars = [_exemplar(exemplar, 1) for exemplar in series.exemplars.values()]
+    # Without the details, which would make a series of each failure.
+    return NumberDataPoint(dict(labels), fixed64(since_ns), fixed64(now_ns), double(series.value), exemplars)
 
 
-def _histogram_point(labels: Labels, series: Series, since_ns: int, now_ns: int) -> pb.HistogramDataPoint:
-    return pb.HistogramDataPoint(
-        attributes=attributes_of(dict(labels)),
+def _histogram_point(labels: Labels, series: Series, since_ns: int, now_ns: int) -> HistogramDataPoint:
+    return HistogramDataPoint(
+        attributes=dict(labels),
         start_time_unix_nano=fixed64(since_ns),
         time_unix_nano=fixed64(now_ns),
         count=series.count,
         sum=double(series.value) / SECOND_NS,
         bucket_counts=series.buckets,
         explicit_bounds=semconv.DURATION_BUCKETS,
+        min=None,  # type: ignore[arg-type]  # not known; OTLP has it optional, and the encoder leaves it out
+        max=None,  # type: ignore[arg-type]
         exemplars=[_exemplar(exemplar, SECOND_NS) for _, exemplar in sorted(series.exemplars.items())],
     )
 
 
-def _exemplar(exemplar: Exemplar, scale: int) -> pb.Exemplar:
-    return pb.Exemplar(
+def _exemplar(exemplar: Exemplar, scale: int) -> SdkExemplar:
+    return SdkExemplar(
+        filtered_attributes={},
+        value=double(exemplar.value) / scale,
         time_unix_nano=fixed64(exemplar.at_ns),
-        as_double=double(exemplar.value) / scale,
-        trace_id=bytes.fromhex(exemplar.trace_id),
-        span_id=bytes.fromhex(exemplar.span_id),
+        span_id=int(exemplar.span_id, 16),
+        trace_id=int(exemplar.trace_id, 16),
     )

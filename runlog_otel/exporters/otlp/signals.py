@@ -9,6 +9,20 @@ from runlog_otel.errors import ConfigError
 from runlog_otel.settings import Settings
 
 
+def target_beside_spans(settings: Settings, signal: Literal["logs", "metrics"]) -> str:
+    """Where another signal goes.
+
+    Raises:
+        ConfigError: the exporter, or the endpoint, takes spans only.
+    """
+    target = settings.target_of(signal)
+    if "otlp" not in settings.exporters or not target:
+        raise ConfigError(
+            f"telemetry.{signal}", "needs the exporter otlp, and an endpoint for all signals (not …/v1/traces)"
+        )
+    return target
+
+
 def send_beside_spans(
     settings: Settings,
     signal: Literal["logs", "metrics"],
@@ -32,11 +46,7 @@ def send_beside_spans(
         ConfigError: the exporter, or the endpoint, takes spans only.
         DeliveryError: not all was acknowledged in time.
     """
-    target = settings.target_of(signal)
-    if "otlp" not in settings.exporters or not target:
-        raise ConfigError(
-            f"telemetry.{signal}", "needs the exporter otlp, and an endpoint for all signals (not …/v1/traces)"
-        )
+    target = target_beside_spans(settings, signal)
     if settings.protocol == "grpc":
         from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
 

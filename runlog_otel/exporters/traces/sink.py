@@ -88,7 +88,6 @@ def sink_from(settings: Settings) -> SpanSink:
 
     Raises:
         ConfigError: nothing would be sent, an exporter of that name is not installed, a certificate cannot be read.
-        MissingExtraError: grpc is asked for and not installed.
     """
     require_sending(settings)
     # What bounds sizes comes first: other exporters get no batch before it has the size that is sent.

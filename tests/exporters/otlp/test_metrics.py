@@ -3,14 +3,16 @@
 import sys
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
+from opentelemetry.sdk.metrics.export import AggregationTemporality
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Status
 from runlog_otel.core.points import Point, known_points, points_from_run
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.metrics.series import SeriesTable
-from runlog_otel.exporters.otlp.metrics import DELTA, push_delta, request_from_series
+from runlog_otel.exporters.otlp.metrics import CUMULATIVE, DELTA, metrics_from_series, push_delta
 from runlog_otel.settings import Settings
 from tests.core.logs import attempt, run, task, verdict
 from tests.exporters.spans import backend
@@ -18,12 +20,13 @@ from tests.exporters.spans import backend
 LOG = run(task("a", attempt(1, 3, ok=False)), verdict("fail", 4), status=Status.FAIL)
 
 
-def metrics(temporality: "pb.AggregationTemporality.ValueType") -> dict[str, pb.Metric]:
+def metrics(temporality: AggregationTemporality) -> dict[str, pb.Metric]:
+    """The metrics as the stock exporters encode them, by name."""
     table = SeriesTable()
     table.add(known_points(LOG))
     for execution in points_from_run(LOG):
         table.add(execution.points)
-    request = request_from_series({"service.name": "x"}, table, 7, 9, temporality)
+    request = encode_metrics(metrics_from_series({"service.name": "x"}, table, 7, 9, temporality))
     ((scope,),) = [list(resource.scope_metrics) for resource in request.resource_metrics]
     return {metric.name: metric for metric in scope.metrics}
 
@@ -36,14 +39,14 @@ def test_names_units_and_kinds_are_those_of_the_list() -> None:
         kind = metric.WhichOneof("data")
         assert kind == {"counter": "sum", "updowncounter": "sum"}.get(known.kind, known.kind)
         assert (metric.unit, metric.description) == (known.unit, known.help)
-    assert told[semconv.RUN_DURATION].histogram.aggregation_temporality == DELTA
+    assert told[semconv.RUN_DURATION].histogram.aggregation_temporality == pb.AGGREGATION_TEMPORALITY_DELTA
     assert told[semconv.RUN_ERRORS].sum.is_monotonic
     assert not told[semconv.RUNS_ACTIVE].sum.is_monotonic
 
 
 def test_a_histogram_tells_buckets_sum_and_trace() -> None:
     """In seconds, as the convention says; an exemplar holds the ids as bytes."""
-    points = metrics(pb.AGGREGATION_TEMPORALITY_CUMULATIVE)[semconv.RUN_DURATION].histogram.data_points
+    points = metrics(CUMULATIVE)[semconv.RUN_DURATION].histogram.data_points
     (point,) = [point for point in points if point.count]
     (execution,) = points_from_run(LOG)
     assert (point.count, point.sum, list(point.explicit_bounds)) == (1, 4.000000001, list(semconv.DURATION_BUCKETS))
@@ -58,7 +61,7 @@ def test_numbers_beyond_the_wire_s_are_clamped() -> None:
     table = SeriesTable()
     for metric in (semconv.RUN_DURATION, semconv.RUN_ERRORS):
         table.add([Point(metric, (), 10**400, at_ns=2**70, trace_id=b"t" * 16, span_id=b"s" * 8)])
-    request = request_from_series({}, table, -5, 2**64)
+    request = encode_metrics(metrics_from_series({}, table, -5, 2**64))
     ((scope,),) = [list(resource.scope_metrics) for resource in request.resource_metrics]
     duration, errors = scope.metrics
     (histogram,), (number,) = duration.histogram.data_points, errors.sum.data_points
