@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runlog_otel.core.model import Attempt, Run, Status, Step, StoredRun
-from runlog_otel.errors import RunNotFoundError, SourceError
-from runlog_otel.settings import Settings
+from runlog_otel import Attempt, Run, RunNotFoundError, Settings, SourceError, Status, Step, StoredRun
 
 
 class Journal:
-    """The runs in a journal. See `runlog_otel.sources.port.Source` for what each method owes its caller."""
+    """The runs in a journal. See `runlog_otel.Source` for what each method owes its caller."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.settings = settings
