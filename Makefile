@@ -9,7 +9,7 @@ WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format peers docs dashboards bench matrix clean
+.PHONY: help demo test test-all lint check format peers docs site dashboards bench matrix clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,9 +38,12 @@ test: $(VENV)/.installed $(MAGNUS)/.installed ## Run the unit tests and a few re
 test-all: $(VENV)/.installed $(MAGNUS)/.installed ## Run all tests; those of missing backends are skipped (make peers)
 	$(PYTEST) $(ARGS)
 
-check: $(VENV)/.installed ## Lint, formatting, types, import contracts
+lint: $(VENV)/.installed ## Lint, formatting, spelling: seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+check: lint ## Lint, formatting, spelling, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -54,6 +57,10 @@ peers: ## Build the Collector, Jaeger, Prometheus …, once
 docs: $(VENV)/.installed ## Write docs/mapping.md and docs/settings.md again
 	$(BIN)/python -m docs.generate
 
+site: $(VENV)/.installed ## Build the docs as a site in site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
+	$(BIN)/python -m docs.site
+
 dashboards: $(VENV)/.installed ## Write Grafana's dashboards and alert rules again
 	$(BIN)/python -m dashboards.generate
 
@@ -64,4 +71,4 @@ matrix: ## Run the tests that need no backend on each Python that is there
 	$(PYTHON) -m tests.matrix $(MATRIX)
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) $(MAGNUS) .venv-3.* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis runlog-otel-demo
+	rm -rf $(VENV) $(MAGNUS) .venv-3.* dist site .site .mypy_cache .ruff_cache .pytest_cache .hypothesis runlog-otel-demo

@@ -19,7 +19,6 @@ from runlog_otel.service.service import Resend, ServeOptions
 app = typer.Typer(
     name="runlog-otel",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
