@@ -9,6 +9,7 @@ from runlog_otel.core import semconv
 from runlog_otel.settings import Settings
 
 FOLDER = Path(__file__).parent
+_CONVENTIONS = semconv.SCHEMA_URL.rpartition("/")[2].removesuffix(".0")
 
 
 def mapping() -> str:
@@ -17,10 +18,11 @@ def mapping() -> str:
         [
             "# What a run becomes",
             "",
-            "This page is made from `runlog_otel/semconv.py` by `make docs`.",
+            "This page is made from `runlog_otel/core/semconv.py` by `make docs`.",
             "",
             "A run log maps to one trace for each execution of the run. Names are those of OpenTelemetry's semantic",
-            "conventions for CI/CD, VCS and exceptions (v1.43, release candidate) where these reach, else `runlog.*`.",
+            f"conventions for CI/CD, VCS and exceptions (v{_CONVENTIONS}, release candidate) where these reach, else "
+            "`runlog.*`.",
             "",
             "trace id = first 16 bytes of SHA-256 over the NUL-joined parts `namespace, run id, execution`;",
             "span id = first 8 bytes over `namespace, run id, execution, part, path, attempt`, where `part` is `run`,",

@@ -1,6 +1,6 @@
 """Every span, attribute and event name, with its type and its help text: the only place where they stand.
 
-Names of OpenTelemetry's semantic conventions are used where they reach (CI/CD, VCS, exception, error: v1.43, release
+Names of OpenTelemetry's semantic conventions are used where they reach (CI/CD, VCS, exception, error: release
 candidate); the rest is `runlog.*`. `docs/mapping.md` is made from this module.
 """
 
