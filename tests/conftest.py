@@ -48,7 +48,7 @@ def _tier(test: pytest.Function) -> str:
     """`peers` for a test that asks for a real backend, otherwise the tier of its folder or file."""
     used = {definitions[-1].func.__module__ for definitions in test._fixtureinfo.name2fixturedefs.values()}
     parameters = test.callspec.params.values() if hasattr(test, "callspec") else ()
-    if PEERS in used or not DATABASES.isdisjoint(map(str, parameters)):
+    if PEERS in used or not DATABASES.isdisjoint(value for value in parameters if isinstance(value, str)):
         return "peers"
     path = test.path.relative_to(Path(__file__).parent)
     return next((tier for place, tier in TIERS.items() if path.is_relative_to(place)), "unit")
