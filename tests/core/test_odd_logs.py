@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
 from runlog_otel.core import semconv
 from runlog_otel.core.failure import failure_from_message
@@ -23,7 +24,7 @@ from runlog_otel.core.spans import spans_from_run
 from runlog_otel.errors import RunLogFormatError
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
-from runlog_otel.exporters.otlp.metrics import request_from_series
+from runlog_otel.exporters.otlp.metrics import metrics_from_series
 from tests.core.runlogs.test_constellation import execution, result
 
 _GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.log.json"))
@@ -111,7 +112,7 @@ def mapped(run: Run) -> list[bytes | str]:
             made += [request.SerializeToString(deterministic=True), json_from_request(request)]
             if trace.is_complete:
                 table.add(points_from_trace(run, trace, by_tag=True).points)
-    made.append(request_from_series({}, table, 1, 2).SerializeToString(deterministic=True))
+    made.append(encode_metrics(metrics_from_series({}, table, 1, 2)).SerializeToString(deterministic=True))
     return made
 
 
