@@ -4,6 +4,7 @@ import base64
 import hmac
 import math
 import os
+import re
 import socket
 import ssl
 import sys
@@ -96,6 +97,9 @@ _FAMILIES: dict[str, Any] = {
     "histogram": HistogramMetricFamily,
 }
 _ROWS: dict[str, Any] = {"counter": _counter, "gauge": _gauge, "updowncounter": _gauge, "histogram": _histogram}
+
+
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^][]+)\]|(?P<host>[^][:]+)):(?P<port>[0-9]{1,5})")
 
 
 class MetricsServer:
@@ -246,10 +250,10 @@ class _Handler(WSGIRequestHandler):
 
 def address_from_text(listen: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[::1]:port`; raises ConfigError."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - TCP's
-        raise ConfigError("listen", f"must be host:port, such as 127.0.0.1:9464, not {listen!r}")
-    return host.strip("[]"), int(port)
+    address = _ADDRESS.fullmatch(listen)
+    if not address or int(address["port"]) > 65535:  # noqa: PLR2004 - TCP's
+        raise ConfigError("listen", f"must be host:port, such as 127.0.0.1:9464 or [::1]:9464, not {listen!r}")
+    return address["ipv6"] or address["host"], int(address["port"])
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:

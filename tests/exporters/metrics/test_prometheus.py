@@ -145,7 +145,9 @@ def test_a_wrong_certificate_is_told(table: SeriesTable, tmp_path: Path) -> None
             MetricsServer(table, LISTEN, tls=(tmp_path / "first.pem", tmp_path / key))
 
 
-@pytest.mark.parametrize("listen", ["9464", "localhost", "127.0.0.1:", "127.0.0.1:99999", "256.0.0.1:1"])
+@pytest.mark.parametrize(
+    "listen", ["9464", "localhost", "127.0.0.1:", "127.0.0.1:99999", "256.0.0.1:1", "[:1", "::1:9464"]
+)
 def test_a_wrong_address_is_told(table: SeriesTable, listen: str) -> None:
     """In one line, with what was expected."""
     with pytest.raises(ConfigError, match=r"listen.*: (must be host:port|cannot be used)"):
