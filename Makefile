@@ -1,11 +1,11 @@
-# Everything that a developer types. Each target sets up what it needs; nothing else is to be typed before.
+# Every command that developers need. Each target sets up what it needs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MAGNUS := .venv-magnus
 MATRIX ?= 3.10 3.11 3.12 3.13
 WORKERS ?= auto
-# A file's tests run in one worker, which makes the fixtures of the file once.
+# The tests of a file run in one worker, which makes the file's fixtures once.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
@@ -17,7 +17,7 @@ help: ## Show this list
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[runnable,postgres,dev]'
-	@# Apart, for those tests that switch it on: the host takes it up wherever it can be imported.
+	@# In a folder of its own, for the tests that enable it: the host uses it wherever it can be imported.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/logfire 'logfire-sdk>=5.4'
 	@touch $@
 
@@ -54,21 +54,21 @@ format: $(VENV)/.installed ## Format the code
 peers: ## Build the Collector, Jaeger, Prometheus …, once
 	$(PYTHON) -m tests.peers
 
-docs: $(VENV)/.installed ## Write docs/mapping.md and docs/settings.md again
+docs: $(VENV)/.installed ## Generate docs/mapping.md and docs/settings.md
 	$(BIN)/python -m docs.generate
 
 site: $(VENV)/.installed ## Build the docs as a site in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
 	$(BIN)/python -m docs.site
 
-dashboards: $(VENV)/.installed ## Write Grafana's dashboards and alert rules again
+dashboards: $(VENV)/.installed ## Generate Grafana's dashboards and alert rules
 	$(BIN)/python -m dashboards.generate
 
 bench: $(VENV)/.installed ## Measure what the wrapper costs
 	$(BIN)/python -m benchmarks.overhead
 
-matrix: ## Run the tests that need no backend on each Python that is there
+matrix: ## Run the tests that need no backend on each installed Python
 	$(PYTHON) -m tests.matrix $(MATRIX)
 
-clean: ## Remove what was made here
+clean: ## Remove environments, caches and build results
 	rm -rf $(VENV) $(MAGNUS) .venv-3.* dist site .site .mypy_cache .ruff_cache .pytest_cache .hypothesis runlog-otel-demo

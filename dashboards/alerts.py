@@ -1,4 +1,4 @@
-"""Grafana-managed alert rules: the conditions of Prometheus's, for teams that are alerted by Grafana."""
+"""Grafana-managed alert rules with the conditions of Prometheus's, for teams that use Grafana for alerting."""
 
 import json
 from collections.abc import Mapping
@@ -24,16 +24,16 @@ _DETAILS = {
 
 
 def provisioning(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Grafana's provisioning file from Prometheus's rule file; what Prometheus records, Grafana reads there."""
+    """Grafana's provisioning file from Prometheus's rule file; Grafana reads the series that Prometheus records."""
     alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
     group = {"orgId": 1, "name": "runlog-otel", "folder": "runlog-otel", "interval": "1m"}
     return {"apiVersion": 1, "groups": [group | {"rules": [_rule(alert) for alert in alerts]}]}
 
 
 def _rule(alert: Mapping[str, Any]) -> dict[str, Any]:
-    """Query A is Prometheus's expression, which has a series while the alert fires; B what is told of a failure.
+    """Query A is Prometheus's expression, which has a series while the alert fires; B has the details of a failure.
 
-    C is true of any number, 0 too, for that is what Grafana wants to know of A.
+    C is true for any number, also 0: Grafana needs a condition on A.
     """
     name = alert["alert"]
     rule = alerting.Rule(name).uid(name.lower()).for_val(alert.get("for", "0s")).condition("C")
@@ -54,9 +54,9 @@ def _query(letter: str, datasource: str) -> alerting.Query:
 
 
 def _annotations(alert: Mapping[str, Any]) -> dict[str, str]:
-    """Prometheus's texts in the words of Grafana, which has no `query` in templates.
+    """Prometheus's texts as Grafana templates, which have no `query`.
 
-    Written with dots: Grafana takes `$…` in provisioning files for variables of the environment.
+    Written with dots: Grafana reads `$…` in provisioning files as environment variables.
     """
     texts = {}
     for name, text in alert["annotations"].items():

@@ -63,7 +63,7 @@ def pipeline_link() -> tuple[str, str]:
 def number(
     title: str, expression: str, unit: str = "none", *, bad_from: float | None = None, help_: str = ""
 ) -> stat.Panel:
-    """One number of now; red from a value on."""
+    """One current number; red from a value on."""
     panel = _panel(stat.Panel(), title, help_).unit(unit).span(4).height(4).no_value("none")
     steps = [dashboard.Threshold(value=None, color="green")]
     steps += [] if bad_from is None else [dashboard.Threshold(value=bad_from, color="red")]
@@ -72,7 +72,7 @@ def number(
 
 
 def lines(title: str, unit: str, *queries: Line, width: int = 12, help_: str = "") -> timeseries.Panel:
-    """Values over time; a gap is bridged, for runs are rare."""
+    """Values over time; gaps are bridged, because runs are rare."""
     panel = _panel(timeseries.Panel(), title, help_).unit(unit).span(width).height(8).interval(_FINEST)
     panel.show_points(common.VisibilityMode.AUTO).span_nulls(True).min(0)
     for at, line in enumerate(queries):
@@ -136,7 +136,7 @@ def rows(
 
 
 def failures(where: str) -> table.Panel:
-    """Every failure of the time that is shown, with its trace: the series of a step's newest failure come and go."""
+    """Every failure in the selected time range, with its trace: while it is a step's latest one, it has a series."""
     known = semconv.METRICS[semconv.STEP_LAST_FAILURE]
     fields = [label(name) for name in (*known.labels, *known.details)]
     pipeline, step, tag, error, trace, message = fields
@@ -150,7 +150,7 @@ def failures(where: str) -> table.Panel:
         Column(trace, "trace", link=trace_link()),
     ]
     expression = f"last_over_time({where}[$__range]) * 1000"
-    return rows("Failures", columns, {"A": expression}, help_="The newest failure of each step between two scrapes.")
+    return rows("Failures", columns, {"A": expression}, help_="The latest failure of each step between two scrapes.")
 
 
 def variable(name: str, title: str, selector: str, attribute: str, *, has_all: bool = False) -> builders.QueryVariable:

@@ -17,7 +17,7 @@ _STEP = f"{{{{{label(STEP)}}}}}"
 
 def dashboard() -> Dashboard:
     """One pipeline on one page."""
-    new = page(PIPELINE_UID, "Pipeline", "The runs of one pipeline: how long, how often, what failed, and its trace.")
+    new = page(PIPELINE_UID, "Pipeline", "The runs of one pipeline: durations, results, failures and their traces.")
     new.with_variable(variable("pipeline", "Pipeline", series(semconv.RUN_DURATION, "count"), PIPELINE))
     new.with_variable(variable("step", "Step", series(semconv.STEP_RESULTS, where=_RUN), STEP, has_all=True))
     for title, panels in {
@@ -25,7 +25,7 @@ def dashboard() -> Dashboard:
         "Failures": _failures(),
         "Steps": _steps(),
         "Retries": _retries(),
-        "What steps tell": _told(),
+        "What steps report": _reported(),
     }.items():
         new.with_row(Row(title))
         for panel in panels:
@@ -37,10 +37,10 @@ def _runs() -> Iterator[Panel]:
     successes = series(semconv.RUN_DURATION, "count", {**_RUN, semconv.PIPELINE_RESULT: '="success"'})
     bad = series(semconv.RUN_DURATION, "count", {**_RUN, semconv.PIPELINE_RESULT: '!="success"'})
     last = largest(series(semconv.LAST_SUCCESS, where=_RUN))
-    yield number("Runs", total(_RUNS), help_="Executions that ended in the time that is shown.")
+    yield number("Runs", total(_RUNS), help_="Executions that ended in the selected time range.")
     yield number("Failed", total(bad), bad_from=1)
     yield number("Succeeded", share(successes, _RUNS), "percentunit")
-    yield number("Last success", f"time() - {last}", "s", help_="Ago.")
+    yield number("Last success", f"time() - {last}", "s", help_="Time since then.")
     yield number("Active", summed(series(semconv.RUNS_ACTIVE, where=_RUN)))
     yield number("Oldest active", largest(series(semconv.OLDEST_ACTIVE, where=_RUN)), "s")
     result = f"{{{{{label(semconv.PIPELINE_RESULT)}}}}}"
@@ -72,7 +72,7 @@ def _steps() -> Iterator[Panel]:
     legend = f"{_STEP} {{{{{label(semconv.TASK_RESULT)}}}}}"
     yield bars("Steps by result", "none", Line(summed(grown(results), STEP, semconv.TASK_RESULT), legend))
     buckets = series(semconv.STEP_DURATION, "bucket", _OF_STEP)
-    yield heat("Durations of steps", f"sum by (le) ({grown(buckets)})", help_="Choose a step above for its own.")
+    yield heat("Durations of steps", f"sum by (le) ({grown(buckets)})", help_="Select a step to see its durations.")
     for level in _LEVELS:
         line = Line(quantile(level, semconv.STEP_DURATION, STEP, where=_OF_STEP), _STEP, traces=True)
         yield lines(f"Duration of steps, {level:.0%}", "s", line)
@@ -83,7 +83,7 @@ def _steps() -> Iterator[Panel]:
         f"Queue time, {_LEVELS[-1]:.0%}",
         "s",
         Line(waits, _STEP),
-        help_="From the end of the step before to a step's start: the executor's, for pods to be scheduled and so on.",
+        help_="From the end of the previous step to a step's start: overhead of the executor, such as scheduling pods.",
     )
     branches = quantile(_LEVELS[-1], semconv.BRANCH_DURATION, STEP, semconv.BRANCH_NAME, where=_OF_STEP)
     branch = f"{_STEP} {{{{{label(semconv.BRANCH_NAME)}}}}}"
@@ -99,17 +99,17 @@ def _retries() -> Iterator[Panel]:
         "Flaky steps",
         "percentunit",
         Line(f"{summed(flaky, STEP)} / {summed(passed, STEP)}", _STEP),
-        help_="Share of a step's successes, ever since, that took more than one attempt.",
+        help_="Share of a step's successes that took more than one attempt, since the counters began.",
     )
 
 
-def _told() -> Iterator[Panel]:
+def _reported() -> Iterator[Panel]:
     legend = f"{_STEP} {{{{{label(semconv.METRIC_NAME)}}}}}"
     yield lines(
         "User metrics over runs",
         "none",
         Line(series(semconv.USER_METRIC, where=_OF_STEP), legend),
-        help_="What steps told with `metric(…)`, as the newest attempt did.",
+        help_="Metrics that steps returned with `metric(…)`, from the latest attempt.",
     )
     items = series(semconv.CATALOG_ITEMS, where=_OF_STEP)
     stage = f"{_STEP} {{{{{label(semconv.CATALOG_STAGE)}}}}}"

@@ -30,7 +30,7 @@ _LAST_SUCCESS = series(semconv.LAST_SUCCESS)
 
 def dashboard() -> Dashboard:
     """All pipelines on one page."""
-    new = page(PIPELINES_UID, "Pipelines", "Every pipeline at a glance, and whether runlog-otel itself is well.")
+    new = page(PIPELINES_UID, "Pipelines", "Every pipeline at a glance, and the health of runlog-otel itself.")
     for panel in (*_numbers(), _overview(), *_graphs(), failures(series(semconv.STEP_LAST_FAILURE)), _alerts()):
         new.with_panel(panel)
     new.with_row(Row("runlog-otel"))
@@ -40,13 +40,13 @@ def dashboard() -> Dashboard:
 
 
 def _numbers() -> Iterator[Panel]:
-    of = "in the time that is shown"
+    of = "in the selected time range"
     yield number("Runs", total(_RUNS), help_=f"Executions that ended {of}.")
     yield number("Failed", total(_FAILURES), bad_from=1, help_=f"Executions that failed or never ended, {of}.")
     yield number("Succeeded", share(_SUCCESSES, _RUNS), "percentunit")
     yield number("Active", summed(series(semconv.RUNS_ACTIVE)), help_="Runs that have not ended.")
     yield number("Oldest active", largest(series(semconv.OLDEST_ACTIVE)), "s")
-    yield number("Unsent", summed(series(semconv.RUNS_UNSENT)), bad_from=1, help_="Runs whose trace is not whole.")
+    yield number("Unsent", summed(series(semconv.RUNS_UNSENT)), bad_from=1, help_="Runs whose trace is incomplete.")
 
 
 def _overview() -> Panel:
@@ -101,7 +101,7 @@ def _alerts() -> Panel:
 
 
 def _own() -> Iterator[Panel]:
-    yield number("Last poll", f"time() - {largest(_LAST_POLL)}", "s", bad_from=300, help_="Ago.")
+    yield number("Last poll", f"time() - {largest(_LAST_POLL)}", "s", bad_from=300, help_="Time since then.")
     yield number("Poll took", largest(series(semconv.EXPORTER_POLL_DURATION)), "s")
     yield number("Runs read", total(series(semconv.EXPORTER_RUNS_READ)))
     yield number("Failures of polls", total(series(semconv.EXPORTER_FAILURES)), bad_from=1)
@@ -110,6 +110,6 @@ def _own() -> Iterator[Panel]:
         "Points overflowed",
         total(series(semconv.OVERFLOWED)),
         bad_from=1,
-        help_="Above 0, there are more label sets than `metrics.max_series` allows, and what is shown is not whole.",
+        help_="Above 0: there are more label sets than `metrics.max_series` allows, and the panels are incomplete.",
     )
     yield lines("Size of the SQL store", "bytes", Line(largest(series(semconv.STORE_SIZE)), "size"), width=24)

@@ -1,4 +1,4 @@
-"""Writes the pages that follow from the code: docs/mapping.md from `names`, docs/settings.md from `Settings`."""
+"""Generates docs/mapping.md from `core.semconv` and docs/settings.md from `Settings`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,32 +18,32 @@ def mapping() -> str:
         [
             "# What a run becomes",
             "",
-            "This page is made from `runlog_otel/core/semconv.py` by `make docs`.",
+            "`make docs` generates this page from `runlog_otel/core/semconv.py`.",
             "",
             "A run log maps to one trace for each execution of the run. Names are those of OpenTelemetry's semantic",
-            f"conventions for CI/CD, VCS and exceptions (v{_CONVENTIONS}, release candidate) where these reach, else "
+            f"conventions for CI/CD, VCS and exceptions (v{_CONVENTIONS}, release candidate) where they exist, else "
             "`runlog.*`.",
             "",
             "trace id = first 16 bytes of SHA-256 over the NUL-joined parts `namespace, run id, execution`;",
             "span id = first 8 bytes over `namespace, run id, execution, part, path, attempt`, where `part` is `run`,",
-            "`start`, `step`, `branch` or `attempt`, `path` the host's internal name, `attempt` 0 but for attempts.",
+            "`start`, `step`, `branch` or `attempt`, `path` the host's internal name, `attempt` 0 except for attempts.",
             "",
             "## Spans",
             "",
             *_table(("name", "kind", "what it is"), [(f"`{n.name}`", n.type, n.help) for n in semconv.SPANS]),
             "",
-            "What failed has the status ERROR; what succeeded leaves it unset. Times come from the log: attempts have",
-            "their own, everything else envelops what is inside it.",
+            "Failed spans have the status ERROR; on success the status is unset. Times come from the log: attempts",
+            "have their own, every other span encloses those inside it.",
             "",
             "## Attributes",
             "",
             *_table(
-                ("name", "on", "type", "what it tells"),
+                ("name", "on", "type", "meaning"),
                 [(f"`{n.name}`", n.on, n.type, n.help) for n in semconv.ATTRIBUTES],
             ),
             "",
             f"A value is at most {semconv.MAX_ATTRIBUTE_BYTES:,} bytes of UTF-8.",
-            "Values of parameters leave where the setting `parameters` lists their names.",
+            "Values of parameters leave only if the setting `parameters` lists their names.",
             "",
             *_metrics(),
             "## Events",
@@ -59,12 +59,12 @@ def _metrics() -> list[str]:
         "## Metrics",
         "",
         "Derived from the same log by one writer: `runlog-otel serve`. In Prometheus dots become underscores, the",
-        "unit is added, counters end in `_total`, histograms have `_bucket`, `_sum` and `_count`.",
+        "unit is appended, counters end in `_total`, histograms have `_bucket`, `_sum` and `_count`.",
         "Labels are never the run, pod or host; `runlog.run.tag` is one only when `metrics.by_tag` is set.",
         "An execution counts once, when it is complete.",
         "",
         *_table(
-            ("name", "in Prometheus", "kind", "unit", "labels", "what it tells"),
+            ("name", "in Prometheus", "kind", "unit", "labels", "meaning"),
             [_metric(metric) for metric in semconv.METRICS.values()],
         ),
         "",
@@ -80,15 +80,15 @@ def settings() -> str:
         [
             "# Settings",
             "",
-            "This page is made from `runlog_otel/settings.py` by `make docs`.",
+            "`make docs` generates this page from `runlog_otel/settings.py`.",
             "",
-            "They stand under `telemetry` in the config of the store; a setting there wins over a variable of the",
-            "environment, which wins over the default. `runlog-otel check` shows what is in force, and why.",
+            "Settings are under `telemetry` in the config of the store. They override environment variables, which",
+            "override the defaults. `runlog-otel check` shows what is in force, and why.",
             "",
             *_table(("setting", "default", "meaning"), rows),
             "",
-            "Variables for traces (`OTEL_EXPORTER_OTLP_TRACES_…`) win over the general ones. A variable that is not",
-            "understood is ignored, as the specification asks, and `check` says so. `OTEL_EXPORTER_OTLP_TIMEOUT` is in",
+            "Variables for traces (`OTEL_EXPORTER_OTLP_TRACES_…`) override the general ones. An invalid variable is",
+            "ignored, as the specification requires, and `check` says so. `OTEL_EXPORTER_OTLP_TIMEOUT` is in",
             "milliseconds, as specified; some SDKs read it as seconds.",
             "",
         ]

@@ -1,6 +1,6 @@
-"""A source of one's own: runs that a program notes in a journal, one line of JSON when a run has ended.
+"""A custom source: a program writes its runs to a journal, one line of JSON when a run has ended.
 
-Named `journal:///PATH` once this stands in the `pyproject.toml` of a package that is installed:
+Its URL is `journal:///PATH` when an installed package has this in its `pyproject.toml`:
 
     [project.entry-points."runlog_otel.sources"]
     journal = "journal_source:source_from_url"
@@ -20,7 +20,7 @@ from runlog_otel import Attempt, Run, RunNotFoundError, Settings, SourceError, S
 
 
 class Journal:
-    """The runs in a journal. See `runlog_otel.Source` for what each method owes its caller."""
+    """The runs in a journal. `runlog_otel.Source` documents the contract of each method."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.settings = settings
@@ -28,8 +28,8 @@ class Journal:
         self._path = path
 
     def changes(self, since_ns: int) -> list[StoredRun]:
-        found = (StoredRun(line["id"], _end_ns(line)) for line in self._lines())
-        return sorted((run for run in found if run.changed_ns >= since_ns), key=lambda run: run.changed_ns)
+        runs = (StoredRun(line["id"], _end_ns(line)) for line in self._lines())
+        return sorted((run for run in runs if run.changed_ns >= since_ns), key=lambda run: run.changed_ns)
 
     def run(self, run_id: str) -> Run:
         line = next((line for line in self._lines() if line["id"] == run_id), None)
@@ -43,7 +43,7 @@ class Journal:
         return Run(run_id=run_id, pipeline=pipeline, host="journal", status=status, steps=(step,))
 
     def missing(self, run_ids: Sequence[str]) -> tuple[str, ...]:
-        return ()  # a run is noted when it has ended: none is active
+        return ()  # a run is written when it has ended: none is active
 
     def size_bytes(self) -> int | None:
         return None

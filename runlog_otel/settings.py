@@ -35,13 +35,14 @@ class MetricsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     listen: str = Field(
-        "", description="host:port where the process that runs the pipeline serves /metrics of the runs that it ended"
+        "",
+        description="host:port where the process that runs the pipeline serves /metrics of the runs that it completed",
     )
     push: bool = Field(
         False, description="Send each execution's points once, as OTLP deltas, when it is complete (docs/metrics.md)"
     )
-    by_tag: bool = Field(False, description="Label by the run's tag, too: only where tags are few")
-    max_series: int = Field(2000, ge=1, description="Label sets of one metric; what comes after them shares one")
+    by_tag: bool = Field(False, description="Also label by the run's tag: only if there are few tags")
+    max_series: int = Field(2000, ge=1, description="Label sets of one metric; the rest share one overflow series")
 
 
 class Settings(BaseModel):
@@ -55,7 +56,7 @@ class Settings(BaseModel):
     enabled: bool = Field(True, description="false: nothing is sent or remembered. OTEL_SDK_DISABLED=true")
     exporter: str = Field(
         "otlp",
-        description="otlp, console, none, or the entry point of an installed SDK span exporter; several by commas. "
+        description="otlp, console, none, or the entry point of an installed SDK span exporter; several with commas. "
         "OTEL_TRACES_EXPORTER",
     )
     protocol: Literal["http/protobuf", "http/json", "grpc"] = Field(
@@ -63,8 +64,8 @@ class Settings(BaseModel):
     )
     endpoint: str = Field(
         "http://localhost:4318",
-        description="Where OTLP goes: http(s)://host:port (/v1/traces is added), or file:///path for OTLP/JSON lines; "
-        "for grpc also host:port, dns:///host:port, unix:///path. "
+        description="Where OTLP is sent: http(s)://host:port (/v1/traces is added), or file:///path for OTLP/JSON "
+        "lines; for grpc also host:port, dns:///host:port, unix:///path. "
         "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     )
     headers: dict[str, SecretStr] = Field(
@@ -74,10 +75,10 @@ class Settings(BaseModel):
         10.0,
         gt=0,
         le=_DAY_SECONDS,
-        description="For one request in all. OTEL_EXPORTER_OTLP_TIMEOUT (in milliseconds, as specified)",
+        description="For one whole request. OTEL_EXPORTER_OTLP_TIMEOUT (in milliseconds, as specified)",
     )
     max_batch_bytes: int = Field(
-        1024 * 1024, ge=1, description="Spans are sent in requests of at most so many bytes, before compression"
+        1024 * 1024, ge=1, description="Maximum size of a request with spans, before compression"
     )
     compression: Literal["none", "gzip"] = Field("none", description="OTEL_EXPORTER_OTLP_COMPRESSION")
     certificate: Path | None = Field(
@@ -94,17 +95,17 @@ class Settings(BaseModel):
     resource: dict[str, str] = Field(
         default_factory=dict, description="More resource attributes. OTEL_RESOURCE_ATTRIBUTES"
     )
-    pipeline: str = Field("", description="The pipeline's name; else what the host's definition says")
-    namespace: str = Field("", description="Goes into every id: for those who reuse run ids")
+    pipeline: str = Field("", description="The pipeline's name; default: from the host's definition")
+    namespace: str = Field("", description="Part of every trace and span id: set it if run ids are reused")
     time_zone: str = Field(
-        "", description="IANA name: how naive times of runs without our header are read; else the machine's zone"
+        "", description="IANA name: zone of the naive times in runs without our header; default: the machine's zone"
     )
     failure_evidence: bool = Field(
         True,
         description="Why an attempt failed (exception, traceback, exit status, end of stderr) is written into its "
-        "message in the log, and so told by its span; false: what the host writes, and no more",
+        "message in the log, and so is on its span; false: only the host's own message",
     )
-    baggage: bool = Field(False, description="While a step's code runs, the run id travels with its calls, as baggage")
+    baggage: bool = Field(False, description="While a step's code runs, the run id is propagated as baggage")
     logs: bool = Field(
         False,
         description="The end of a failed attempt's execution log is sent as an OTLP log record under its span "
@@ -114,30 +115,33 @@ class Settings(BaseModel):
         2.0,
         ge=0,
         le=_DAY_SECONDS,
-        description="What telemetry may cost in all when a process waits for it: at exit, in pool workers",
+        description="How long a process waits for telemetry in total: at exit, in pool workers",
     )
     outbox: Path = Field(
         Path(".runlog-otel/unsent"),
-        description="Folder that remembers the runs of which something was not acknowledged",
+        description="Folder that remembers the runs that were not fully acknowledged",
     )
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Metrics of runs")
     ui: str = Field("", description="Base URL of Jaeger's user interface, for links")
     redact: tuple[SecretStr, ...] = Field(
-        (), description="Regular expressions (Python's); what they find is masked in all that leaves, as secrets are"
+        (), description="Regular expressions (Python's); matches are masked in everything that leaves, like secrets"
     )
     parameters: tuple[str, ...] = Field(
         (),
-        description="Names of parameters whose values leave, or globs (`train_*`); a name that tells of a secret "
-        "has to stand there whole",
+        description="Names of parameters whose values leave, or globs (`train_*`); a name like a secret's "
+        "must be listed in full",
     )
     parameter_digests: bool = Field(
-        False, description="A digest of each parameter's value leaves; a short value can be guessed from it"
+        False, description="Export a digest of each parameter's value; short values can be guessed from it"
     )
     sample: float = Field(
-        1.0, ge=0, le=1, description="Share of the runs that are sent, decided by the run id; failed ones always are"
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the runs that are sent, decided by the run id; failed executions are always sent",
     )
     sample_slower_than_seconds: float | None = Field(
-        None, ge=0, description="Executions that took longer are sent whatever `sample` says"
+        None, ge=0, description="Executions that took longer are always sent, whatever `sample` says"
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -14,6 +14,7 @@ TIERS = {
     "cli": "process",
     "hosts": "process",
     "e2e": "process",
+    "packaging": "process",
     "stores/test_concurrency.py": "process",
     "peers": "peers",
     "stack": "peers",

@@ -88,10 +88,10 @@ def _span(name: str, kind: str, help_: str) -> str:
 
 RUN_SPAN = _span("RUN {pipeline}", "SERVER", "One execution of a run. A retry is a trace of its own.")
 START_SPAN = _span("START {pipeline}", "INTERNAL", "Start marker, without duration: makes a run visible at once.")
-STEP_SPAN = _span("{step}", "INTERNAL", "A node of the graph; it envelops its attempts or branches.")
+STEP_SPAN = _span("{step}", "INTERNAL", "A node of the graph; it encloses its attempts or branches.")
 BRANCH_SPAN = _span("{step}/{branch}", "INTERNAL", "A branch of a parallel, conditional or dag node.")
 ITERATION_SPAN = _span("{step}/iteration", "INTERNAL", "An iteration of a map or loop node; its value is an attribute.")
-ATTEMPT_SPAN = _span("{step} attempt", "INTERNAL", "One try at a step, as its own process saw it.")
+ATTEMPT_SPAN = _span("{step} attempt", "INTERNAL", "One attempt at a step, as recorded by its process.")
 
 SERVICE_NAME = _attribute(
     "service.name", "resource", "string", "The setting `service`, else `OTEL_SERVICE_NAME`, else the pipeline's name."
@@ -99,7 +99,7 @@ SERVICE_NAME = _attribute(
 
 PIPELINE_NAME = _attribute("cicd.pipeline.name", "every span", "string", "The pipeline: its setting, name or file.")
 PIPELINE_RUN_ID = _attribute("cicd.pipeline.run.id", "every span", "string", "The host's run id.")
-EXECUTION = _attribute("runlog.execution", "every span", "int", "1, and one more for each retry of the run.")
+EXECUTION = _attribute("runlog.execution", "every span", "int", "1, plus one for each retry of the run.")
 
 PIPELINE_ACTION = _attribute("cicd.pipeline.action.name", "run", "string", "Always `RUN`.")
 PIPELINE_RESULT = _attribute(
@@ -109,26 +109,29 @@ PIPELINE_RUN_URL = _attribute("cicd.pipeline.run.url.full", "run", "string", "Th
 RUN_HOST = _attribute("runlog.host", "run", "string", "The tool that ran it: `runnable`, `magnus`, `constellation`.")
 RUN_TAG = _attribute("runlog.run.tag", "run", "string", "The host's tag.")
 RUN_DAG_HASH = _attribute("runlog.run.dag_hash", "run", "string", "The host's hash of the graph.")
-RUN_ORIGINAL_ID = _attribute("runlog.run.original_id", "run", "string", "The run that this one runs again.")
-RUN_USE_CACHED = _attribute("runlog.run.use_cached", "run", "boolean", "Whether this run skips what the original did.")
+RUN_ORIGINAL_ID = _attribute("runlog.run.original_id", "run", "string", "The run that this one re-runs.")
+RUN_USE_CACHED = _attribute(
+    "runlog.run.use_cached", "run", "boolean", "Whether it skips steps that succeeded in the original."
+)
 RUN_DEFINITION = _attribute("runlog.run.definition", "run", "string", "The module or file that defines the pipeline.")
 RUN_EXECUTOR = _attribute("runlog.run.executor", "run", "string", "The host's executor: `local`, `argo` …")
-RUN_PARAMETERS = _attribute("runlog.run.parameters", "run", "string[]", "Names of the parameters its attempts saw.")
+RUN_PARAMETERS = _attribute("runlog.run.parameters", "run", "string[]", "Names of parameters that its attempts saw.")
 
 RETRY_REASON = _attribute(
     "runlog.retry.reason",
     "run",
     "string",
-    "On a retry: how the execution before it ended, `failure` or `error` (it never ended).",
+    "On a retry: how the previous execution ended, `failure` or `error` (it never ended).",
 )
 RETRY_FAILED_STEPS = _attribute(
-    "runlog.retry.failed_steps", "run", "string[]", "On a retry: paths of the steps that failed in the one before it."
+    "runlog.retry.failed_steps",
+    "run",
+    "string[]",
+    "On a retry: paths of the steps that failed in the previous execution.",
 )
-RUN_SOURCE = _attribute(
-    "runlog.run.source", "run", "string", "Who asked for it: `Dashboard`, `VSCodeExtension`, `API`."
-)
+RUN_SOURCE = _attribute("runlog.run.source", "run", "string", "What started it: `Dashboard`, `VSCodeExtension`, `API`.")
 RUN_SAMPLE_RATE = _attribute(
-    "runlog.run.sample_rate", "run", "double", "Which part of such runs the host keeps, 0 to 1."
+    "runlog.run.sample_rate", "run", "double", "Share of such runs that the host keeps, 0 to 1."
 )
 
 TASK_NAME = _attribute("cicd.pipeline.task.name", "step, attempt", "string", "The step's name, without iterations.")
@@ -142,10 +145,10 @@ START_IS_DERIVED = _attribute(
     "runlog.start.is_derived",
     "step, attempt",
     "boolean",
-    "`true` where the log has a duration and no start: it is then the earliest that the graph allows.",
+    "`true` if the log has a duration but no start: the start is then the earliest that the graph allows.",
 )
 CLOCK_IS_ADJUSTED = _attribute(
-    "runlog.clock.is_adjusted", "run, branch, attempt", "boolean", "`true` where clocks disagree: see operation.md."
+    "runlog.clock.is_adjusted", "run, branch, attempt", "boolean", "`true` if clocks disagree: see operation.md."
 )
 STEP_PATH = _attribute("runlog.step.path", "attempt", "string", "The host's internal name of the step (dot path).")
 
@@ -154,86 +157,87 @@ BRANCH_PATH = _attribute("runlog.branch.path", "branch", "string", "The host's i
 BRANCH_RESULT = _attribute("runlog.branch.result", "branch", "string", "`success`, `failure` or `error` (never ended).")
 
 ATTEMPT_NUMBER = _attribute("runlog.attempt.number", "attempt", "int", "The host's number of the attempt, from 1.")
-ATTEMPT_REPEAT = _attribute("runlog.attempt.repeat", "attempt", "int", "From 2, of several with one number.")
+ATTEMPT_REPEAT = _attribute("runlog.attempt.repeat", "attempt", "int", "From 2, if several attempts share a number.")
 ATTEMPT_RESULT = _attribute("runlog.attempt.result", "attempt", "string", "`success` or `failure`.")
 ATTEMPT_RETRY_INDICATOR = _attribute("runlog.attempt.retry_indicator", "attempt", "string", "The host's, if it is set.")
-INPUT_PARAMETERS = _attribute(
-    "runlog.parameters.input", "run, attempt", "string[]", "Names of the parameters it was given."
-)
+INPUT_PARAMETERS = _attribute("runlog.parameters.input", "run, attempt", "string[]", "Names of the input parameters.")
 OUTPUT_PARAMETERS = _attribute(
-    "runlog.parameters.output", "run, attempt", "string[]", "Names of the parameters it returned."
+    "runlog.parameters.output", "run, attempt", "string[]", "Names of the returned parameters."
 )
 INPUT_VALUE = _attribute(
     "runlog.parameter.input.{name}",
     "run, attempt",
     "any scalar",
-    "A parameter that it was given, where the setting `parameters` lists its name; what is no scalar as JSON.",
+    "Value of an input parameter whose name the setting `parameters` lists; as JSON if it is not a scalar.",
 )
 OUTPUT_VALUE = _attribute(
-    "runlog.parameter.output.{name}", "run, attempt", "any scalar", "The same of one that it returned."
+    "runlog.parameter.output.{name}", "run, attempt", "any scalar", "The same for a returned parameter."
 )
 INPUT_DIGEST = _attribute(
     "runlog.parameter_digest.input.{name}",
     "run, attempt",
     "string",
-    "With the setting `parameter_digests`: equal for equal values of a parameter that it was given.",
+    "With the setting `parameter_digests`: digest of an input parameter; equal values give equal digests.",
 )
 OUTPUT_DIGEST = _attribute(
-    "runlog.parameter_digest.output.{name}", "run, attempt", "string", "The same of one that it returned."
+    "runlog.parameter_digest.output.{name}", "run, attempt", "string", "The same for a returned parameter."
 )
 METRIC = _attribute(
     "runlog.metric.{name}",
     "attempt",
     "any scalar",
-    "A user-defined metric; the parts of a nested one are joined by dots.",
+    "A user-defined metric; dots join the parts of a nested one.",
 )
 
 VCS_REVISION = _attribute("vcs.ref.head.revision", "attempt", "string", "The git commit of the code that ran.")
 VCS_REPOSITORY = _attribute("vcs.repository.url.full", "attempt", "string", "The git remote, without credentials.")
-CODE_IS_CLEAN = _attribute("runlog.code.is_clean", "attempt", "boolean", "Whether the work tree had no change.")
+CODE_IS_CLEAN = _attribute("runlog.code.is_clean", "attempt", "boolean", "Whether the work tree had no changes.")
 IMAGE_ID = _attribute("container.image.id", "attempt", "string", "The container image's digest.")
-IMAGE_NAME = _attribute("container.image.name", "attempt", "string", "The container image, where no digest is known.")
+IMAGE_NAME = _attribute("container.image.name", "attempt", "string", "The container image, if its digest is unknown.")
 CODE_IDENTITY = _attribute("runlog.code.{type}", "attempt", "string", "Any other code identity: `runlog.code.argo` …")
 
 ERROR_TYPE = _attribute(
     "error.type",
     "run, step, branch, attempt",
     "string",
-    "On what did not succeed: the exception's type, `exit_3` or `signal_9` of a shell step, else `_OTHER`; "
-    "`step_failed`, `branch_failed`; or `abandoned` for what never ended.",
+    "If it did not succeed: the exception's type, `exit_3` or `signal_9` of a shell step, else `_OTHER`; "
+    "`step_failed`, `branch_failed`; `abandoned` if it never ended.",
 )
-PROCESS_EXIT_CODE = _attribute("process.exit.code", "attempt", "int", "The status that a failed shell step ended with.")
+PROCESS_EXIT_CODE = _attribute("process.exit.code", "attempt", "int", "The exit status of a failed shell step.")
 EXCEPTION_TYPE = _attribute("exception.type", "event exception", "string", "As `error.type`.")
 EXCEPTION_MESSAGE = _attribute(
     "exception.message",
     "event exception",
     "string",
-    "The exception's message, redacted; of a shell step its exit status and the end of its stderr; else the attempt's "
+    "The exception's message, masked; for a shell step its exit status and the end of its stderr; else the attempt's "
     "message.",
 )
 EXCEPTION_STACKTRACE = _attribute(
-    "exception.stacktrace", "event exception", "string", "The end of the exception's traceback, redacted."
+    "exception.stacktrace", "event exception", "string", "The end of the exception's traceback, masked."
 )
 
 CATALOG_NAME = _attribute("runlog.catalog.name", "event runlog.catalog.item", "string", "The file's name.")
 CATALOG_STAGE = _attribute("runlog.catalog.stage", "event runlog.catalog.item", "string", "`get` or `put`.")
 CATALOG_HASH = _attribute("runlog.catalog.hash", "event runlog.catalog.item", "string", "The file's hash.")
-CATALOG_LOCATION = _attribute("runlog.catalog.location", "event runlog.catalog.item", "string", "Where in the catalog.")
+CATALOG_LOCATION = _attribute("runlog.catalog.location", "event runlog.catalog.item", "string", "Its catalog location.")
 
 CHANGES_SINCE = _attribute(
-    "runlog.changes.since", "event runlog.changes", "string", "Id of the last run of the pipeline that succeeded."
+    "runlog.changes.since", "event runlog.changes", "string", "Id of the pipeline's last run that succeeded."
 )
 CHANGES_REVISION_BEFORE = _attribute(
-    "runlog.changes.revision_before", "event runlog.changes", "string", "Its git commit, if it is another one."
+    "runlog.changes.revision_before", "event runlog.changes", "string", "Its git commit, if it differs."
 )
 CHANGES_REVISION = _attribute(
-    "runlog.changes.revision", "event runlog.changes", "string", "The git commit now; `+`: the work tree had changes."
+    "runlog.changes.revision",
+    "event runlog.changes",
+    "string",
+    "The git commit of this run; `+`: the work tree had changes.",
 )
 CHANGES_PARAMETERS = _attribute(
-    "runlog.changes.parameters", "event runlog.changes", "string[]", "Names of parameters that have other values now."
+    "runlog.changes.parameters", "event runlog.changes", "string[]", "Names of parameters whose values differ."
 )
 CHANGES_FILES = _attribute(
-    "runlog.changes.files", "event runlog.changes", "string[]", "Names of catalog items that have other hashes now."
+    "runlog.changes.files", "event runlog.changes", "string[]", "Names of catalog items whose hashes differ."
 )
 
 LINK_TYPE = _attribute(
@@ -251,18 +255,18 @@ CATALOG_EVENT = _event(
 CHANGES_EVENT = _event(
     "runlog.changes",
     "run",
-    "At the end of a run that failed, where the store (`sql`) knows one of the pipeline that succeeded.",
+    "At the end of a failed run, if the store (`sql`) has a run of the pipeline that succeeded.",
 )
 
 PIPELINE_RUN_STATE = _attribute(
-    "cicd.pipeline.run.state", "metric", "string", "Always `executing`: the hosts know no other state that lasts."
+    "cicd.pipeline.run.state", "metric", "string", "Always `executing`: the hosts have no other lasting state."
 )
 METRIC_NAME = _attribute(
-    "runlog.metric.name", "metric", "string", "The name of a user-defined metric; parts of a nested one joined by dots."
+    "runlog.metric.name", "metric", "string", "The name of a user-defined metric; dots join the parts of a nested one."
 )
-FAILURE_TRACE_ID = _attribute("trace_id", "metric, exemplar", "string", "The trace of the newest failure.")
+FAILURE_TRACE_ID = _attribute("trace_id", "metric, exemplar", "string", "The trace of the latest failure.")
 OVERFLOW = _attribute(
-    "otel.metric.overflow", "metric", "boolean", "`true` on what came after `metrics.max_series` label sets."
+    "otel.metric.overflow", "metric", "boolean", "`true` on the series for label sets above `metrics.max_series`."
 )
 
 _OF_RUN = (PIPELINE_NAME, RUN_TAG)
@@ -283,14 +287,14 @@ RUN_ERRORS = _metric(
     "counter",
     "{error}",
     (*_OF_RUN, ERROR_TYPE),
-    "Failed attempts, those too that a run survived.",
+    "Failed attempts, also those of runs that succeeded.",
 )
 LAST_SUCCESS = _metric(
     "runlog.pipeline.last_success.timestamp",
     "gauge",
     "s",
     _OF_RUN,
-    "When the newest run that succeeded ended, as Unix time.",
+    "When the latest successful run ended, as Unix time.",
 )
 OLDEST_ACTIVE = _metric(
     "runlog.pipeline.oldest_active.age", "gauge", "s", _OF_RUN, "Age of the oldest run that has not ended."
@@ -300,7 +304,7 @@ STEP_DURATION = _metric(
     "histogram",
     "s",
     (*_OF_STEP, STEP_TYPE, TASK_RESULT),
-    "Duration of steps, all attempts and pauses between them included.",
+    "Duration of steps, including all attempts and the pauses between them.",
 )
 STEP_RESULTS = _metric(
     "runlog.step.results", "counter", "{step}", (*_OF_STEP, STEP_TYPE, TASK_RESULT), "Steps that ended, by result."
@@ -310,24 +314,24 @@ STEP_QUEUE_TIME = _metric(
     "histogram",
     "s",
     _OF_STEP,
-    "From the end of the step before (or the start of the run or branch) to a step's start.",
+    "From the end of the previous step (or the start of the run or branch) to a step's start.",
 )
 STEP_RETRIES = _metric(
-    "runlog.step.retries", "counter", "{attempt}", _OF_STEP, "Attempts beyond the first of a step within one execution."
+    "runlog.step.retries", "counter", "{attempt}", _OF_STEP, "Attempts after the first of a step within one execution."
 )
 STEP_PASSED_ON_ATTEMPT = _metric(
     "runlog.step.passed_on_attempt",
     "counter",
     "{step}",
     (*_OF_STEP, ATTEMPT_NUMBER),
-    "Steps that succeeded, by the attempt of the execution that did it (`1` … `4`, `5+`): above 1 the step is flaky.",
+    "Steps that succeeded, by which attempt of the execution succeeded (`1` … `4`, `5+`): above 1 the step is flaky.",
 )
 STEP_LAST_FAILURE = _metric(
     "runlog.step.last_failure.timestamp",
     "gauge",
     "s",
     _OF_STEP,
-    "When the newest failure of a step ended, as Unix time; what alerts tell of it. One series per step: the newest.",
+    "When the latest failure of a step ended, as Unix time; its details, for alerts. One series per step: the latest.",
     (ERROR_TYPE, FAILURE_TRACE_ID, EXCEPTION_MESSAGE),
 )
 ATTEMPT_DURATION = _metric(
@@ -352,7 +356,7 @@ USER_METRIC = _metric(
     "gauge",
     "",  # whatever the user counts; the unit `1` is translated to `_ratio`
     (*_OF_STEP, METRIC_NAME),
-    "A user-defined metric, as the newest attempt told it.",
+    "A user-defined metric, from the latest attempt.",
 )
 
 EXPORTER_RUNS_READ = _metric("runlog.exporter.runs.read", "counter", "{run}", (), "Run logs that `serve` read.")
@@ -370,21 +374,19 @@ EXPORTER_LAST_POLL = _metric(
     (),
     "When every store was last read without a failure, as Unix time.",
 )
-EXPORTER_POLL_DURATION = _metric("runlog.exporter.poll.duration", "gauge", "s", (), "How long the newest poll took.")
+EXPORTER_POLL_DURATION = _metric("runlog.exporter.poll.duration", "gauge", "s", (), "How long the latest poll took.")
 SPANS_ACKNOWLEDGED = _metric(
     "runlog.exporter.spans.acknowledged", "counter", "{span}", (), "Spans that `serve` sent and a backend acknowledged."
 )
-RUNS_UNSENT = _metric(
-    "runlog.exporter.runs.unsent", "gauge", "{run}", (), "Runs of which something was not acknowledged."
-)
+RUNS_UNSENT = _metric("runlog.exporter.runs.unsent", "gauge", "{run}", (), "Runs that were not fully acknowledged.")
 OVERFLOWED = _metric(
     "runlog.exporter.points.overflowed",
     "counter",
     "{point}",
     (),
-    "Points that came after `metrics.max_series` label sets.",
+    "Points with label sets above `metrics.max_series`.",
 )
-STORE_SIZE = _metric("runlog.store.size", "gauge", "By", (), "What the SQL run log store takes.")
+STORE_SIZE = _metric("runlog.store.size", "gauge", "By", (), "Size of the SQL run log store.")
 
 DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 """Upper bounds of the histograms, in seconds."""

@@ -44,7 +44,7 @@ def test_a_step_that_fails_for_the_first_time_reaches_the_webhook(
     }
     assert told["annotations"] == {
         "summary": "Step explode of failing_python.main failed",
-        "description": 'The newest failure is told here; the dashboard "Pipeline" has the others.',
+        "description": 'Shows the latest failure; the dashboard "Pipeline" has the others.',
         "pipeline": "failing_python.main",
         "step": "explode",
         "error": "ValueError",
