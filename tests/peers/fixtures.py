@@ -83,6 +83,7 @@ def start_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNginx
         )
 
 
+@pytest.fixture(scope="session")
 def faketime() -> Callable[[int], list[str]]:
     """What to put before a program so that its clock is some seconds ahead."""
     return partial(faketime_command, _installed("faketime"))

@@ -153,14 +153,14 @@ def test_a_log_that_is_written_and_replaced_meanwhile_is_whole_or_damaged(tmp_pa
 @pytest.mark.parametrize("url", ["file://[", "/" + "x" * 5000])
 def test_a_path_that_is_none_is_said(url: str) -> None:
     """In one line that is not longer for it."""
-    with pytest.raises(ConfigError, match=r"^--source: .{5,300} names no folder and no file: [^\n]+$"):
+    with pytest.raises(ConfigError, match=r"^--source: .{5,300} is no place of run logs: [^\n]+$"):
         source_from_url(url, Settings(), os.environ.get)
 
 
 @pytest.mark.parametrize("where", [(), ("--source", LOGS)], ids=["config", "URL"])
 def test_a_real_run_with_a_slash_is_seen_by_every_command(tmp_path: Path, where: tuple[str, ...]) -> None:
     """As `show` sees it; an id that leads out of the folder is refused by every command."""
-    project = Project(tmp_path, "chunked-fs", LOCAL, {"exporter": "none"})
+    project = Project(tmp_path, "chunked-fs", LOCAL, {"endpoint": f"file://{tmp_path}/spans.jsonl"})
     project.run("sequential", "feature/x").succeeded()
 
     def command(*arguments: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -109,8 +109,9 @@ def sqlite_engine(url: URL, limits: Limits, *, is_foreign: bool) -> Engine:
     connect: dict[str, Any] = {"timeout": limits.timeout_seconds, "check_same_thread": False}
     options: dict[str, Any] = {"hide_parameters": True}
     file = file_of(url)
-    is_read_only = not is_in_memory(str(url)) and "uri" not in url.query and is_unwritable(file)
-    if is_in_memory(str(url)):
+    in_memory = is_in_memory(unquote(str(url)))  # some versions of SQLAlchemy quote `:memory:`
+    is_read_only = not in_memory and "uri" not in url.query and is_unwritable(file)
+    if in_memory:
         options |= {"connect_args": connect, "poolclass": StaticPool}
     elif is_read_only:  # each transaction looks anew how the file can be read
         options |= {
