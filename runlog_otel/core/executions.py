@@ -123,7 +123,7 @@ def _shown(run: Run, slots: list[_Slot]) -> int:
     if not fails:
         return 1
     shown = 1
-    if not run.is_on_argo:
+    if not run.has_executor_retries:
         for step in run.all_steps():
             unnoted = [attempt for attempt in step.attempts if attempt.execution is None]
             shown = max(shown, 1 + min(len(fails), _failures(unnoted[:-1])))
@@ -135,7 +135,7 @@ class _Numbering:
 
     def __init__(self, run: Run, slots: list[_Slot]) -> None:
         self._slots = slots
-        self._is_argo = run.is_on_argo
+        self._has_executor_retries = run.has_executor_retries
         self.numbers: dict[Key, int] = {}
         self._run_started = dict(run.header.retries)
         for number, slot in enumerate(slots, 1):
@@ -182,8 +182,8 @@ class _Numbering:
             floor = self._number(key, attempt, floor, highest if index else min(highest, ceiling)) + 1
 
     def _is_strict(self, step: Step) -> bool:
-        """Whether what failed was run again in a later execution: but for Argo, a host runs a step once in each."""
-        return not self._is_argo and _failures(step.attempts[:-1]) < len(self._slots)
+        """Whether a step runs once in an execution, so that what failed was run again in a later one."""
+        return not self._has_executor_retries and _failures(step.attempts[:-1]) < len(self._slots)
 
     def _latest_start(self, step: Step) -> int:
         """The last execution in which a step can have been run first, as it was run again in later ones."""

@@ -181,6 +181,8 @@ class Run:
     use_cached: bool = False
     definition: str = ""
     executor: str = ""
+    has_executor_retries: bool = False
+    """Whether the executor may run a step again within an execution; a run that fails then reaches no verdict."""
     graph: tuple[Node, ...] = ()
     """The nodes of the definition at every depth, without the terminal ones."""
     attributes: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
@@ -190,9 +192,9 @@ class Run:
     """Where a host has them of the run, and not of attempts."""
 
     @property
-    def is_on_argo(self) -> bool:
-        """Whether Argo runs it: it may try a pod again within an execution, and a run that fails reaches no verdict."""
-        return self.executor == "argo"
+    def ends_without_verdict(self) -> bool:
+        """Whether an execution can end without a verdict: a job has no graph, and a log may hold no step."""
+        return self.has_executor_retries or not self.steps or any(step.kind == "job" for step in self.steps)
 
     def all_steps(self) -> Iterator[Step]:
         """Every step at every depth, in the order of the log."""

@@ -77,7 +77,7 @@ def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
     if number < timeline.count or _verdict(timeline, run.steps, number) is not None:
         return True
     is_over = run.status.is_final and all(step.status.is_final for step in run.all_steps())
-    if not (is_over and _ends_without_verdict(run)):
+    if not (is_over and run.ends_without_verdict):
         return False
     return (
         not run.steps
@@ -156,7 +156,7 @@ class SpanBuilder:
         )
 
     def _result_without_verdict(self, has_failed_step: bool) -> Result:
-        if not _ends_without_verdict(self._run):
+        if not self._run.ends_without_verdict:
             return Result.ERROR
         if has_failed_step or (self._run.status is Status.FAIL and not self._run.steps):
             return Result.FAILURE
@@ -278,7 +278,7 @@ class SpanBuilder:
             return {}
         verdict = _verdict(self._timeline, self._run.steps, before)
         failed = sorted(step.path for step, last in self._last_attempts(before) if last.status is Status.FAIL)
-        result = verdict or (Result.FAILURE if failed and _ends_without_verdict(self._run) else Result.ERROR)
+        result = verdict or (Result.FAILURE if failed and self._run.ends_without_verdict else Result.ERROR)
         return {
             semconv.RETRY_REASON: result.value,
             semconv.RETRY_FAILED_STEPS: tuple(failed),
@@ -355,11 +355,6 @@ def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result
         if step.is_terminal and any(timeline.attempts(step, number)):
             return Result.SUCCESS if step.kind == "success" else Result.FAILURE
     return None
-
-
-def _ends_without_verdict(run: Run) -> bool:
-    """A job has no graph, a log may hold no step, on Argo a run that fails has no verdict; else it was cut off."""
-    return run.is_on_argo or not run.steps or any(step.kind == "job" for step in run.steps)
 
 
 def _failure(result: Result, error_type: str, description: str) -> tuple[str | None, str]:

@@ -54,7 +54,9 @@ def composite(path: str, kind: str, *branches: Branch, status: Status = Status.S
     return Step(name=path.rpartition(".")[2], path=path, kind=kind, status=status, branches=branches)
 
 
-def run(*steps: Step, status: Status = Status.SUCCESS, header: Header | None = None, executor: str = "local") -> Run:
+def run(
+    *steps: Step, status: Status = Status.SUCCESS, header: Header | None = None, has_executor_retries: bool = False
+) -> Run:
     return Run(
         run_id="calm-otter-0611",
         pipeline="train",
@@ -62,7 +64,8 @@ def run(*steps: Step, status: Status = Status.SUCCESS, header: Header | None = N
         status=status,
         header=header or Header(created_ns=at(0), utc_offset_seconds=0),
         steps=steps,
-        executor=executor,
+        executor="local",
+        has_executor_retries=has_executor_retries,
     )
 
 
@@ -123,5 +126,5 @@ def runs(draw: st.DrawFn) -> Run:
             retries=tuple(draw(st.lists(st.tuples(st.integers(1, 4), st.integers(START, START * 2)), max_size=2))),
         ),
         steps=draw(graphs()),
-        executor=draw(st.sampled_from(["local", "argo"])),
+        has_executor_retries=draw(st.booleans()),
     )

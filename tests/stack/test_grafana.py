@@ -102,7 +102,10 @@ def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         for number in (1, 2)
     ]
     retried = logs.run(
-        logs.task("fit", *attempts), logs.verdict("success", 3), executor="argo", header=Header(created_ns=now_ns)
+        logs.task("fit", *attempts),
+        logs.verdict("success", 3),
+        has_executor_retries=True,
+        header=Header(created_ns=now_ns),
     )
     return [replace(run, pipeline=PIPELINE) for run in (store.run("good"), store.run("bad"), retried)]
 

@@ -51,6 +51,9 @@ _MARK = re.compile(r"(?P<size>[1-9]\d{0,8}):(?P<digest>[^:]+)(?::(?P<outline>[0-
 _UNCHAINED = "unchained"
 """magnus runs a single function or notebook without a graph (`magnus.defaults.EXECUTION_PLAN`): a job."""
 
+_ARGO = "argo"
+"""The executor that lets Argo Workflows run a failed pod again."""
+
 Document = Mapping[str, Any]
 
 
@@ -76,6 +79,7 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             steps = tuple(replace(step, kind="job") for step in steps)
         _refuse_depth(steps)
         executor = config.get("pipeline_executor") or config.get("job_executor") or config.get("executor") or {}
+        executor_name = _text(executor.get("service_name") or executor.get("type"))
         host = host_of(log)
         return Run(
             run_id=_text(log["run_id"]),
@@ -89,7 +93,8 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             original_run_id=_text(log.get("original_run_id")),
             use_cached=bool(log.get("use_cached")),
             definition=_definition(config),
-            executor=_text(executor.get("service_name") or executor.get("type")),
+            executor=executor_name,
+            has_executor_retries=executor_name == _ARGO,
             graph=tuple(dict.fromkeys(_nodes(_graph(config)))),
         )
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:

@@ -123,3 +123,10 @@ def _maps_or_says_why(log: dict[str, Any]) -> bool:
         return "is not a run log" in str(error)
     points_from_run(run, is_abandoned=True)  # what maps is traced and counted, however odd
     return True
+
+
+@pytest.mark.parametrize(("executor", "has_executor_retries"), [("argo", True), ("local", False)])
+def test_the_executor_says_whether_steps_are_run_again(executor: str, has_executor_retries: bool) -> None:
+    """Only Argo runs a failed pod again within an execution."""
+    log = {**_RECORDED, "run_config": {**_RECORDED["run_config"], "pipeline_executor": {"service_name": executor}}}
+    assert run_from_log(log).has_executor_retries is has_executor_retries
