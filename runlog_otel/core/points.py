@@ -13,7 +13,6 @@ from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Execution, Result, Span, SpanRole, Trace
 
-SECOND_NS = 1_000_000_000
 _ENDS = (Result.SUCCESS, Result.FAILURE)
 _MAX_MESSAGE_BYTES = 200
 _STAGES = ("get", "put")
@@ -23,8 +22,9 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An increment (counter), observation in nanoseconds (histogram) or value (gauge) of a metric in `semconv.METRICS`.
+    """An increment (counter), observation (histogram) or value (gauge) of a metric in `semconv.METRICS`.
 
+    Of a histogram `value` is `Metric.scale` times as much as in the metric's unit: a duration is in nanoseconds.
     `labels` stand in the metric's order, empty ones left out; `details` are those of which only the newest set is kept.
     """
 
@@ -255,4 +255,4 @@ def _duration(metric: str, labels: Mapping[str, str], span: Span) -> Point:
 
 
 def _moment(metric: str, labels: Mapping[str, str], span: Span, details: Mapping[str, str] | None = None) -> Point:
-    return _point(metric, labels, span.end_ns / SECOND_NS, span, details)
+    return _point(metric, labels, span.end_ns / semconv.SECOND_NS, span, details)

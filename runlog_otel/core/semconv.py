@@ -25,6 +25,10 @@ MAX_PARAMETERS = 64
 MAX_ITEMS = 64
 """Catalog items told of one step."""
 
+SECOND_NS = 1_000_000_000
+DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+"""Upper bounds of the histograms of durations, in seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttributeSpec:
@@ -50,6 +54,13 @@ class Metric:
     labels: tuple[str, ...]
     help: str
     details: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    """Upper bounds of a histogram's buckets, in its unit."""
+
+    @property
+    def scale(self) -> int:
+        """How many units of a point's value are one of the metric: a duration is observed in whole nanoseconds."""
+        return SECOND_NS if self.kind == "histogram" and self.unit == "s" else 1
 
     @property
     def prometheus_name(self) -> str:
@@ -78,6 +89,11 @@ def _metric(  # noqa: PLR0917 - a table's row
     name: str, kind: str, unit: str, labels: tuple[str, ...], help_: str, details: tuple[str, ...] = ()
 ) -> str:
     METRICS[name] = Metric(name, kind, unit, labels, help_, details)
+    return name
+
+
+def _duration(name: str, labels: tuple[str, ...], help_: str) -> str:
+    METRICS[name] = Metric(name, "histogram", "s", labels, help_, bounds=DURATION_BUCKETS)
     return name
 
 
@@ -268,10 +284,8 @@ OVERFLOW = _attribute(
 _OF_RUN = (PIPELINE_NAME, RUN_TAG)
 _OF_STEP = (PIPELINE_NAME, TASK_NAME, RUN_TAG)
 
-RUN_DURATION = _metric(
+RUN_DURATION = _duration(
     "cicd.pipeline.run.duration",
-    "histogram",
-    "s",
     (*_OF_RUN, PIPELINE_RUN_STATE, PIPELINE_RESULT, ERROR_TYPE),
     "Duration of executions of runs, by result.",
 )
@@ -295,20 +309,16 @@ LAST_SUCCESS = _metric(
 OLDEST_ACTIVE = _metric(
     "runlog.pipeline.oldest_active.age", "gauge", "s", _OF_RUN, "Age of the oldest run that has not ended."
 )
-STEP_DURATION = _metric(
+STEP_DURATION = _duration(
     "runlog.step.duration",
-    "histogram",
-    "s",
     (*_OF_STEP, STEP_TYPE, TASK_RESULT),
     "Duration of steps, all attempts and pauses between them included.",
 )
 STEP_RESULTS = _metric(
     "runlog.step.results", "counter", "{step}", (*_OF_STEP, STEP_TYPE, TASK_RESULT), "Steps that ended, by result."
 )
-STEP_QUEUE_TIME = _metric(
+STEP_QUEUE_TIME = _duration(
     "runlog.step.queue_time",
-    "histogram",
-    "s",
     _OF_STEP,
     "From the end of the step before (or the start of the run or branch) to a step's start.",
 )
@@ -330,17 +340,13 @@ STEP_LAST_FAILURE = _metric(
     "When the newest failure of a step ended, as Unix time; what alerts tell of it. One series per step: the newest.",
     (ERROR_TYPE, FAILURE_TRACE_ID, EXCEPTION_MESSAGE),
 )
-ATTEMPT_DURATION = _metric(
+ATTEMPT_DURATION = _duration(
     "runlog.attempt.duration",
-    "histogram",
-    "s",
     (*_OF_STEP, ATTEMPT_RESULT, ERROR_TYPE),
     "Duration of attempts.",
 )
-BRANCH_DURATION = _metric(
+BRANCH_DURATION = _duration(
     "runlog.branch.duration",
-    "histogram",
-    "s",
     (*_OF_STEP, BRANCH_NAME, BRANCH_RESULT),
     "Duration of branches; iterations of a map or loop have no name here.",
 )
@@ -386,8 +392,6 @@ OVERFLOWED = _metric(
 )
 STORE_SIZE = _metric("runlog.store.size", "gauge", "By", (), "What the SQL run log store takes.")
 
-DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
-"""Upper bounds of the histograms, in seconds."""
 MAX_ATTEMPT_LABEL = 5
 """Attempts from this number on share a label."""
 
