@@ -199,7 +199,7 @@ class PointBuilder:
 
 
 def _user_metrics(of_step: dict[str, str], attempt: Span) -> Iterator[Point]:
-    prefix = semconv.METRIC.partition("{")[0]
+    prefix = semconv.prefix_of(semconv.METRIC)
     for key, value in attempt.attributes.items():
         if key.startswith(prefix) and isinstance(value, bool | int | float):
             labels = of_step | {semconv.METRIC_NAME: key.removeprefix(prefix)}

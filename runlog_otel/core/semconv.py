@@ -69,6 +69,11 @@ class Metric:
         return self.name.replace(".", "_") + unit
 
 
+def prefix_of(template: str) -> str:
+    """What every name begins with that `template.format` makes of a template, such as `METRIC`."""
+    return template.partition("{")[0]
+
+
 ATTRIBUTES: list[AttributeSpec] = []
 SPANS: list[AttributeSpec] = []
 EVENTS: list[AttributeSpec] = []

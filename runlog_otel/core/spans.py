@@ -143,7 +143,7 @@ class SpanBuilder:
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
         return Span(
             role=SpanRole.RUN,
-            name=f"RUN {run.pipeline}",
+            name=semconv.RUN_SPAN.format(pipeline=run.pipeline),
             trace_id=execution.trace_id,
             span_id=execution.span_id(SpanRole.RUN),
             parent_span_id=b"",
@@ -217,7 +217,7 @@ class SpanBuilder:
         }
         return Span(
             role=SpanRole.STEP,
-            name=step.name,
+            name=semconv.STEP_SPAN.format(step=step.name),
             trace_id=execution.trace_id,
             span_id=span_id,
             parent_span_id=parent,
@@ -243,9 +243,10 @@ class SpanBuilder:
         }
         if self._is_adjusted(branch.steps, interval):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
+        template = semconv.ITERATION_SPAN if step.has_iterations else semconv.BRANCH_SPAN
         span = Span(
             role=SpanRole.BRANCH,
-            name=f"{step.name}/{'iteration' if step.has_iterations else branch.name}",
+            name=template.format(step=step.name, branch=branch.name),
             trace_id=execution.trace_id,
             span_id=span_id,
             parent_span_id=parent,

@@ -197,7 +197,7 @@ def span_from_start(execution: Execution, start_ns: int) -> Span:
     """The start marker: a child of the run, without duration, that makes a run visible before it ends."""
     marker = Span(
         role=SpanRole.START,
-        name=f"START {execution.pipeline}",
+        name=semconv.START_SPAN.format(pipeline=execution.pipeline),
         trace_id=execution.trace_id,
         span_id=execution.span_id(SpanRole.START),
         parent_span_id=execution.span_id(SpanRole.RUN),
@@ -235,13 +235,13 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         **_code_attributes(attempt.code),
         **dict(parameter_attributes(execution, attempt.input_values, attempt.output_values, attempt.marks)),
         **{
-            f"runlog.metric.{name}": value
+            semconv.METRIC.format(name=name): value
             for name, value in islice(attempt.metrics.items(), execution.policy.limit(semconv.MAX_METRICS))
         },
     }
     span = Span(
         role=SpanRole.ATTEMPT,
-        name=f"{step.name} attempt",
+        name=semconv.ATTEMPT_SPAN.format(step=step.name),
         trace_id=execution.trace_id,
         span_id=execution.span_id(SpanRole.ATTEMPT, step.path, attempt.number, attempt.repeat),
         parent_span_id=execution.span_id(SpanRole.STEP, step.path),
@@ -314,15 +314,18 @@ def parameter_attributes(
     """
     policy, redaction = execution.policy, execution.redaction(marks)
     most = policy.limit(semconv.MAX_PARAMETERS)
-    for kind, values in (("input", inputs), ("output", outputs)):
+    for value_name, digest_name, values in (
+        (semconv.INPUT_VALUE, semconv.INPUT_DIGEST, inputs),
+        (semconv.OUTPUT_VALUE, semconv.OUTPUT_DIGEST, outputs),
+    ):
         listed = ((name, value) for name, value in values.items() if policy.allows(name))
         for name, value in islice(listed, most):
-            yield f"runlog.parameter.{kind}.{name}", _scalar(value)
+            yield value_name.format(name=name), _scalar(value)
         for name, value in islice(values.items(), most if policy.has_digests else 0):
             if text := _json(value):
                 parts = "\0".join((execution.namespace, name, redaction(text)))
                 digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-                yield f"runlog.parameter_digest.{kind}.{name}", digest
+                yield digest_name.format(name=name), digest
 
 
 def _code_attributes(identities: tuple[CodeIdentity, ...]) -> dict[str, Value]:
@@ -338,5 +341,5 @@ def _code_attributes(identities: tuple[CodeIdentity, ...]) -> dict[str, Value]:
             is_digest = code.identifier.startswith("sha256:")
             attributes[semconv.IMAGE_ID if is_digest else semconv.IMAGE_NAME] = code.identifier
         else:
-            attributes[f"runlog.code.{code.kind}"] = code.identifier
+            attributes[semconv.CODE_IDENTITY.format(type=code.kind)] = code.identifier
     return attributes
