@@ -117,7 +117,6 @@ ATTEMPT_SPAN = _span("{step} attempt", "INTERNAL", "One try at a step, as its ow
 SERVICE_NAME = _attribute(
     "service.name", "resource", "string", "The setting `service`, else `OTEL_SERVICE_NAME`, else the pipeline's name."
 )
-
 PIPELINE_NAME = _attribute("cicd.pipeline.name", "every span", "string", "The pipeline: its setting, name or file.")
 PIPELINE_RUN_ID = _attribute("cicd.pipeline.run.id", "every span", "string", "The host's run id.")
 EXECUTION = _attribute("runlog.execution", "every span", "int", "1, and one more for each retry of the run.")
@@ -135,7 +134,6 @@ RUN_USE_CACHED = _attribute("runlog.run.use_cached", "run", "boolean", "Whether 
 RUN_DEFINITION = _attribute("runlog.run.definition", "run", "string", "The module or file that defines the pipeline.")
 RUN_EXECUTOR = _attribute("runlog.run.executor", "run", "string", "The host's executor: `local`, `argo` …")
 RUN_PARAMETERS = _attribute("runlog.run.parameters", "run", "string[]", "Names of the parameters its attempts saw.")
-
 RETRY_REASON = _attribute(
     "runlog.retry.reason",
     "run",
@@ -268,7 +266,6 @@ EXCEPTION_EVENT = _event("exception", "attempt", "On a failed attempt, at its en
 CATALOG_EVENT = _event(
     "runlog.catalog.item", "step", "A catalog item of a step that succeeded, at its start (get) or end (put)."
 )
-
 CHANGES_EVENT = _event(
     "runlog.changes",
     "run",
@@ -285,7 +282,6 @@ FAILURE_TRACE_ID = _attribute("trace_id", "metric, exemplar", "string", "The tra
 OVERFLOW = _attribute(
     "otel.metric.overflow", "metric", "boolean", "`true` on what came after `metrics.max_series` label sets."
 )
-
 _OF_RUN = (PIPELINE_NAME, RUN_TAG)
 _OF_STEP = (PIPELINE_NAME, TASK_NAME, RUN_TAG)
 
@@ -346,9 +342,7 @@ STEP_LAST_FAILURE = _metric(
     (ERROR_TYPE, FAILURE_TRACE_ID, EXCEPTION_MESSAGE),
 )
 ATTEMPT_DURATION = _duration(
-    "runlog.attempt.duration",
-    (*_OF_STEP, ATTEMPT_RESULT, ERROR_TYPE),
-    "Duration of attempts.",
+    "runlog.attempt.duration", (*_OF_STEP, ATTEMPT_RESULT, ERROR_TYPE), "Duration of attempts."
 )
 BRANCH_DURATION = _duration(
     "runlog.branch.duration",
