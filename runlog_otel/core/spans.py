@@ -11,25 +11,27 @@ from itertools import islice
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.failure import Failure
-from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, Step
+from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, SecretFingerprint, Status, Step
 from runlog_otel.core.redaction import RedactionPolicy, url_without_credentials
 from runlog_otel.core.trace import (
     MIN_SPAN_DURATION_NS,
     Event,
     Execution,
     Link,
+    RawSpan,
     Result,
-    Span,
     SpanRole,
     Trace,
     Value,
     parameter_attributes,
-    span_from_attempt,
-    span_from_start,
+    raw_attempt_span,
+    raw_start_span,
     times_of,
     trace_url,
 )
 
+Draft = tuple[RawSpan, tuple[SecretFingerprint, ...]]
+"""A span that was not sanitised, and the marks of the part of the log that it was made of."""
 _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<rest>-.*)?"
 )
@@ -62,8 +64,8 @@ def spans_from_run(
             run.run_id, run.pipeline, number, namespace, ui, policy or RedactionPolicy(), run.header.marks
         )
         is_complete = is_abandoned or is_execution_complete(run, timeline, number)
-        spans = tuple(SpanBuilder(run, timeline, execution).spans(is_complete))
-        if spans:
+        drafts = SpanBuilder(run, timeline, execution).drafts(is_complete)
+        if spans := tuple(execution.sanitized(raw, marks) for raw, marks in drafts):
             traces.append(Trace(execution, is_complete, spans))
     return traces
 
@@ -96,7 +98,7 @@ class SpanBuilder:
         self._is_last = execution.number == timeline.count
         self._marks = tuple({mark for attempt in self._attempts(execution.number) for mark in attempt.marks})
 
-    def spans(self, is_complete: bool) -> Iterator[Span]:
+    def drafts(self, is_complete: bool) -> Iterator[Draft]:
         """The spans of the execution; those of containers only when it is complete."""
         run, number = self._run, self._execution.number
         marked = self._timeline.starts_ns.get(number)
@@ -105,16 +107,16 @@ class SpanBuilder:
             return
         verdict = _verdict(self._timeline, run.steps, number)
         if is_complete:
-            yield self._execution.sanitized(self._run_span(interval, verdict), self._marks)
+            yield self._run_span(interval, verdict), self._marks
         if marked is not None:
-            yield span_from_start(self._execution, marked)
-        for span in self._graph_spans(
+            yield raw_start_span(self._execution, marked), ()
+        for raw, marks in self._graph_spans(
             run.steps, interval, self._execution.span_id(SpanRole.RUN), is_closed=verdict is not None
         ):
-            if is_complete or span.role is SpanRole.ATTEMPT:
-                yield span
+            if is_complete or raw.role is SpanRole.ATTEMPT:
+                yield raw, marks
 
-    def _run_span(self, interval: tuple[int, int], verdict: Result | None) -> Span:
+    def _run_span(self, interval: tuple[int, int], verdict: Result | None) -> RawSpan:
         run, execution = self._run, self._execution
         failed = [step for step in run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE]
         result = verdict or self._result_without_verdict(bool(failed))
@@ -141,7 +143,7 @@ class SpanBuilder:
         }
         if self._is_adjusted(run.steps, interval, self._timeline.starts_ns.get(execution.number)):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
-        return Span(
+        return RawSpan(
             role=SpanRole.RUN,
             name=semconv.RUN_SPAN.format(pipeline=run.pipeline),
             trace_id=execution.trace_id,
@@ -179,7 +181,7 @@ class SpanBuilder:
 
     def _graph_spans(
         self, steps: tuple[Step, ...], outer: tuple[int, int], parent: bytes, *, is_closed: bool
-    ) -> Iterator[Span]:
+    ) -> Iterator[Draft]:
         """The spans of a graph: steps one after the other; one without times stands where the one before ended."""
         now, last = outer[0], outer[1] - MIN_SPAN_DURATION_NS
         for step in steps:
@@ -187,16 +189,16 @@ class SpanBuilder:
                 continue
             interval = self._interval(step) or (min(now, last), min(now, last) + MIN_SPAN_DURATION_NS)
             result = self._result(step, is_closed)
-            yield self._execution.sanitized(self._step_span(step, interval, parent, result), self._marks)
+            yield self._step_span(step, interval, parent, result), self._marks
             step_id = self._execution.span_id(SpanRole.STEP, step.path)
             for attempt in self._timeline.attempts(step, self._execution.number):
-                yield span_from_attempt(self._execution, step, attempt, interval[0])
+                yield raw_attempt_span(self._execution, step, attempt, interval[0]), attempt.marks
             for branch in sorted(step.branches, key=self._position):
                 if self._is_present(branch):
                     yield from self._branch(step, branch, interval, step_id)
             now = max(now, interval[1])
 
-    def _step_span(self, step: Step, interval: tuple[int, int], parent: bytes, result: Result) -> Span:
+    def _step_span(self, step: Step, interval: tuple[int, int], parent: bytes, result: Result) -> RawSpan:
         execution = self._execution
         span_id = execution.span_id(SpanRole.STEP, step.path)
         last = next(reversed(list(self._timeline.attempts(step, execution.number))), None)
@@ -215,7 +217,7 @@ class SpanBuilder:
             semconv.STEP_TYPE: step.kind,
             **({semconv.START_IS_DERIVED: True} if last is not None and last.is_start_derived else {}),
         }
-        return Span(
+        return RawSpan(
             role=SpanRole.STEP,
             name=semconv.STEP_SPAN.format(step=step.name),
             trace_id=execution.trace_id,
@@ -228,7 +230,7 @@ class SpanBuilder:
             error=error,
         )
 
-    def _branch(self, step: Step, branch: Branch, outer: tuple[int, int], parent: bytes) -> Iterator[Span]:
+    def _branch(self, step: Step, branch: Branch, outer: tuple[int, int], parent: bytes) -> Iterator[Draft]:
         execution = self._execution
         verdict = _verdict(self._timeline, branch.steps, execution.number)
         result = verdict or Result.ERROR
@@ -244,7 +246,7 @@ class SpanBuilder:
         if self._is_adjusted(branch.steps, interval):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
         template = semconv.ITERATION_SPAN if step.has_iterations else semconv.BRANCH_SPAN
-        span = Span(
+        raw = RawSpan(
             role=SpanRole.BRANCH,
             name=template.format(step=step.name, branch=branch.name),
             trace_id=execution.trace_id,
@@ -255,7 +257,7 @@ class SpanBuilder:
             attributes=execution.attributes(attributes),
             error=error,
         )
-        yield execution.sanitized(span, self._marks)
+        yield raw, self._marks
         yield from self._graph_spans(branch.steps, interval, span_id, is_closed=verdict is not None)
 
     def _catalog_events(self, items: tuple[CatalogItem, ...], interval: tuple[int, int]) -> tuple[Event, ...]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -64,8 +64,11 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A span as OTLP knows it; `error` is the description of status ERROR, None leaves the status unset."""
+class RawSpan:
+    """What the mapping makes: its texts are those of the log, secrets included. `Execution.sanitized` lets it out.
+
+    `error` is the description of status ERROR, None leaves the status unset.
+    """
 
     role: SpanRole
     name: str
@@ -78,6 +81,11 @@ class Span:
     events: tuple[Event, ...] = ()
     links: tuple[Link, ...] = ()
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span(RawSpan):
+    """A span as OTLP knows it, which may leave. Only `Execution.sanitized` makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +134,14 @@ class Execution:
         """The pipeline's name as it may leave."""
         return self.redaction().bounded(self.pipeline)
 
-    def sanitized(self, span: Span, marks: tuple[SecretFingerprint, ...] = ()) -> Span:
-        """The span as it may leave: every text in it redacted, then cut. Whatever leaves passes here.
+    def sanitized(self, raw: RawSpan, marks: tuple[SecretFingerprint, ...] = ()) -> Span:
+        """The span as it may leave: every text in it is redacted, then cut. This is the only gate.
 
         Args:
-            span: what the mapping made.
+            raw: what the mapping made.
             marks: of the part of the log that it was made of.
         """
+        span = Span(**{field.name: getattr(raw, field.name) for field in fields(raw)})
         if self.policy.is_unlimited:
             return span
         text = self.redaction(marks).bounded
@@ -142,10 +151,10 @@ class Execution:
                 return text(value)
             return bounded_names(map(text, value)) if isinstance(value, tuple) else value
 
-        def attributes(given: Attributes) -> Attributes:
+        def attributes(raw: Attributes) -> Attributes:
             return {
                 key if key in _OWN_KEYS else text(key, semconv.MAX_KEY_BYTES): sanitized(value)
-                for key, value in given.items()
+                for key, value in raw.items()
             }
 
         return replace(
@@ -195,7 +204,12 @@ def trace_url(ui: str, trace_id: bytes, span_id: bytes = b"") -> str:
 
 def span_from_start(execution: Execution, start_ns: int) -> Span:
     """The start marker: a child of the run, without duration, that makes a run visible before it ends."""
-    marker = Span(
+    return execution.sanitized(raw_start_span(execution, start_ns))
+
+
+def raw_start_span(execution: Execution, start_ns: int) -> RawSpan:
+    """The start marker, before it is sanitised."""
+    return RawSpan(
         role=SpanRole.START,
         name=semconv.START_SPAN.format(pipeline=execution.pipeline),
         trace_id=execution.trace_id,
@@ -205,7 +219,6 @@ def span_from_start(execution: Execution, start_ns: int) -> Span:
         end_ns=start_ns + MIN_SPAN_DURATION_NS,
         attributes=execution.attributes({}),
     )
-    return execution.sanitized(marker)
 
 
 def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns: int = 0) -> Span:
@@ -217,6 +230,11 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         attempt: what the log has of it.
         at_ns: the time to give it where the log has none.
     """
+    return execution.sanitized(raw_attempt_span(execution, step, attempt, at_ns), attempt.marks)
+
+
+def raw_attempt_span(execution: Execution, step: Step, attempt: Attempt, at_ns: int) -> RawSpan:
+    """The span of one attempt, before it is sanitised."""
     start, end = times_of(attempt) or (at_ns, at_ns + MIN_SPAN_DURATION_NS)
     failure = execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
     attributes: dict[str, Value] = {
@@ -239,7 +257,7 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
             for name, value in islice(attempt.metrics.items(), execution.policy.limit(semconv.MAX_METRICS))
         },
     }
-    span = Span(
+    return RawSpan(
         role=SpanRole.ATTEMPT,
         name=semconv.ATTEMPT_SPAN.format(step=step.name),
         trace_id=execution.trace_id,
@@ -251,7 +269,6 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         events=(_exception_event(failure, end),) if failure else (),
         error=(failure.description or "the attempt failed") if failure else None,
     )
-    return execution.sanitized(span, attempt.marks)
 
 
 def _exception_event(failure: Failure, at_ns: int) -> Event:
