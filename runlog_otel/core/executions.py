@@ -116,9 +116,9 @@ def _shown(run: Run, slots: list[_Slot]) -> int:
 
     A job has no verdict but its attempt.
     """
-    if jobs := [step for step in run.steps if step.kind == "job"]:
+    if jobs := [step for step in run.steps if step.is_job]:
         return 1 + sum(_failures(job.attempts[:-1]) for job in jobs)
-    paths = {step.path for step in run.steps if step.kind == "fail"}
+    paths = {step.path for step in run.steps if step.verdict is Status.FAIL}
     fails = [number for number, slot in enumerate(slots, 1) if slot.verdict and slot.verdict[0][0] in paths]
     if not fails:
         return 1
@@ -161,7 +161,7 @@ class _Numbering:
             if step.is_terminal:
                 continue
             if step.path in behind:
-                fails = (self.numbers[other.path, 0] for other in steps if other.kind == "fail" and other.attempts)
+                fails = (self.numbers[other.path, 0] for other in steps if _has_reached_fail(other))
                 floor = max(floor, min(len(self._slots), 1 + next(fails)))
             lowest = min(floor, ceilings[step.path])
             last = self._step(step, lowest, ceilings[step.path])
@@ -222,8 +222,7 @@ def _verdicts(steps: tuple[Step, ...], status: Status) -> list[tuple[Key, Attemp
     terminals = [step for step in steps if step.is_terminal]
     lists = ([((step.path, index), attempt) for index, attempt in enumerate(step.attempts)] for step in terminals)
     verdicts = list(merge(*lists, key=lambda item: (item[1].execution or 0, _start(item[1]))))
-    kind = "success" if status is Status.SUCCESS else "fail"
-    paths = {step.path for step in terminals if step.kind == kind}
+    paths = {step.path for step in terminals if (step.verdict is Status.SUCCESS) == (status is Status.SUCCESS)}
     last = max((index for index, (key, _) in enumerate(verdicts) if key[0] in paths), default=None)
     if status.is_final and last is not None:
         verdicts.append(verdicts.pop(last))
@@ -240,10 +239,14 @@ def _keys(steps: Iterable[Step]) -> Iterator[Key]:
 
 def _behind_fail(steps: tuple[Step, ...]) -> list[Step]:
     """The steps of a graph that came into the log after its `fail`, which follows a step that failed."""
-    at = next((index for index, step in enumerate(steps) if step.kind == "fail" and step.attempts), len(steps))
+    at = next((index for index, step in enumerate(steps) if _has_reached_fail(step)), len(steps))
     if not any(map(_has_failed, steps[:at])):
         return []
     return [step for step in steps[at:] if not step.is_terminal]
+
+
+def _has_reached_fail(step: Step) -> bool:
+    return step.verdict is Status.FAIL and bool(step.attempts)
 
 
 def _has_failed(step: Step) -> bool:

@@ -23,6 +23,14 @@ class Status(str, Enum):
         return self in (Status.SUCCESS, Status.FAIL)
 
 
+FINAL_STATUSES = tuple(status.value for status in Status if status.is_final)
+TERMINAL_KINDS: Mapping[str, Status] = {"success": Status.SUCCESS, "fail": Status.FAIL}
+"""The kinds of steps that are the verdict of a graph and no work, and what each says."""
+ITERATED_KINDS = ("map", "loop")
+COMPOSITE_KINDS = ("parallel", "conditional", "dag", *ITERATED_KINDS)
+JOB_KIND = "job"
+
+
 @dataclass(frozen=True, slots=True)
 class CodeIdentity:
     """Which code ran: a git commit, a container image, a workflow."""
@@ -101,18 +109,28 @@ class Step:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the step is its graph's verdict (`success`, `fail`) and no work."""
-        return self.kind in ("success", "fail")
+        """Whether the step is its graph's verdict and no work."""
+        return self.kind in TERMINAL_KINDS
+
+    @property
+    def verdict(self) -> Status | None:
+        """What a terminal step says of its graph; None of any other."""
+        return TERMINAL_KINDS.get(self.kind)
+
+    @property
+    def is_job(self) -> bool:
+        """Whether the step is a job: a run without a graph."""
+        return self.kind == JOB_KIND
 
     @property
     def is_composite(self) -> bool:
         """Whether the step only holds branches."""
-        return bool(self.branches) or self.kind in ("parallel", "map", "loop", "conditional", "dag")
+        return bool(self.branches) or self.kind in COMPOSITE_KINDS
 
     @property
     def has_iterations(self) -> bool:
         """Whether its branches are named by values (map, loop) and not by people."""
-        return self.kind in ("map", "loop")
+        return self.kind in ITERATED_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +212,7 @@ class Run:
     @property
     def ends_without_verdict(self) -> bool:
         """Whether an execution can end without a verdict: a job has no graph, and a log may hold no step."""
-        return self.has_executor_retries or not self.steps or any(step.kind == "job" for step in self.steps)
+        return self.has_executor_retries or not self.steps or any(step.is_job for step in self.steps)
 
     def all_steps(self) -> Iterator[Step]:
         """Every step at every depth, in the order of the log."""

@@ -356,7 +356,7 @@ def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result
     """What the terminal node of a graph said in an execution."""
     for step in steps:
         if step.is_terminal and any(timeline.attempts(step, number)):
-            return Result.SUCCESS if step.kind == "success" else Result.FAILURE
+            return Result.SUCCESS if step.verdict is Status.SUCCESS else Result.FAILURE
     return None
 
 

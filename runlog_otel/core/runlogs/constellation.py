@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from runlog_otel.core import semconv
-from runlog_otel.core.model import Attempt, Header, Node, Run, Status, Step
+from runlog_otel.core.model import TERMINAL_KINDS, Attempt, Header, Node, Run, Status, Step
 from runlog_otel.errors import RunLogFormatError
 
 HOST = "constellation"
@@ -18,7 +18,7 @@ STATUSES: Mapping[str, Status] = {
     "Completed": Status.SUCCESS,
     "Failed": Status.FAIL,
 }
-_VERDICTS = {Status.SUCCESS: "success", Status.FAIL: "fail"}
+_VERDICTS = {status: kind for kind, status in TERMINAL_KINDS.items()}
 _VERDICT_PATH = "\0"
 """No node has this id."""
 _CUT_OFF = "the node was still running when the execution ended"

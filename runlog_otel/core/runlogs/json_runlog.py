@@ -13,6 +13,8 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from runlog_otel.core.model import (
+    JOB_KIND,
+    TERMINAL_KINDS,
     Attempt,
     Branch,
     CatalogItem,
@@ -76,7 +78,7 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
         if log.get("job"):
             steps = (*steps, step_from_job(log["job"], clock))
         elif config.get("execution_plan") == _UNCHAINED:
-            steps = tuple(replace(step, kind="job") for step in steps)
+            steps = tuple(replace(step, kind=JOB_KIND) for step in steps)
         _refuse_depth(steps)
         executor = config.get("pipeline_executor") or config.get("job_executor") or config.get("executor") or {}
         executor_name = _text(executor.get("service_name") or executor.get("type"))
@@ -218,7 +220,7 @@ def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
     """The nodes of a graph and of the graphs inside it (`Graph` of `runnable.graph`, of `magnus.graph` by alias)."""
     for name, node in (dag.get("nodes") or dag.get("steps") or {}).items():
         kind = _text(node.get("node_type") or node.get("type"))
-        if kind not in ("success", "fail"):
+        if kind not in TERMINAL_KINDS:
             yield Node(_text(node.get("name") or name), kind)
         inner = node.get("branches")
         for graph in [node.get("branch"), *(inner.values() if isinstance(inner, Mapping) else ())]:
@@ -243,7 +245,7 @@ def step_from_log(step: Document, clock: TimestampParser) -> Step:
 
 def step_from_job(job: Document, clock: TimestampParser) -> Step:
     """Map a `JobLog` of runnable: a job is a run with one step."""
-    return step_from_log({**job, "name": JOB_STEP, "internal_name": JOB_STEP, "step_type": "job"}, clock)
+    return step_from_log({**job, "name": JOB_STEP, "internal_name": JOB_STEP, "step_type": JOB_KIND}, clock)
 
 
 def _branch(branch: Document, step_path: str, clock: TimestampParser) -> Branch:
