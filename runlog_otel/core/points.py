@@ -1,4 +1,4 @@
-"""The pure function from a run log to points. It reads what `spans_from_run` made of the log, so that a trace and a
+"""The pure function from a trace to points. It reads what `spans_from_run` made of the log, so that a trace and a
 counter never disagree. Imports no OpenTelemetry, no Prometheus, no host, no clock.
 """
 
@@ -10,7 +10,6 @@ from itertools import product
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Node, Run
 from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded
-from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Execution, Result, Span, SpanRole, Trace
 
 _ENDS = (Result.SUCCESS, Result.FAILURE)
@@ -46,27 +45,6 @@ class ExecutionPoints:
 
 
 _POLICY = RedactionPolicy()
-
-
-def points_from_run(
-    run: Run,
-    namespace: str = "",
-    policy: RedactionPolicy = _POLICY,
-    *,
-    by_tag: bool = False,
-    is_abandoned: bool = False,
-) -> list[ExecutionPoints]:
-    """Map a run log to the points of each of its executions that is complete.
-
-    Args:
-        run: the run log.
-        namespace: goes into the trace ids of exemplars.
-        disclosure: what may leave.
-        by_tag: label by the run's tag too.
-        is_abandoned: close a last execution that has not ended: its result is `error`.
-    """
-    traces = spans_from_run(run, namespace, policy=policy, is_abandoned=is_abandoned)
-    return [points_from_trace(run, trace, by_tag=by_tag) for trace in traces if trace.is_complete]
 
 
 def points_from_trace(run: Run, trace: Trace, *, by_tag: bool = False) -> ExecutionPoints:

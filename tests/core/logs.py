@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from hypothesis import strategies as st
 
 from runlog_otel.core.model import Attempt, Branch, Header, Run, Status, Step
+from runlog_otel.core.points import ExecutionPoints, points_from_trace
+from runlog_otel.core.spans import spans_from_run
 
 SECOND = 1_000_000_000
 START = 1_790_000_000 * SECOND
@@ -67,6 +69,12 @@ def run(
         executor="local",
         has_executor_retries=has_executor_retries,
     )
+
+
+def points_from_run(log: Run, *, by_tag: bool = False, is_abandoned: bool = False) -> list[ExecutionPoints]:
+    """What each execution adds that is complete, as `serve` counts it."""
+    traces = spans_from_run(log, is_abandoned=is_abandoned)
+    return [points_from_trace(log, trace, by_tag=by_tag) for trace in traces if trace.is_complete]
 
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="."), min_size=1, max_size=8)

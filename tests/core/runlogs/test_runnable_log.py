@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runlog_otel.core.model import Header
-from runlog_otel.core.points import points_from_run
 from runlog_otel.core.runlogs.json_runlog import header_from_config, run_from_log
 from runlog_otel.core.runlogs.timestamps import TimestampParser
 from runlog_otel.errors import RunLogFormatError
+from tests.core.logs import points_from_run
 
 _RECORDED = json.loads((Path(__file__).parents[2] / "golden" / "retried.log.json").read_text(encoding="utf-8"))
 _SUMMER = 1_783_252_800_000_000_000
