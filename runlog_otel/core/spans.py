@@ -1,7 +1,7 @@
 """The pure function from a run log to spans. Imports no OpenTelemetry, no host, no clock.
 
-Whatever a span says is taken from what a log never changes again, attempts above all: a run that is mapped while it is
-the last execution, after a retry, or years later, gives the same bytes under the same ids.
+A span is built from the immutable parts of a log, attempts above all: an execution that is mapped before a retry, after
+it, or years later gives the same bytes under the same ids.
 """
 
 import re
@@ -31,7 +31,7 @@ from runlog_otel.core.trace import (
 )
 
 Draft = tuple[RawSpan, tuple[SecretFingerprint, ...]]
-"""A span that was not sanitised, and the marks of the part of the log that it was made of."""
+"""A raw span, and the fingerprints in the part of the log that it was built from."""
 _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<rest>-.*)?"
 )
@@ -49,13 +49,13 @@ def spans_from_run(
 
     Args:
         run: the run log.
-        namespace: goes into every id.
+        namespace: part of every id.
         ui: base URL of Jaeger's user interface, for links.
-        disclosure: what may leave; else no parameter's value does.
-        is_abandoned: close a last execution that has not ended; what is open in it has the result `error`.
+        policy: what may be exported; by default no parameter's value.
+        is_abandoned: close a last execution that has not ended; its open parts get the result `error`.
 
     Returns:
-        The traces in the order of the executions. An execution that left no time in the log has none.
+        The traces in the order of the executions, without those that have no time in the log.
     """
     timeline = timeline_of(run)
     traces = []
@@ -73,8 +73,8 @@ def spans_from_run(
 def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
     """Whether nothing more will be recorded of an execution.
 
-    It has a verdict, or a later one began; where there may be none, the run's status is final, no step is in progress,
-    and something failed: a retry begins with the status of the execution before.
+    It has a verdict, or a later one began. Where a verdict may be missing: the run's status is final, no step is in
+    progress, and something failed or the run succeeded, as a retry begins with the status of the execution before.
     """
     if number < timeline.count or _verdict(timeline, run.steps, number) is not None:
         return True
@@ -99,17 +99,17 @@ class SpanBuilder:
         self._marks = tuple({mark for attempt in self._attempts(execution.number) for mark in attempt.marks})
 
     def drafts(self, is_complete: bool) -> Iterator[Draft]:
-        """The spans of the execution; those of containers only when it is complete."""
+        """The spans of the execution; containers only when it is complete."""
         run, number = self._run, self._execution.number
-        marked = self._timeline.starts_ns.get(number)
-        interval = self._graph_extent(run.steps, marked)
+        start_ns = self._timeline.starts_ns.get(number)
+        interval = self._graph_interval(run.steps, start_ns)
         if interval is None:
             return
         verdict = _verdict(self._timeline, run.steps, number)
         if is_complete:
             yield self._run_span(interval, verdict), self._marks
-        if marked is not None:
-            yield raw_start_span(self._execution, marked), ()
+        if start_ns is not None:
+            yield raw_start_span(self._execution, start_ns), ()
         for raw, marks in self._graph_spans(
             run.steps, interval, self._execution.span_id(SpanRole.RUN), is_closed=verdict is not None
         ):
@@ -182,7 +182,7 @@ class SpanBuilder:
     def _graph_spans(
         self, steps: tuple[Step, ...], outer: tuple[int, int], parent: bytes, *, is_closed: bool
     ) -> Iterator[Draft]:
-        """The spans of a graph: steps one after the other; one without times stands where the one before ended."""
+        """The spans of a graph: steps one after another; a step without times begins where the one before ended."""
         now, last = outer[0], outer[1] - MIN_SPAN_DURATION_NS
         for step in steps:
             if step.is_terminal or not self._is_present(step):
@@ -271,11 +271,11 @@ class SpanBuilder:
             at_ns = interval[0] if item.stage == "get" else interval[1]
             return Event(semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
 
-        most = self._execution.policy.limit(semconv.MAX_ITEMS)
-        return tuple(event(item) for item in islice(dict.fromkeys(items), most))
+        limit = self._execution.policy.limit(semconv.MAX_ITEMS)
+        return tuple(event(item) for item in islice(dict.fromkeys(items), limit))
 
     def _retry_attributes(self) -> dict[str, Value]:
-        """What made this execution a retry: how the one before ended."""
+        """Why this execution is a retry: how the one before ended."""
         before = self._execution.number - 1
         if not before:
             return {}
@@ -296,14 +296,14 @@ class SpanBuilder:
         return [attempt for step in self._run.all_steps() for attempt in self._timeline.attempts(step, number)]
 
     def _is_present(self, part: Step | Branch) -> bool:
-        """What was attempted in this execution, or never: that stands in the last one, so that nothing is hidden."""
+        """Whether a part was attempted in this execution; what was never attempted is shown in the last one."""
         executions = self._timeline.executions(part)
         return self._execution.number in executions or (self._is_last and not executions)
 
     def _result(self, step: Step, is_closed: bool) -> Result:
-        """How a step ended in this execution; hosts never run again what succeeded.
+        """How a step ended in this execution; hosts never run a successful step again.
 
-        `is_closed` says whether the graph around the step reached its verdict: then a step that did not succeed
+        `is_closed` says whether the graph around the step reached its verdict: if so, a step that did not succeed
         failed, else it never ended.
         """
         number = self._execution.number
@@ -324,36 +324,36 @@ class SpanBuilder:
         return _verdict(self._timeline, branch.steps, self._execution.number) is Result.SUCCESS
 
     def _position(self, branch: Branch) -> tuple[float, str]:
-        """Branches stand in the order of their starts: the order of the log depends on the store."""
+        """The sort key of a branch: its start, as the order of the log depends on the store."""
         interval = self._interval(branch)
         return (interval[0] if interval else float("inf"), branch.path)
 
     def _interval(self, part: Step | Branch) -> tuple[int, int] | None:
-        """Start and end of what is inside a part in this execution; None where the log has no time."""
+        """Start and end of a part in this execution; None if the log has no time for it."""
         if isinstance(part, Branch):
-            return self._graph_extent(part.steps)
+            return self._graph_interval(part.steps)
         own = [times_of(attempt) for attempt in self._timeline.attempts(part, self._execution.number)]
         return _enclosing(own + [self._interval(branch) for branch in part.branches])
 
-    def _graph_extent(self, steps: tuple[Step, ...], noted_ns: int | None = None) -> tuple[int, int] | None:
-        """Start and end of a graph: it lasts from its start, where that is noted, or its first step to its verdict.
+    def _graph_interval(self, steps: tuple[Step, ...], recorded_ns: int | None = None) -> tuple[int, int] | None:
+        """Start and end of a graph: from its recorded start or its first step to its verdict.
 
-        The verdict ends it, and began nothing: a clock that is behind puts it before the steps.
+        The verdict counts for the end only: a clock that is behind puts it before the steps.
         """
-        work = _enclosing([self._interval(step) for step in steps if not step.is_terminal] + [_moment(noted_ns)])
+        work = _enclosing([self._interval(step) for step in steps if not step.is_terminal] + [_moment(recorded_ns)])
         verdict = _enclosing([self._interval(step) for step in steps if step.is_terminal])
         if work is None or verdict is None:
             return work or verdict
         return work[0], max(work[1], verdict[1])
 
-    def _is_adjusted(self, steps: tuple[Step, ...], interval: tuple[int, int], noted_ns: int | None = None) -> bool:
-        """Whether a graph began before its noted start, or its verdict is earlier than its end."""
+    def _is_adjusted(self, steps: tuple[Step, ...], interval: tuple[int, int], recorded_ns: int | None = None) -> bool:
+        """Whether a graph began before its recorded start, or its verdict is earlier than its end."""
         verdict = _enclosing([self._interval(step) for step in steps if step.is_terminal])
-        return interval[0] != (noted_ns or interval[0]) or (verdict is not None and verdict[1] < interval[1])
+        return interval[0] != (recorded_ns or interval[0]) or (verdict is not None and verdict[1] < interval[1])
 
 
 def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result | None:
-    """What the terminal node of a graph said in an execution."""
+    """The verdict of a graph in an execution; None without one."""
     for step in steps:
         if step.is_terminal and any(timeline.attempts(step, number)):
             return Result.SUCCESS if step.verdict is Status.SUCCESS else Result.FAILURE
@@ -371,9 +371,9 @@ def _moment(at_ns: int | None) -> tuple[int, int] | None:
     return None if at_ns is None else (at_ns, at_ns + MIN_SPAN_DURATION_NS)
 
 
-def _enclosing(extents: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-    known = [interval for interval in extents if interval is not None]
-    return (min(start for start, _ in known), max(end for _, end in known)) if known else None
+def _enclosing(intervals: list[tuple[int, int] | None]) -> tuple[int, int] | None:
+    timed = [interval for interval in intervals if interval is not None]
+    return (min(start for start, _ in timed), max(end for _, end in timed)) if timed else None
 
 
 def _link(trace_id: bytes, span_id: bytes, kind: str) -> Link:
