@@ -1,7 +1,7 @@
-"""Every span, attribute and event name, with its type and its help text: the only place where they stand.
+"""Every name of a span, attribute, event and metric, with its type and help text. No other module spells one.
 
-Names of OpenTelemetry's semantic conventions are used where they reach (CI/CD, VCS, exception, error: release
-candidate); the rest is `runlog.*`. `docs/mapping.md` is made from this module.
+Names are those of OpenTelemetry's semantic conventions where they exist (CI/CD, VCS, exception, error: release
+candidate), else `runlog.*`. `docs/mapping.md` is generated from this module.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.43.0"
 SCOPE_NAME = "runlog_otel"
 SCOPE_VERSION = "1"
-"""The version of the mapping, not of the package: an upgrade that maps alike sends the same bytes."""
+"""The version of the mapping, not of the package: an upgrade with the same mapping exports the same bytes."""
 
 HEADER_KEY = "runlog_otel"
 """The one key that the wrapper adds to a run's config."""
@@ -17,13 +17,13 @@ HEADER_KEY = "runlog_otel"
 MAX_ATTRIBUTE_BYTES = 2047
 """An attribute, and a status description, is shorter than 2,048 bytes."""
 MAX_KEY_BYTES = 255
-"""The name of an attribute that comes from a user."""
+"""The limit of an attribute's name that comes from a user."""
 MAX_METRICS = 64
-"""User metrics told of one attempt."""
+"""User metrics exported for one attempt."""
 MAX_PARAMETERS = 64
-"""Parameters of an attempt whose values, or whose digests, are told: inputs and outputs each."""
+"""Parameters of an attempt with exported values, or digests: inputs and outputs each."""
 MAX_ITEMS = 64
-"""Catalog items told of one step."""
+"""Catalog items exported for one step."""
 
 SECOND_NS = 1_000_000_000
 DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -32,7 +32,7 @@ DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 
 
 @dataclass(frozen=True, slots=True)
 class AttributeSpec:
-    """A name that leaves the process: where it is found, its type, what it tells."""
+    """An exported name: where it is used, its type, its meaning."""
 
     name: str
     on: str
@@ -42,7 +42,7 @@ class AttributeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric: its labels are attributes, `details` those of which only the newest set is kept.
+    """A metric: its labels are attributes; of `details` only the newest set is kept.
 
     Source of the translation: OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility".
     """
@@ -59,7 +59,7 @@ class Metric:
 
     @property
     def scale(self) -> int:
-        """How many units of a point's value are one of the metric: a duration is observed in whole nanoseconds."""
+        """What a point's value is divided by to get the metric's unit: durations are observed in whole nanoseconds."""
         return SECOND_NS if self.kind == "histogram" and self.unit == "s" else 1
 
     @property
@@ -70,7 +70,7 @@ class Metric:
 
 
 def prefix_of(template: str) -> str:
-    """What every name begins with that `template.format` makes of a template, such as `METRIC`."""
+    """The start of every name that is formatted from a template such as `METRIC`."""
     return template.partition("{")[0]
 
 
