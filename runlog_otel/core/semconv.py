@@ -108,11 +108,11 @@ def _span(name: str, kind: str, help_: str) -> str:
 
 
 RUN_SPAN = _span("RUN {pipeline}", "SERVER", "One execution of a run. A retry is a trace of its own.")
-START_SPAN = _span("START {pipeline}", "INTERNAL", "Start marker, without duration: makes a run visible at once.")
-STEP_SPAN = _span("{step}", "INTERNAL", "A node of the graph; it envelops its attempts or branches.")
+START_SPAN = _span("START {pipeline}", "INTERNAL", "Start marker without duration: makes a run visible at once.")
+STEP_SPAN = _span("{step}", "INTERNAL", "A node of the graph; it encloses its attempts or branches.")
 BRANCH_SPAN = _span("{step}/{branch}", "INTERNAL", "A branch of a parallel, conditional or dag node.")
 ITERATION_SPAN = _span("{step}/iteration", "INTERNAL", "An iteration of a map or loop node; its value is an attribute.")
-ATTEMPT_SPAN = _span("{step} attempt", "INTERNAL", "One try at a step, as its own process saw it.")
+ATTEMPT_SPAN = _span("{step} attempt", "INTERNAL", "One try at a step, as recorded by its process.")
 
 SERVICE_NAME = _attribute(
     "service.name", "resource", "string", "The setting `service`, else `OTEL_SERVICE_NAME`, else the pipeline's name."
@@ -147,7 +147,7 @@ RUN_SOURCE = _attribute(
     "runlog.run.source", "run", "string", "Who asked for it: `Dashboard`, `VSCodeExtension`, `API`."
 )
 RUN_SAMPLE_RATE = _attribute(
-    "runlog.run.sample_rate", "run", "double", "Which part of such runs the host keeps, 0 to 1."
+    "runlog.run.sample_rate", "run", "double", "The share of such runs that the host keeps, 0 to 1."
 )
 
 TASK_NAME = _attribute("cicd.pipeline.task.name", "step, attempt", "string", "The step's name, without iterations.")
@@ -161,10 +161,10 @@ START_IS_DERIVED = _attribute(
     "runlog.start.is_derived",
     "step, attempt",
     "boolean",
-    "`true` where the log has a duration and no start: it is then the earliest that the graph allows.",
+    "`true` if the log has a duration but no start: the start is then the earliest that the graph allows.",
 )
 CLOCK_IS_ADJUSTED = _attribute(
-    "runlog.clock.is_adjusted", "run, branch, attempt", "boolean", "`true` where clocks disagree: see operation.md."
+    "runlog.clock.is_adjusted", "run, branch, attempt", "boolean", "`true` if clocks disagree: see operation.md."
 )
 STEP_PATH = _attribute("runlog.step.path", "attempt", "string", "The host's internal name of the step (dot path).")
 
@@ -176,29 +176,27 @@ ATTEMPT_NUMBER = _attribute("runlog.attempt.number", "attempt", "int", "The host
 ATTEMPT_REPEAT = _attribute("runlog.attempt.repeat", "attempt", "int", "From 2, of several with one number.")
 ATTEMPT_RESULT = _attribute("runlog.attempt.result", "attempt", "string", "`success` or `failure`.")
 ATTEMPT_RETRY_INDICATOR = _attribute("runlog.attempt.retry_indicator", "attempt", "string", "The host's, if it is set.")
-INPUT_PARAMETERS = _attribute(
-    "runlog.parameters.input", "run, attempt", "string[]", "Names of the parameters it was given."
-)
+INPUT_PARAMETERS = _attribute("runlog.parameters.input", "run, attempt", "string[]", "Names of the input parameters.")
 OUTPUT_PARAMETERS = _attribute(
-    "runlog.parameters.output", "run, attempt", "string[]", "Names of the parameters it returned."
+    "runlog.parameters.output", "run, attempt", "string[]", "Names of the output parameters."
 )
 INPUT_VALUE = _attribute(
     "runlog.parameter.input.{name}",
     "run, attempt",
     "any scalar",
-    "A parameter that it was given, where the setting `parameters` lists its name; what is no scalar as JSON.",
+    "Value of an input parameter that the setting `parameters` lists; a value that is no scalar is JSON.",
 )
 OUTPUT_VALUE = _attribute(
-    "runlog.parameter.output.{name}", "run, attempt", "any scalar", "The same of one that it returned."
+    "runlog.parameter.output.{name}", "run, attempt", "any scalar", "The same for an output parameter."
 )
 INPUT_DIGEST = _attribute(
     "runlog.parameter_digest.input.{name}",
     "run, attempt",
     "string",
-    "With the setting `parameter_digests`: equal for equal values of a parameter that it was given.",
+    "With the setting `parameter_digests`: digest of an input parameter; equal values give equal digests.",
 )
 OUTPUT_DIGEST = _attribute(
-    "runlog.parameter_digest.output.{name}", "run, attempt", "string", "The same of one that it returned."
+    "runlog.parameter_digest.output.{name}", "run, attempt", "string", "The same for an output parameter."
 )
 METRIC = _attribute(
     "runlog.metric.{name}",
@@ -243,16 +241,19 @@ CHANGES_SINCE = _attribute(
     "runlog.changes.since", "event runlog.changes", "string", "Id of the last run of the pipeline that succeeded."
 )
 CHANGES_REVISION_BEFORE = _attribute(
-    "runlog.changes.revision_before", "event runlog.changes", "string", "Its git commit, if it is another one."
+    "runlog.changes.revision_before", "event runlog.changes", "string", "Its git commit, if it differs."
 )
 CHANGES_REVISION = _attribute(
-    "runlog.changes.revision", "event runlog.changes", "string", "The git commit now; `+`: the work tree had changes."
+    "runlog.changes.revision",
+    "event runlog.changes",
+    "string",
+    "The current git commit; `+`: the work tree had changes.",
 )
 CHANGES_PARAMETERS = _attribute(
-    "runlog.changes.parameters", "event runlog.changes", "string[]", "Names of parameters that have other values now."
+    "runlog.changes.parameters", "event runlog.changes", "string[]", "Names of parameters whose values changed."
 )
 CHANGES_FILES = _attribute(
-    "runlog.changes.files", "event runlog.changes", "string[]", "Names of catalog items that have other hashes now."
+    "runlog.changes.files", "event runlog.changes", "string[]", "Names of catalog items whose hashes changed."
 )
 
 LINK_TYPE = _attribute(
@@ -267,9 +268,7 @@ CATALOG_EVENT = _event(
     "runlog.catalog.item", "step", "A catalog item of a step that succeeded, at its start (get) or end (put)."
 )
 CHANGES_EVENT = _event(
-    "runlog.changes",
-    "run",
-    "At the end of a run that failed, where the store (`sql`) knows one of the pipeline that succeeded.",
+    "runlog.changes", "run", "At the end of a failed run, if the store (`sql`) has a successful run of the pipeline."
 )
 
 PIPELINE_RUN_STATE = _attribute(
