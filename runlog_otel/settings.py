@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from runlog_otel.addresses import base_url, checked_endpoint, signal_url
+from runlog_otel.core import semconv
 from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name, masked, redacted
 from runlog_otel.core.sampling import is_notable, is_sampled
 from runlog_otel.core.trace import Trace
@@ -281,10 +282,10 @@ class Settings(BaseModel):
 
     def resource_attributes(self, pipeline: str) -> dict[str, str]:
         """The resource of a pipeline's spans: equal in every process that has the same settings."""
-        service = self.service or self.resource.get("service.name") or pipeline
+        service = self.service or self.resource.get(semconv.SERVICE_NAME) or pipeline
         redaction = Redaction(self.policy.patterns)
-        named = {"service.name": service} | {
-            key: value for key, value in self.resource.items() if key != "service.name"
+        named = {semconv.SERVICE_NAME: service} | {
+            key: value for key, value in self.resource.items() if key != semconv.SERVICE_NAME
         }
         return {redaction(key): MASK if is_secret_name(key) else redaction(value) for key, value in named.items()}
 

@@ -19,7 +19,7 @@ from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source
 
-_PARAMETERS = ("runlog.parameter.input.", "runlog.parameter.output.")
+_PARAMETERS = (semconv.prefix_of(semconv.INPUT_VALUE), semconv.prefix_of(semconv.OUTPUT_VALUE))
 
 
 @dataclass(slots=True)

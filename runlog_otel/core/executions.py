@@ -1,7 +1,7 @@
-"""Which attempt belongs to which execution of its run: a retry adds to the same log, and is a trace of its own.
+"""Assigns each attempt to an execution of its run: a retry adds to the same log, but is a separate trace.
 
-The wrapper notes the number of the execution with each attempt. Where an older log has no note it follows from the
-order of the log. Clocks differ and step: they only choose between executions that the log has shown otherwise.
+The wrapper records the number of the execution with each attempt. In older logs it follows from the order of the log.
+Clocks differ and jump, so times only decide where the order leaves a choice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The executions of a run, told apart by what a log cannot change afterwards."""
+    """The executions of a run, derived from the immutable parts of its log."""
 
     count: int
     starts_ns: Mapping[int, int]
@@ -27,7 +27,7 @@ class Timeline:
     last_indicator: str | None
 
     def attempts(self, step: Step, execution: int) -> Iterator[Attempt]:
-        """Those attempts of a step that belong to an execution."""
+        """The attempts of a step in one execution."""
         for index, attempt in enumerate(step.attempts):
             if self.numbers[step.path, index] == execution:
                 yield attempt
@@ -40,7 +40,7 @@ class Timeline:
         return own.union(*(self.executions(branch) for branch in part.branches))
 
     def next_execution(self, retry_indicator: str) -> int:
-        """The execution to which an attempt would belong that is recorded now."""
+        """The execution that an attempt recorded now would belong to."""
         is_changed = self.last_indicator is not None and retry_indicator != self.last_indicator
         return max(self.next_number, self.count + is_changed)
 
@@ -75,10 +75,10 @@ class _Slot:
 
 
 def _slots(run: Run, at_least: int) -> list[_Slot]:
-    """The executions of a run in their order, from what the log shows without a clock.
+    """The executions of a run in order, as the log shows them without any clock.
 
-    Each verdict of the root graph is one; each change of the indicator in a step's attempts is one; the header may know
-    of more, which had no verdict; and one is open where the log shows that work follows the last verdict.
+    Each verdict of the root graph ends one, and each change of the retry indicator within a step begins one. The header
+    may list more, without a verdict, and one is open if the log has work after the last verdict.
     """
     slots = [_Slot(attempt.retry_indicator, (key, attempt)) for key, attempt in _verdicts(run.steps, run.status)]
     starts: dict[str, int] = {}
@@ -91,7 +91,7 @@ def _slots(run: Run, at_least: int) -> list[_Slot]:
     for sequence in sorted(sequences, key=lambda sequence: (-len(sequence), sequence)):
         slots = _merged(slots, sequence, starts)
     for number, _ in sorted(run.header.retries):
-        if len(slots) < number:  # what is noted follows an execution that had no verdict
+        if len(slots) < number:  # a recorded retry follows an execution without a verdict
             at = min(number - 2, len(slots))
             slots.insert(max(at, 0), _Slot(slots[min(at, len(slots) - 1)].indicator if slots else ""))
     missing = max(at_least, _shown(run, slots)) - len(slots)
@@ -99,7 +99,7 @@ def _slots(run: Run, at_least: int) -> list[_Slot]:
 
 
 def _merged(slots: list[_Slot], sequence: Sequence[str], starts: Mapping[str, int]) -> list[_Slot]:
-    """Slots in which the indicators of a sequence stand in their order, with as few more as that takes."""
+    """The slots, with as few added as needed to contain the sequence of indicators in order."""
     merged: list[_Slot] = []
     matcher = SequenceMatcher(None, [slot.indicator for slot in slots], sequence, autojunk=False)
     for kind, first, last, other_first, other_last in matcher.get_opcodes():
@@ -112,18 +112,18 @@ def _merged(slots: list[_Slot], sequence: Sequence[str], starts: Mapping[str, in
 
 
 def _shown(run: Run, slots: list[_Slot]) -> int:
-    """How many executions the order of the log shows: what failed was tried again after `fail` was reached.
+    """How many executions the order of the log proves: a failed step runs again only after `fail` was reached.
 
-    A job has no verdict but its attempt.
+    Each failed attempt of a job ends an execution.
     """
-    if jobs := [step for step in run.steps if step.kind == "job"]:
+    if jobs := [step for step in run.steps if step.is_job]:
         return 1 + sum(_failures(job.attempts[:-1]) for job in jobs)
-    paths = {step.path for step in run.steps if step.kind == "fail"}
+    paths = {step.path for step in run.steps if step.verdict is Status.FAIL}
     fails = [number for number, slot in enumerate(slots, 1) if slot.verdict and slot.verdict[0][0] in paths]
     if not fails:
         return 1
     shown = 1
-    if not run.is_on_argo:
+    if not run.has_executor_retries:
         for step in run.all_steps():
             unnoted = [attempt for attempt in step.attempts if attempt.execution is None]
             shown = max(shown, 1 + min(len(fails), _failures(unnoted[:-1])))
@@ -131,11 +131,11 @@ def _shown(run: Run, slots: list[_Slot]) -> int:
 
 
 class _Numbering:
-    """Gives each attempt its execution, in the order of the log; clocks choose where that leaves a choice."""
+    """Assigns each attempt to an execution by the order of the log; times decide only where that leaves a choice."""
 
     def __init__(self, run: Run, slots: list[_Slot]) -> None:
         self._slots = slots
-        self._is_argo = run.is_on_argo
+        self._has_executor_retries = run.has_executor_retries
         self.numbers: dict[Key, int] = {}
         self._run_started = dict(run.header.retries)
         for number, slot in enumerate(slots, 1):
@@ -146,9 +146,9 @@ class _Numbering:
         self._graph(run.steps, run.status, 1, len(slots))
 
     def _graph(self, steps: tuple[Step, ...], status: Status, floor: int, ceiling: int) -> None:
-        """Number the attempts of a graph that first ran in an execution between two.
+        """Number the attempts of a graph whose first execution is between `floor` and `ceiling`.
 
-        Its steps stand in the order in which they were first run, one after the other.
+        Its steps are in the order in which they first ran, one after another.
         """
         self._terminals(steps, status, floor, ceiling)
         behind = {step.path for step in _behind_fail(steps)}
@@ -161,7 +161,7 @@ class _Numbering:
             if step.is_terminal:
                 continue
             if step.path in behind:
-                fails = (self.numbers[other.path, 0] for other in steps if other.kind == "fail" and other.attempts)
+                fails = (self.numbers[other.path, 0] for other in steps if _has_reached_fail(other))
                 floor = max(floor, min(len(self._slots), 1 + next(fails)))
             lowest = min(floor, ceilings[step.path])
             last = self._step(step, lowest, ceilings[step.path])
@@ -175,24 +175,24 @@ class _Numbering:
         return step.is_terminal and bool(step.attempts)
 
     def _terminals(self, steps: tuple[Step, ...], status: Status, floor: int, ceiling: int) -> None:
-        """Number the verdicts of a graph, each of an execution of its own."""
+        """Number the verdicts of a graph, one per execution."""
         verdicts = [item for item in _verdicts(steps, status) if item[0] not in self.numbers]
         for index, (key, attempt) in enumerate(verdicts):
             highest = len(self._slots) - (len(verdicts) - 1 - index)
             floor = self._number(key, attempt, floor, highest if index else min(highest, ceiling)) + 1
 
     def _is_strict(self, step: Step) -> bool:
-        """Whether what failed was run again in a later execution: but for Argo, a host runs a step once in each."""
-        return not self._is_argo and _failures(step.attempts[:-1]) < len(self._slots)
+        """Whether a step runs once in an execution, so that what failed was run again in a later one."""
+        return not self._has_executor_retries and _failures(step.attempts[:-1]) < len(self._slots)
 
     def _latest_start(self, step: Step) -> int:
-        """The last execution in which a step can have been run first, as it was run again in later ones."""
+        """The latest execution in which a step can have run first, as each failure was retried in a later one."""
         inner = (self._latest_start(inner) for branch in step.branches for inner in branch.steps)
         own = len(self._slots) - (_failures(step.attempts[:-1]) if self._is_strict(step) else 0)
         return min([own, *inner])
 
     def _step(self, step: Step, lowest: int, highest: int) -> int:
-        """Number a step's own attempts; the last number, 0 without one."""
+        """Number a step's own attempts; returns the last number, or 0 without attempts."""
         count, is_strict, number = len(self._slots), self._is_strict(step), 0
         for index, attempt in enumerate(step.attempts):
             left = count - (_failures(step.attempts[index:-1]) if is_strict else 0)
@@ -202,28 +202,29 @@ class _Numbering:
         return number
 
     def _number(self, key: Key, attempt: Attempt, lowest: int, highest: int) -> int:
-        """Number one attempt: as noted, else by its indicator, else by the clock among the executions that are left."""
+        """Number one attempt: as recorded, else by its retry indicator, else by time."""
         count = len(self._slots)
         lowest = min(lowest, count)
-        # An execution goes on where the one before ended, unless it was killed: then it has no verdict.
+        # An execution ends with its verdict; one that was killed has none.
         highest = min(highest, next((at for at in range(lowest, count) if self._slots[at - 1].verdict), count))
         number = attempt.execution
         if number is None:
-            alike = [at for at in range(lowest, count + 1) if self._slots[at - 1].indicator == attempt.retry_indicator]
-            left = [at for at in alike if at <= highest] or alike or range(lowest, max(lowest, highest) + 1)
+            indicators = [slot.indicator for slot in self._slots]
+            same_indicator = [at for at in range(lowest, count + 1) if indicators[at - 1] == attempt.retry_indicator]
+            in_bounds = [at for at in same_indicator if at <= highest]
+            candidates = in_bounds or same_indicator or range(lowest, max(lowest, highest) + 1)
             by_clock = max([1, *(at for at, began in self._run_started.items() if began <= _start(attempt))])
-            number = min(left, key=lambda at: (abs(at - by_clock), at))
+            number = min(candidates, key=lambda at: (abs(at - by_clock), at))
         self.numbers[key] = number
         return number
 
 
 def _verdicts(steps: tuple[Step, ...], status: Status) -> list[tuple[Key, Attempt]]:
-    """The attempts of a graph's terminal steps, those of each in their order; its status says which was the last."""
+    """The attempts of a graph's terminal steps in order; the graph's status decides which was last."""
     terminals = [step for step in steps if step.is_terminal]
     lists = ([((step.path, index), attempt) for index, attempt in enumerate(step.attempts)] for step in terminals)
     verdicts = list(merge(*lists, key=lambda item: (item[1].execution or 0, _start(item[1]))))
-    kind = "success" if status is Status.SUCCESS else "fail"
-    paths = {step.path for step in terminals if step.kind == kind}
+    paths = {step.path for step in terminals if (step.verdict is Status.SUCCESS) == (status is Status.SUCCESS)}
     last = max((index for index, (key, _) in enumerate(verdicts) if key[0] in paths), default=None)
     if status.is_final and last is not None:
         verdicts.append(verdicts.pop(last))
@@ -231,7 +232,7 @@ def _verdicts(steps: tuple[Step, ...], status: Status) -> list[tuple[Key, Attemp
 
 
 def _keys(steps: Iterable[Step]) -> Iterator[Key]:
-    """The attempts of steps and of what is inside them."""
+    """The keys of all attempts in these steps, at every depth."""
     for step in steps:
         yield from ((step.path, index) for index in range(len(step.attempts)))
         for branch in step.branches:
@@ -239,11 +240,15 @@ def _keys(steps: Iterable[Step]) -> Iterator[Key]:
 
 
 def _behind_fail(steps: tuple[Step, ...]) -> list[Step]:
-    """The steps of a graph that came into the log after its `fail`, which follows a step that failed."""
-    at = next((index for index, step in enumerate(steps) if step.kind == "fail" and step.attempts), len(steps))
+    """The steps that were added to the log after the graph had failed and reached `fail`."""
+    at = next((index for index, step in enumerate(steps) if _has_reached_fail(step)), len(steps))
     if not any(map(_has_failed, steps[:at])):
         return []
     return [step for step in steps[at:] if not step.is_terminal]
+
+
+def _has_reached_fail(step: Step) -> bool:
+    return step.verdict is Status.FAIL and bool(step.attempts)
 
 
 def _has_failed(step: Step) -> bool:

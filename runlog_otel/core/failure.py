@@ -1,4 +1,4 @@
-"""Why an attempt failed, as the text of `attempt.message`: written for people, and read back for spans. Pure.
+"""Why an attempt failed, as the text of `attempt.message`: written for people, and parsed for spans. Pure.
 
     ValueError: no more rows        exit status 3             killed by signal 9
                                     cp: no such file
@@ -6,7 +6,7 @@
       File "pipeline.py", line 12, in explode
     ...
 
-The log is the only source of a span: so type, message and stack trace are read from this text, live and on replay.
+The log is the only source of a span, so type, message and stack trace are parsed from this text, live and on replay.
 """
 
 import re
@@ -20,15 +20,15 @@ from runlog_otel.core.redaction import bounded, redacted
 
 MESSAGE_BYTES = semconv.MAX_ATTRIBUTE_BYTES
 STACKTRACE_BYTES = 8 * 1024
-"""In the log; a span's is an attribute, and bounded like all of them. What is cut is the outermost part."""
+"""In the log; in a span it is an attribute, with the limit of all attributes. The outermost frames are cut."""
 LOG_BYTES = 64 * 1024
-"""More of an execution log is not told."""
+"""The longest part of an execution log that is exported."""
 
 _WINDOW = 16 * 1024
-"""More characters of a message, a traceback or an output are not looked at."""
+"""The most characters of a message, a traceback or an output that are read."""
 _LAST_LINE = 500
 _TRACEBACK_COLUMNS = 100
-"""Rich draws no wider traceback."""
+"""The widest traceback that Rich draws."""
 _CUT = "…"
 _HEADER = "Traceback (most recent call last):\n"
 _NAME = r"[^\W\d][\w.<>]*"
@@ -49,7 +49,7 @@ Redact = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a message says: `type` is low in cardinality (an exception's name, `exit_3`, `signal_9`), else `_OTHER`."""
+    """A parsed message: `type` has low cardinality (an exception's name, `exit_3`, `signal_9`, or `_OTHER`)."""
 
     type: str
     message: str
@@ -58,19 +58,19 @@ class Failure:
 
     @property
     def description(self) -> str:
-        """What failed, in one piece: the exception's type and message, or the exit status and the end of its output."""
+        """One text: the exception's type and message, or the exit status and the end of the output."""
         return ": ".join(filter(None, (self.type, self.message))) if self.stacktrace else self.message
 
 
 def failure_from_message(message: str, redact: Redact = redacted, limit: int = semconv.MAX_ATTRIBUTE_BYTES) -> Failure:
-    """Read the message of a failed attempt, whoever wrote it; redacted, and then each part cut to `limit` bytes."""
+    """Parse the message of a failed attempt, whoever wrote it; each part is redacted, then cut to `limit` bytes."""
     text = message.strip()
-    if found := _EXCEPTION.fullmatch(text):
-        stack = _end_of_stack(redact(found["stack"]), limit)
-        return Failure(bounded(found["type"], limit), bounded(redact(found["message"] or ""), limit), stack)
-    if found := _EXIT.match(text):
-        kind = f"exit_{found['code']}" if found["code"] else f"signal_{found['signal']}"
-        return Failure(kind, bounded(redact(text), limit), exit_code=int(found["code"]) if found["code"] else None)
+    if exception := _EXCEPTION.fullmatch(text):
+        stack = _end_of_stack(redact(exception["stack"]), limit)
+        return Failure(bounded(exception["type"], limit), bounded(redact(exception["message"] or ""), limit), stack)
+    if end := _EXIT.match(text):
+        kind = f"exit_{end['code']}" if end["code"] else f"signal_{end['signal']}"
+        return Failure(kind, bounded(redact(text), limit), exit_code=int(end["code"]) if end["code"] else None)
     return Failure(semconv.OTHER_ERROR, bounded(redact(text), limit))
 
 
@@ -79,19 +79,19 @@ def message_from_exception(error: BaseException, trace: TracebackType | None, re
 
     Args:
         error: the exception.
-        trace: where its traceback begins; its own may begin with frames of the host.
-        redact: takes secrets out.
+        trace: where to begin its traceback, which may start with frames of the host.
+        redact: masks secrets.
     """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    told = traceback.TracebackException(kind, error, trace)
-    last = "".join(told.format_exception_only())
-    stack = "".join(told.format()).removesuffix(last)
+    summary = traceback.TracebackException(kind, error, trace)
+    last = "".join(summary.format_exception_only())
+    stack = "".join(summary.format()).removesuffix(last)
     return _message(name, _text(error), stack + redact(last[:_WINDOW])[:_LAST_LINE], redact)
 
 
 def message_from_exit(status: int, output: str, redact: Redact = redacted) -> str:
-    """The message for a program that ended with a status other than 0; `output` is what it wrote to stderr.
+    """The message for a program whose exit status is not 0; `output` is its stderr.
 
     A negative status is the number of the signal that killed it (`subprocess.Popen.returncode`).
     """
@@ -101,9 +101,9 @@ def message_from_exit(status: int, output: str, redact: Redact = redacted) -> st
 
 
 def message_from_log(text: str, redact: Redact = redacted) -> str:
-    """The message from an execution log, where nothing better is known: the last exception drawn in it, else its end.
+    """The message from an execution log, as a last resort: the last exception drawn in it, else its end.
 
-    Rich wraps lines and shows no whole tracebacks, so this is less than `message_from_exception` has.
+    Rich wraps lines and shortens tracebacks, so this has less detail than `message_from_exception`.
     """
     text = without_parameters(text)
     parts = _CAUSED.split(text)
@@ -119,9 +119,9 @@ def message_from_log(text: str, redact: Redact = redacted) -> str:
 
 
 def unfolded(text: str, width: int) -> str:
-    """An execution log with those lines in one that Rich folded at the console's width (10 at least), within a word.
+    """An execution log in which lines are joined that Rich folded within a word, at the console's width (10 at least).
 
-    A secret in two pieces is not recognised. A program's own line that is as long is joined to the next one, too.
+    A secret in two pieces would not be recognised. A program's own line of exactly that width is also joined.
     """
     for columns in {width, min(width, _TRACEBACK_COLUMNS)}:
         plain = rf"(?<=^(?![│╭╰]|\[\d\d:| {{11}}).{{{columns - 1}}}\S)\n(?=[^\s│╭╰])"
@@ -133,8 +133,8 @@ def unfolded(text: str, width: int) -> str:
 def without_parameters(text: str) -> str:
     """An execution log without the values of parameters, which the host writes at its top (`BaseTaskType`).
 
-    Rich indents them, or writes the time before them if a second has begun since the line above. Where the log was
-    cut, it may begin in the midst of them.
+    Rich indents them, or prefixes the time if a second has passed since the line above. A log that was cut may begin
+    in the middle of them.
     """
     return _PARAMETERS.sub("", text)
 

@@ -1,10 +1,10 @@
-"""Trace and span ids: computed from the run id, never drawn, the same for everybody who asks."""
+"""Trace and span ids, derived from the run id: never random, the same in every process."""
 
 import hashlib
 
 
 def trace_id(namespace: str, run_id: str, execution: int) -> bytes:
-    """16 bytes that stand for one execution of a run.
+    """The trace id (16 bytes) of one execution of a run.
 
     The first 16 bytes of SHA-256 over the NUL-joined UTF-8 parts; never all zero (W3C Trace Context, section 3.2.2.3).
     """
@@ -14,23 +14,23 @@ def trace_id(namespace: str, run_id: str, execution: int) -> bytes:
 def span_id(
     namespace: str, run_id: str, execution: int, *, kind: str, path: str = "", attempt: int = 0, repeat: int = 1
 ) -> bytes:
-    """8 bytes that stand for one part of an execution: its run, a branch, a step or an attempt.
+    """The span id (8 bytes) of one part of an execution: its run, a branch, a step or an attempt.
 
     Args:
-        namespace: the setting for those who reuse run ids.
+        namespace: the setting that keeps reused run ids apart.
         run_id: the host's run id.
-        execution: 1 for the first, one more for each retry.
+        execution: 1 for the first, plus one for each retry.
         kind: `run`, `start`, `branch`, `step` or `attempt`.
         path: the host's internal name, empty for the run.
-        attempt: the attempt's number, 0 for what is no attempt.
-        repeat: which one it is of several attempts that have the same number.
+        attempt: the attempt's number, 0 for other parts.
+        repeat: the position among attempts with the same number, from 1.
     """
     number = str(attempt) if repeat == 1 else f"{attempt}.{repeat}"
     return _digest(8, namespace, run_id, str(execution), kind, path, number)
 
 
 def sampling_fraction(namespace: str, run_id: str) -> float:
-    """Where a run stands among all runs, from 0 to below 1: evenly spread, the same for everybody who asks."""
+    """The run's position for sampling, from 0 to below 1: evenly distributed, the same in every process."""
     return int.from_bytes(_digest(8, namespace, run_id, "sample")[:6], "big") / 2**48
 
 

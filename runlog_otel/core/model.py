@@ -1,4 +1,4 @@
-"""What a run log is, whoever wrote it: runs, steps, branches, attempts. Imports nothing of the project."""
+"""The model of a run log, whichever host wrote it: runs, steps, branches, attempts. Imports nothing of the project."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ Scalar = str | bool | int | float
 
 
 class Status(str, Enum):
-    """The hosts' own life cycle of a run, branch, step or attempt (`runnable.defaults`, `magnus.defaults`)."""
+    """The hosts' life cycle of a run, branch, step or attempt (`runnable.defaults`, `magnus.defaults`)."""
 
     CREATED = "CREATED"
     TRIGGERED = "TRIGGERED"
@@ -19,8 +19,16 @@ class Status(str, Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more is expected."""
+        """Whether no other status follows."""
         return self in (Status.SUCCESS, Status.FAIL)
+
+
+FINAL_STATUSES = tuple(status.value for status in Status if status.is_final)
+TERMINAL_KINDS: Mapping[str, Status] = {"success": Status.SUCCESS, "fail": Status.FAIL}
+"""The kinds of steps that are the verdict of a graph and no work, and what each says."""
+ITERATED_KINDS = ("map", "loop")
+COMPOSITE_KINDS = ("parallel", "conditional", "dag", *ITERATED_KINDS)
+JOB_KIND = "job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class CodeIdentity:
 
 @dataclass(frozen=True, slots=True)
 class CatalogItem:
-    """A file that a step took from the data catalog (stage `get`) or gave to it (stage `put`)."""
+    """A file that a step read from the data catalog (stage `get`) or wrote to it (stage `put`)."""
 
     name: str
     stage: str = ""
@@ -45,11 +53,11 @@ class CatalogItem:
 
 @dataclass(frozen=True, slots=True, order=True)
 class SecretFingerprint:
-    """How to find the value of a secret in a log that holds it in plain, without saying what it is.
+    """Identifies the value of a secret in a log that holds it in plain text, without revealing it.
 
-    `digest` is one of the value's `characters`, keyed by the run id (`redaction.fingerprint_of`). `outline` says,
-    keyed alike,
-    in which of four classes each of the first eight is: by it the value is looked for. Older marks have none.
+    `digest` is a digest of the value, keyed by the run id (`redaction.fingerprint_of`); `characters` is its length.
+    `outline` gives the class (of four) of each of the first eight characters, keyed alike: it makes the search fast.
+    Older fingerprints have none.
     """
 
     characters: int
@@ -61,7 +69,7 @@ class SecretFingerprint:
 class Attempt:
     """One try at a step; times are nanoseconds since the epoch, None where the log has none.
 
-    Values are those of parameters that have one in the log, as JSON has it.
+    Values of parameters are as in JSON; parameters without a value in the log are left out.
     """
 
     number: int
@@ -77,13 +85,13 @@ class Attempt:
     input_values: Mapping[str, Any] = field(default_factory=dict)
     output_values: Mapping[str, Any] = field(default_factory=dict)
     marks: tuple[SecretFingerprint, ...] = ()
-    """Of secrets that stand in this attempt's part of the log."""
+    """Fingerprints of secrets in this attempt's part of the log."""
     is_start_derived: bool = False
-    """Whether the log has no start: it then follows from the graph."""
+    """Whether the start is derived from the graph, because the log has none."""
     repeat: int = 1
-    """Which one it is of several that the host gave the same number to within an execution."""
+    """The position among attempts to which the host gave the same number within an execution, from 1."""
     execution: int | None = None
-    """The number of the execution that it belongs to, as noted by the process that recorded it."""
+    """The number of its execution, if the process that recorded it noted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +109,28 @@ class Step:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the step is its graph's verdict (`success`, `fail`) and no work."""
-        return self.kind in ("success", "fail")
+        """Whether the step is its graph's verdict and no work."""
+        return self.kind in TERMINAL_KINDS
+
+    @property
+    def verdict(self) -> Status | None:
+        """What a terminal step says of its graph; None of any other."""
+        return TERMINAL_KINDS.get(self.kind)
+
+    @property
+    def is_job(self) -> bool:
+        """Whether the step is a job: a run without a graph."""
+        return self.kind == JOB_KIND
 
     @property
     def is_composite(self) -> bool:
         """Whether the step only holds branches."""
-        return bool(self.branches) or self.kind in ("parallel", "map", "loop", "conditional", "dag")
+        return bool(self.branches) or self.kind in COMPOSITE_KINDS
 
     @property
     def has_iterations(self) -> bool:
         """Whether its branches are named by values (map, loop) and not by people."""
-        return self.kind in ("map", "loop")
+        return self.kind in ITERATED_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +145,26 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is not as it was in the last run of the pipeline that succeeded, when an execution failed."""
+    """What differs from the pipeline's last successful run, noted when an execution failed."""
 
     execution: int
     since: str
-    """Id of the run that succeeded."""
+    """Id of the successful run."""
     revision_before: str = ""
     revision: str = ""
-    """Git commits, `+` after one whose tree was not clean; empty when they are equal or one is not known."""
+    """Git commits, with `+` if the work tree was not clean; empty if they are equal or one is unknown."""
     parameters: tuple[str, ...] = ()
-    """Names of those that both runs have, with other values."""
+    """Names of parameters that both runs have, with different values."""
     files: tuple[str, ...] = ()
-    """Names of catalog items that both runs have, with other hashes."""
+    """Names of catalog items that both runs have, with different hashes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What the wrapper adds to the run config, and reads back (`runlog_otel`).
 
-    `retries` holds number and start of those executions that the rest of the log cannot tell from the one before;
-    `marks` are of secrets that stand in the run config.
+    `retries` holds number and start of those executions that the rest of the log does not distinguish from the one
+    before; `marks` are fingerprints of secrets in the run config.
     """
 
     created_ns: int | None = None
@@ -159,7 +177,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A step as the definition of a pipeline has it, run or not."""
+    """A step in the definition of a pipeline, whether it ran or not."""
 
     name: str
     kind: str
@@ -181,18 +199,20 @@ class Run:
     use_cached: bool = False
     definition: str = ""
     executor: str = ""
+    has_executor_retries: bool = False
+    """Whether the executor may run a step again within an execution; a run that fails then reaches no verdict."""
     graph: tuple[Node, ...] = ()
     """The nodes of the definition at every depth, without the terminal ones."""
     attributes: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
-    """What only this host tells of a run, by the names in `names`."""
+    """What only this host records of a run, by the names in `semconv`."""
     input_values: Mapping[str, Any] = field(default_factory=dict)
     output_values: Mapping[str, Any] = field(default_factory=dict)
-    """Where a host has them of the run, and not of attempts."""
+    """For hosts that record them for the run and not for attempts."""
 
     @property
-    def is_on_argo(self) -> bool:
-        """Whether Argo runs it: it may try a pod again within an execution, and a run that fails reaches no verdict."""
-        return self.executor == "argo"
+    def ends_without_verdict(self) -> bool:
+        """Whether an execution can end without a verdict: a job has no graph, and a log may hold no step."""
+        return self.has_executor_retries or not self.steps or any(step.is_job for step in self.steps)
 
     def all_steps(self) -> Iterator[Step]:
         """Every step at every depth, in the order of the log."""
@@ -206,9 +226,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run that a store has.
+    """A run in a store.
 
-    `changed_ns` is when it was last written, in nanoseconds since the epoch. `is_final` is False where the store knows,
+    `changed_ns` is when it was last written, in nanoseconds since the epoch. `is_final` is False if the store knows,
     without reading the run, that it has not ended.
     """
 

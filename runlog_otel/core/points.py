@@ -1,5 +1,5 @@
-"""The pure function from a run log to points. It reads what `spans_from_run` made of the log, so that a trace and a
-counter never disagree. Imports no OpenTelemetry, no Prometheus, no host, no clock.
+"""The pure function from a trace to points. It reads the spans that `spans_from_run` made, so that traces and
+counters never disagree. Imports no OpenTelemetry, no Prometheus, no host, no clock.
 """
 
 from collections import defaultdict
@@ -10,10 +10,8 @@ from itertools import product
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Node, Run
 from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded
-from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Execution, Result, Span, SpanRole, Trace
 
-SECOND_NS = 1_000_000_000
 _ENDS = (Result.SUCCESS, Result.FAILURE)
 _MAX_MESSAGE_BYTES = 200
 _STAGES = ("get", "put")
@@ -23,9 +21,10 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An increment (counter), observation in nanoseconds (histogram) or value (gauge) of a metric in `semconv.METRICS`.
+    """An increment (counter), observation (histogram) or value (gauge) of a metric in `semconv.METRICS`.
 
-    `labels` stand in the metric's order, empty ones left out; `details` are those of which only the newest set is kept.
+    A histogram's `value` is `Metric.scale` times the value in the metric's unit: a duration is in nanoseconds.
+    `labels` are in the metric's order, without empty ones; of `details` only the newest set is kept.
     """
 
     metric: str
@@ -39,7 +38,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionPoints:
-    """What one complete execution of a run adds."""
+    """The points of one complete execution of a run."""
 
     execution: Execution
     points: tuple[Point, ...]
@@ -48,36 +47,15 @@ class ExecutionPoints:
 _POLICY = RedactionPolicy()
 
 
-def points_from_run(
-    run: Run,
-    namespace: str = "",
-    policy: RedactionPolicy = _POLICY,
-    *,
-    by_tag: bool = False,
-    is_abandoned: bool = False,
-) -> list[ExecutionPoints]:
-    """Map a run log to the points of each of its executions that is complete.
-
-    Args:
-        run: the run log.
-        namespace: goes into the trace ids of exemplars.
-        disclosure: what may leave.
-        by_tag: label by the run's tag too.
-        is_abandoned: close a last execution that has not ended: its result is `error`.
-    """
-    traces = spans_from_run(run, namespace, policy=policy, is_abandoned=is_abandoned)
-    return [points_from_trace(run, trace, by_tag=by_tag) for trace in traces if trace.is_complete]
-
-
 def points_from_trace(run: Run, trace: Trace, *, by_tag: bool = False) -> ExecutionPoints:
-    """Map one complete execution, which `spans_from_run` made of the same log."""
+    """Map one complete execution; `trace` is what `spans_from_run` made of the same log."""
     return ExecutionPoints(trace.execution, tuple(PointBuilder(run, trace, by_tag=by_tag).points()))
 
 
 def known_points(run: Run, policy: RedactionPolicy = _POLICY, *, by_tag: bool = False) -> Iterator[Point]:
     """The series that an execution of this pipeline may add to, at zero, from its definition.
 
-    A series that appears with its first failure has no increase in the eyes of Prometheus; one that was zero has.
+    Prometheus sees no increase when a series appears with its first failure; from zero it does.
     """
     text = Redaction(policy.patterns, run.run_id, run.header.marks).bounded
     of_run = labels_of_run(run, policy, by_tag=by_tag)
@@ -104,7 +82,7 @@ def known_points(run: Run, policy: RedactionPolicy = _POLICY, *, by_tag: bool = 
 
 
 def labels_of_run(run: Run, policy: RedactionPolicy, *, by_tag: bool) -> dict[str, str]:
-    """The labels that every series of a run has, as they may leave; the tag is empty unless it was asked for."""
+    """The labels of every series of a run, sanitised; the tag is empty unless `by_tag` is set."""
     text = Redaction(policy.patterns, run.run_id, run.header.marks).bounded
     return {semconv.PIPELINE_NAME: text(run.pipeline), semconv.RUN_TAG: text(run.tag) if by_tag else ""}
 
@@ -181,13 +159,13 @@ class PointBuilder:
 
     def _branch_point(self, span: Span) -> Point:
         step = self._by_id[span.parent_span_id]
-        known = self._steps.get(str(step.attributes.get(semconv.TASK_RUN_ID, "")))
-        name = {} if known is None or known.has_iterations else _of(span, semconv.BRANCH_NAME)
+        logged = self._steps.get(str(step.attributes.get(semconv.TASK_RUN_ID, "")))
+        name = {} if logged is None or logged.has_iterations else _of(span, semconv.BRANCH_NAME)
         labels = self._of_run | _of(step, semconv.TASK_NAME) | name | _of(span, semconv.BRANCH_RESULT)
         return _duration(semconv.BRANCH_DURATION, labels, span)
 
     def _queue_times(self, graph: Span) -> Iterator[Point]:
-        """The pauses before the steps of a graph: its steps run one after the other, but for those without a start."""
+        """The pauses before the steps of a graph, which run one after another and have a recorded start."""
         now = graph.start_ns
         children = (child for child in self._children[graph.span_id] if child.role is SpanRole.STEP)
         steps = (child for child in children if semconv.START_IS_DERIVED not in child.attributes)
@@ -199,7 +177,7 @@ class PointBuilder:
 
 
 def _user_metrics(of_step: dict[str, str], attempt: Span) -> Iterator[Point]:
-    prefix = semconv.METRIC.partition("{")[0]
+    prefix = semconv.prefix_of(semconv.METRIC)
     for key, value in attempt.attributes.items():
         if key.startswith(prefix) and isinstance(value, bool | int | float):
             labels = of_step | {semconv.METRIC_NAME: key.removeprefix(prefix)}
@@ -221,14 +199,14 @@ def _of(span: Span, *attributes: str) -> dict[str, str]:
     return {name: str(span.attributes[name]) for name in attributes if name in span.attributes}
 
 
-def labels_of(metric: str, given: Mapping[str, str]) -> Labels:
-    """The labels that a metric has of those given, in its order."""
-    return _labels(semconv.METRICS[metric].labels, given)
+def labels_of(metric: str, labels: Mapping[str, str]) -> Labels:
+    """Those of the labels that the metric has, in its order."""
+    return _labels(semconv.METRICS[metric].labels, labels)
 
 
-def _labels(wanted: tuple[str, ...], given: Mapping[str, str]) -> Labels:
-    """Bounded, and encodable: one label that is not would end every scrape from then on."""
-    return tuple((name, bounded(given[name])) for name in wanted if given.get(name))
+def _labels(names: tuple[str, ...], labels: Mapping[str, str]) -> Labels:
+    """Bounded and encodable: a label that cannot be encoded would break every later scrape."""
+    return tuple((name, bounded(labels[name])) for name in names if labels.get(name))
 
 
 def _zero(metric: str, labels: Mapping[str, str]) -> Point:
@@ -238,16 +216,8 @@ def _zero(metric: str, labels: Mapping[str, str]) -> Point:
 def _point(
     metric: str, labels: Mapping[str, str], value: int | float, span: Span, details: Mapping[str, str] | None = None
 ) -> Point:
-    known = semconv.METRICS[metric]
-    return Point(
-        metric,
-        _labels(known.labels, labels),
-        value,
-        span.end_ns,
-        _labels(known.details, details or {}),
-        span.trace_id,
-        span.span_id,
-    )
+    details_of_metric = _labels(semconv.METRICS[metric].details, details or {})
+    return Point(metric, labels_of(metric, labels), value, span.end_ns, details_of_metric, span.trace_id, span.span_id)
 
 
 def _duration(metric: str, labels: Mapping[str, str], span: Span) -> Point:
@@ -255,4 +225,4 @@ def _duration(metric: str, labels: Mapping[str, str], span: Span) -> Point:
 
 
 def _moment(metric: str, labels: Mapping[str, str], span: Span, details: Mapping[str, str] | None = None) -> Point:
-    return _point(metric, labels, span.end_ns / SECOND_NS, span, details)
+    return _point(metric, labels, span.end_ns / semconv.SECOND_NS, span, details)

@@ -1,7 +1,7 @@
-"""What may leave: text without secrets, bounded and encodable; configs with their secrets masked.
+"""Redaction: text without secrets, bounded and encodable; configs with masked secrets.
 
-The patterns are our own: the libraries that know more of them (detect-secrets and its like) search files for findings
-and replace nothing, and each step's process would pay for their imports. Each pattern takes linear time.
+The patterns are our own: libraries with more of them (such as detect-secrets) scan files and replace nothing, and each
+step's process would pay for their imports. Each pattern takes linear time.
 """
 
 import re
@@ -30,9 +30,9 @@ _VALUE = (
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A kind of secret. A text without any of `hints`, whatever its case, is not searched: a search costs more.
+    """A kind of secret. A text without any of `hints`, in any case, is not searched: that is cheaper.
 
-    Hints have no `i`: `re.IGNORECASE` takes letters for it that casefolding leaves alone.
+    Hints contain no `i`: `re.IGNORECASE` matches letters with it that casefolding does not change.
     """
 
     name: str
@@ -56,7 +56,7 @@ _RULES = (
         ("://",),
         re.compile(
             r"(?P<scheme>(?<![a-zA-Z0-9])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
-            r"(?:[^/\s'\"<>]*|[^/\s:@'\"<>]{0,100}:(?!\d{0,5}/)[^\s'\"<>]{0,100})@"  # the second with a slash in it
+            r"(?:[^/\s'\"<>]*|[^/\s:@'\"<>]{0,100}:(?!\d{0,5}/)[^\s'\"<>]{0,100})@"  # the second allows a slash
         ),
         rf"\g<scheme>{MASK}@",
     ),
@@ -85,7 +85,7 @@ _RULES = (
     _Rule("JSON Web Token", ("eyj",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?")),
     _Rule(
         "token",
-        ("",),  # https://docs.github.com/code-security/secret-scanning lists what providers give away
+        ("",),  # https://docs.github.com/code-security/secret-scanning lists the formats of providers
         re.compile(
             r"(?<![A-Za-z0-9])(?:"
             r"(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z0-9]{16}(?![A-Za-z0-9])"  # AWS
@@ -118,7 +118,7 @@ _RULES = (
         ("--",),
         re.compile(
             rf"(?P<key>(?<![\w-])--[\w-]{{0,40}}?(?:{_NAMES})[\w-]{{0,40}}(?:\s{{1,9}}|['\"],\s{{0,9}})){_VALUE}",
-            re.IGNORECASE,  # the second as Python shows a list of arguments
+            re.IGNORECASE,  # the second as in the repr of a list of arguments
         ),
         rf"\g<key>\g<open>{MASK}",
     ),
@@ -130,10 +130,10 @@ _SECRET_KEY = re.compile(r"pass|secret|token|key|credential|auth|connection|head
 
 @dataclass(frozen=True, slots=True)
 class RedactionPolicy:
-    """What the settings let out.
+    """What the settings allow to be exported.
 
-    `parameters` are names, or globs as `fnmatch` has them, of parameters whose values leave; `patterns` what is taken
-    out of every text. `is_unlimited` takes nothing out and cuts nothing: an audit compares with it.
+    `parameters` are names or globs (`fnmatch`) of parameters whose values are exported; `patterns` are masked in every
+    text. `is_unlimited` masks and cuts nothing: an audit compares with it.
     """
 
     parameters: tuple[str, ...] = ()
@@ -142,33 +142,33 @@ class RedactionPolicy:
     is_unlimited: bool = False
 
     def allows(self, parameter: str) -> bool:
-        """Whether a parameter's value leaves; one that is named like a secret has to be listed by its whole name."""
+        """Whether a parameter's value is exported; one named like a secret must be listed by its full name."""
         if self.is_unlimited or parameter in self.parameters:
             return True
         is_listed = any(fnmatchcase(parameter, listed) for listed in self.parameters)
         return is_listed and not is_secret_name(parameter)
 
     def limit(self, count: int) -> int | None:
-        """How many of a kind leave."""
+        """How many of a kind are exported; None for all."""
         return None if self.is_unlimited else count
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what has such a name (`db_password`, `api-key`) is a secret, whatever it looks like."""
+    """Whether a name (`db_password`, `api-key`) is that of a secret, whatever the value looks like."""
     return _SECRET_NAME.search(name) is not None
 
 
 def fingerprint_of(value: str, run_id: str) -> SecretFingerprint:
-    """The mark of a secret in the log of a run."""
+    """The fingerprint of a secret in the log of a run."""
     keyed = _keyed(run_id)
     return SecretFingerprint(len(value), keyed.digest(value), value[:_OUTLINED].translate(keyed))
 
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What is taken out of text: common secrets, what the settings' patterns find, and what a run's log marks.
+    """Masks common secrets, matches of the settings' patterns, and secrets with a fingerprint in the run's log.
 
-    Depends on settings and log alone: every process, and every replay, takes out the same.
+    It depends on settings and log only, so every process and every replay masks the same.
     """
 
     patterns: tuple[str, ...] = field(default=(), repr=False)
@@ -176,11 +176,11 @@ class Redaction:
     marks: tuple[SecretFingerprint, ...] = ()
 
     def __call__(self, text: str) -> str:
-        """The text without them."""
+        """The redacted text."""
         return self.explained(text)[0]
 
     def of_value(self, value: Any) -> Any:
-        """A value of JSON without them, names included."""
+        """A redacted JSON value; names in it are redacted as well."""
         if isinstance(value, Mapping):
             return {self(str(name)): self.of_value(part) for name, part in value.items()}
         if isinstance(value, list | tuple):
@@ -188,10 +188,10 @@ class Redaction:
         return self(value) if isinstance(value, str) else value
 
     def bounded(self, text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:
-        """The text without them, in at most `limit` bytes; as much of it as may leave is looked at.
+        """The redacted text in at most `limit` bytes; no more of a long text is searched than needed.
 
-        What is looked at is cut itself, and its end may be the beginning of a secret: so much of it is left out. A
-        pattern of the settings finds what is of any length, and is given all.
+        The searched part may end within a secret, so a margin at its end is dropped. Patterns of the settings may
+        match any length, so with them the whole text is searched.
         """
         margin = max([_MARGIN, *(mark.characters for mark in self.marks)])
         size = len(text) if self.patterns else limit + 2 * margin
@@ -203,35 +203,35 @@ class Redaction:
         return bounded(self(text), limit)
 
     def explained(self, text: str) -> tuple[str, tuple[str, ...]]:
-        """The text without them, and the names of the rules that found something."""
-        found: list[str] = []
+        """The redacted text, and the names of the rules that matched."""
+        rules: list[str] = []
         if self.marks:
             before, text = text, _without_marked(text, self.marks, self.run_id)
-            found += ["secret of the host"] if text != before else []
+            rules += ["secret of the host"] if text != before else []
         for number, pattern in enumerate(self.patterns, 1):
             before, text = text, _compiled(pattern).sub(_mask_unless_empty, text)
-            found += [f"pattern {number} of telemetry.redact"] if text != before else []
+            rules += [f"pattern {number} of telemetry.redact"] if text != before else []
         text, common = _without_common(text) if len(text) > _SHORT else _without_common_short(text)
-        return text, (*found, *common)
+        return text, (*rules, *common)
 
 
 _COMMON = Redaction()
 _SHORT = 128
-"""Characters up to which a text is likely to be a name, which comes again and again."""
+"""A text of at most this many characters is likely a name that repeats, and is cached."""
 _MARGIN = 16 * 1024
-"""No common secret needs more characters to be recognised."""
+"""Enough characters to recognise any common secret."""
 _OUTLINED = 8
 
 
 def _without_common(text: str) -> tuple[str, tuple[str, ...]]:
-    """The text without common secrets, and the names of the rules that found some."""
-    found: list[str] = []
+    """The text without common secrets, and the names of the rules that matched."""
+    rules: list[str] = []
     folded = text.casefold()
     for rule in _RULES:
         if any(hint in folded for hint in rule.hints):
             before, text = text, rule.pattern.sub(rule.replacement, text)
-            found += [rule.name] if text != before else []
-    return text, tuple(found)
+            rules += [rule.name] if text != before else []
+    return text, tuple(rules)
 
 
 _without_common_short = lru_cache(maxsize=4096)(_without_common)
@@ -243,7 +243,7 @@ def redacted(text: str) -> str:
 
 
 class _Keyed(dict[int, int]):
-    """What marks of one run say of a text: its digest, and which of four classes each character is in."""
+    """Digests of texts and classes of characters (one of four), keyed by a run id."""
 
     def __init__(self, run_id: str) -> None:
         self._key = blake2b(run_id.encode("utf-8", "surrogatepass"), digest_size=32).digest()
@@ -255,20 +255,20 @@ class _Keyed(dict[int, int]):
         return own.hexdigest()
 
     def __missing__(self, character: int) -> int:
-        """A digit for the class, as `str.translate` asks for it."""
+        """The class of a character as a digit, for `str.translate`."""
         data = chr(character).encode("utf-8", "surrogatepass")
-        self[character] = found = ord("0") + blake2b(data, digest_size=1, key=self._key).digest()[0] % 4
-        return found
+        self[character] = digit = ord("0") + blake2b(data, digest_size=1, key=self._key).digest()[0] % 4
+        return digit
 
 
 _keyed = lru_cache(maxsize=16)(_Keyed)
 
 
 def _without_marked(text: str, marks: Iterable[SecretFingerprint], run_id: str) -> str:
-    """The text with every piece masked that has one of the marks."""
+    """The text with every piece masked that matches a fingerprint."""
     keyed = _keyed(run_id)
     outline, mask = text.translate(keyed), MASK.translate(keyed)
-    for mark in sorted(set(marks), reverse=True):  # a longer secret may hold a shorter one
+    for mark in sorted(set(marks), reverse=True):  # a longer secret may contain a shorter one
         if places := list(_places(text, outline, mark, keyed)):
             text = _replaced(text, places, mark.characters, MASK)
             outline = _replaced(outline, places, mark.characters, mask)
@@ -276,8 +276,8 @@ def _without_marked(text: str, marks: Iterable[SecretFingerprint], run_id: str) 
 
 
 def _places(text: str, outline: str, mark: SecretFingerprint, keyed: _Keyed) -> Iterator[int]:
-    """Where pieces begin that have a mark. Only what has its outline is hashed: a hash at every place takes a second
-    for each mark and megabyte.
+    """Where pieces begin that match a fingerprint. Only pieces with its outline are hashed: a hash at every place takes
+    a second for each fingerprint and megabyte.
     """
     at, last = 0, len(text) - mark.characters
     refused = ""  # text repeats itself
@@ -306,7 +306,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def bounded(text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:
-    """The text in at most `limit` bytes of UTF-8; what UTF-8 cannot say (lone surrogates) is replaced."""
+    """The text in at most `limit` bytes of UTF-8; lone surrogates are replaced."""
     data = text.encode("utf-8", "replace")
     if len(data) <= limit:
         return data.decode()
@@ -314,7 +314,7 @@ def bounded(text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:
 
 
 def bounded_names(names: Iterable[str], limit: int = MAX_ATTRIBUTE_BYTES) -> tuple[str, ...]:
-    """As many names as fit into `limit` bytes together; the last one then says that there were more."""
+    """As many names as fit into `limit` bytes together, then `…` if there are more."""
     kept: list[str] = []
     room = limit - len(_CUT.encode())
     for name in map(bounded, names):
@@ -326,13 +326,13 @@ def bounded_names(names: Iterable[str], limit: int = MAX_ATTRIBUTE_BYTES) -> tup
 
 
 def url_without_credentials(url: str) -> str:
-    """The URL without user, password and query: what may stand in a span, a log line or on a screen."""
+    """The URL without user, password and query, for spans, log lines and screens."""
     redacted_url = _URL_CREDENTIALS.sub(r"\g<scheme>", url)
     return redacted_url.split("?", 1)[0]
 
 
 def masked(config: Any, key: str = "") -> Any:
-    """A copy of a config value for people: secrets by name, and credentials in URLs, are masked."""
+    """A copy of a config value in which secrets are masked, by name and by content."""
     if isinstance(config, Mapping):
         return {
             name: masked(value, str(name) if not _SECRET_KEY.search(key) else key) for name, value in config.items()
@@ -347,7 +347,7 @@ def masked(config: Any, key: str = "") -> Any:
 
 
 def mask_in_place(config: Any) -> None:
-    """Mask a config where it stands: the host is about to print it (`runnable.context.get_service_by_name`)."""
+    """Mask a config in place: the host is about to print it (`runnable.context.get_service_by_name`)."""
     if isinstance(config, dict):
         config.update(masked(config))
 

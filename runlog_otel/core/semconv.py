@@ -1,7 +1,7 @@
-"""Every span, attribute and event name, with its type and its help text: the only place where they stand.
+"""Every name of a span, attribute, event and metric, with its type and help text. No other module spells one.
 
-Names of OpenTelemetry's semantic conventions are used where they reach (CI/CD, VCS, exception, error: release
-candidate); the rest is `runlog.*`. `docs/mapping.md` is made from this module.
+Names are those of OpenTelemetry's semantic conventions where they exist (CI/CD, VCS, exception, error: release
+candidate), else `runlog.*`. `docs/mapping.md` is generated from this module.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.43.0"
 SCOPE_NAME = "runlog_otel"
 SCOPE_VERSION = "1"
-"""The version of the mapping, not of the package: an upgrade that maps alike sends the same bytes."""
+"""The version of the mapping, not of the package: an upgrade with the same mapping exports the same bytes."""
 
 HEADER_KEY = "runlog_otel"
 """The one key that the wrapper adds to a run's config."""
@@ -17,18 +17,22 @@ HEADER_KEY = "runlog_otel"
 MAX_ATTRIBUTE_BYTES = 2047
 """An attribute, and a status description, is shorter than 2,048 bytes."""
 MAX_KEY_BYTES = 255
-"""The name of an attribute that comes from a user."""
+"""The limit of an attribute's name that comes from a user."""
 MAX_METRICS = 64
-"""User metrics told of one attempt."""
+"""User metrics exported for one attempt."""
 MAX_PARAMETERS = 64
-"""Parameters of an attempt whose values, or whose digests, are told: inputs and outputs each."""
+"""Parameters of an attempt with exported values, or digests: inputs and outputs each."""
 MAX_ITEMS = 64
-"""Catalog items told of one step."""
+"""Catalog items exported for one step."""
+
+SECOND_NS = 1_000_000_000
+DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+"""Upper bounds of the histograms of durations, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeSpec:
-    """A name that leaves the process: where it is found, its type, what it tells."""
+    """An exported name: where it is used, its type, its meaning."""
 
     name: str
     on: str
@@ -38,7 +42,7 @@ class AttributeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric: its labels are attributes, `details` those of which only the newest set is kept.
+    """A metric: its labels are attributes; of `details` only the newest set is kept.
 
     Source of the translation: OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility".
     """
@@ -50,12 +54,24 @@ class Metric:
     labels: tuple[str, ...]
     help: str
     details: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    """Upper bounds of a histogram's buckets, in its unit."""
+
+    @property
+    def scale(self) -> int:
+        """What a point's value is divided by to get the metric's unit: durations are observed in whole nanoseconds."""
+        return SECOND_NS if self.kind == "histogram" and self.unit == "s" else 1
 
     @property
     def prometheus_name(self) -> str:
         """The name of the family, without the `_total` of counters."""
         unit = {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
         return self.name.replace(".", "_") + unit
+
+
+def prefix_of(template: str) -> str:
+    """The start of every name that is formatted from a template such as `METRIC`."""
+    return template.partition("{")[0]
 
 
 ATTRIBUTES: list[AttributeSpec] = []
@@ -81,6 +97,11 @@ def _metric(  # noqa: PLR0917 - a table's row
     return name
 
 
+def _duration(name: str, labels: tuple[str, ...], help_: str) -> str:
+    METRICS[name] = Metric(name, "histogram", "s", labels, help_, bounds=DURATION_BUCKETS)
+    return name
+
+
 def _span(name: str, kind: str, help_: str) -> str:
     SPANS.append(AttributeSpec(name, "", kind, help_))
     return name
@@ -96,7 +117,6 @@ ATTEMPT_SPAN = _span("{step} attempt", "INTERNAL", "One attempt at a step, as re
 SERVICE_NAME = _attribute(
     "service.name", "resource", "string", "The setting `service`, else `OTEL_SERVICE_NAME`, else the pipeline's name."
 )
-
 PIPELINE_NAME = _attribute("cicd.pipeline.name", "every span", "string", "The pipeline: its setting, name or file.")
 PIPELINE_RUN_ID = _attribute("cicd.pipeline.run.id", "every span", "string", "The host's run id.")
 EXECUTION = _attribute("runlog.execution", "every span", "int", "1, plus one for each retry of the run.")
@@ -116,7 +136,6 @@ RUN_USE_CACHED = _attribute(
 RUN_DEFINITION = _attribute("runlog.run.definition", "run", "string", "The module or file that defines the pipeline.")
 RUN_EXECUTOR = _attribute("runlog.run.executor", "run", "string", "The host's executor: `local`, `argo` …")
 RUN_PARAMETERS = _attribute("runlog.run.parameters", "run", "string[]", "Names of parameters that its attempts saw.")
-
 RETRY_REASON = _attribute(
     "runlog.retry.reason",
     "run",
@@ -251,11 +270,8 @@ EXCEPTION_EVENT = _event("exception", "attempt", "On a failed attempt, at its en
 CATALOG_EVENT = _event(
     "runlog.catalog.item", "step", "A catalog item of a step that succeeded, at its start (get) or end (put)."
 )
-
 CHANGES_EVENT = _event(
-    "runlog.changes",
-    "run",
-    "At the end of a failed run, if the store (`sql`) has a run of the pipeline that succeeded.",
+    "runlog.changes", "run", "At the end of a failed run, if the store (`sql`) has a successful run of the pipeline."
 )
 
 PIPELINE_RUN_STATE = _attribute(
@@ -268,14 +284,11 @@ FAILURE_TRACE_ID = _attribute("trace_id", "metric, exemplar", "string", "The tra
 OVERFLOW = _attribute(
     "otel.metric.overflow", "metric", "boolean", "`true` on the series for label sets above `metrics.max_series`."
 )
-
 _OF_RUN = (PIPELINE_NAME, RUN_TAG)
 _OF_STEP = (PIPELINE_NAME, TASK_NAME, RUN_TAG)
 
-RUN_DURATION = _metric(
+RUN_DURATION = _duration(
     "cicd.pipeline.run.duration",
-    "histogram",
-    "s",
     (*_OF_RUN, PIPELINE_RUN_STATE, PIPELINE_RESULT, ERROR_TYPE),
     "Duration of executions of runs, by result.",
 )
@@ -299,20 +312,16 @@ LAST_SUCCESS = _metric(
 OLDEST_ACTIVE = _metric(
     "runlog.pipeline.oldest_active.age", "gauge", "s", _OF_RUN, "Age of the oldest run that has not ended."
 )
-STEP_DURATION = _metric(
+STEP_DURATION = _duration(
     "runlog.step.duration",
-    "histogram",
-    "s",
     (*_OF_STEP, STEP_TYPE, TASK_RESULT),
     "Duration of steps, including all attempts and the pauses between them.",
 )
 STEP_RESULTS = _metric(
     "runlog.step.results", "counter", "{step}", (*_OF_STEP, STEP_TYPE, TASK_RESULT), "Steps that ended, by result."
 )
-STEP_QUEUE_TIME = _metric(
+STEP_QUEUE_TIME = _duration(
     "runlog.step.queue_time",
-    "histogram",
-    "s",
     _OF_STEP,
     "From the end of the previous step (or the start of the run or branch) to a step's start.",
 )
@@ -334,17 +343,11 @@ STEP_LAST_FAILURE = _metric(
     "When the latest failure of a step ended, as Unix time; its details, for alerts. One series per step: the latest.",
     (ERROR_TYPE, FAILURE_TRACE_ID, EXCEPTION_MESSAGE),
 )
-ATTEMPT_DURATION = _metric(
-    "runlog.attempt.duration",
-    "histogram",
-    "s",
-    (*_OF_STEP, ATTEMPT_RESULT, ERROR_TYPE),
-    "Duration of attempts.",
+ATTEMPT_DURATION = _duration(
+    "runlog.attempt.duration", (*_OF_STEP, ATTEMPT_RESULT, ERROR_TYPE), "Duration of attempts."
 )
-BRANCH_DURATION = _metric(
+BRANCH_DURATION = _duration(
     "runlog.branch.duration",
-    "histogram",
-    "s",
     (*_OF_STEP, BRANCH_NAME, BRANCH_RESULT),
     "Duration of branches; iterations of a map or loop have no name here.",
 )
@@ -388,8 +391,6 @@ OVERFLOWED = _metric(
 )
 STORE_SIZE = _metric("runlog.store.size", "gauge", "By", (), "Size of the SQL run log store.")
 
-DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
-"""Upper bounds of the histograms, in seconds."""
 MAX_ATTEMPT_LABEL = 5
 """Attempts from this number on share a label."""
 

@@ -1,7 +1,7 @@
 """The pure function from a run log to spans. Imports no OpenTelemetry, no host, no clock.
 
-Whatever a span says is taken from what a log never changes again, attempts above all: a run that is mapped while it is
-the last execution, after a retry, or years later, gives the same bytes under the same ids.
+A span is built from the immutable parts of a log, attempts above all: an execution that is mapped before a retry, after
+it, or years later gives the same bytes under the same ids.
 """
 
 import re
@@ -11,25 +11,27 @@ from itertools import islice
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.failure import Failure
-from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, Step
+from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, SecretFingerprint, Status, Step
 from runlog_otel.core.redaction import RedactionPolicy, url_without_credentials
 from runlog_otel.core.trace import (
     MIN_SPAN_DURATION_NS,
     Event,
     Execution,
     Link,
+    RawSpan,
     Result,
-    Span,
     SpanRole,
     Trace,
     Value,
     parameter_attributes,
-    span_from_attempt,
-    span_from_start,
+    raw_attempt_span,
+    raw_start_span,
     times_of,
     trace_url,
 )
 
+Draft = tuple[RawSpan, tuple[SecretFingerprint, ...]]
+"""A raw span, and the fingerprints in the part of the log that it was built from."""
 _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<rest>-.*)?"
 )
@@ -47,13 +49,13 @@ def spans_from_run(
 
     Args:
         run: the run log.
-        namespace: goes into every id.
+        namespace: part of every id.
         ui: base URL of Jaeger's user interface, for links.
-        disclosure: what may leave; else no parameter's value does.
-        is_abandoned: close a last execution that has not ended; what is open in it has the result `error`.
+        policy: what may be exported; by default no parameter's value.
+        is_abandoned: close a last execution that has not ended; its open parts get the result `error`.
 
     Returns:
-        The traces in the order of the executions. An execution that left no time in the log has none.
+        The traces in the order of the executions, without those that have no time in the log.
     """
     timeline = timeline_of(run)
     traces = []
@@ -62,8 +64,8 @@ def spans_from_run(
             run.run_id, run.pipeline, number, namespace, ui, policy or RedactionPolicy(), run.header.marks
         )
         is_complete = is_abandoned or is_execution_complete(run, timeline, number)
-        spans = tuple(SpanBuilder(run, timeline, execution).spans(is_complete))
-        if spans:
+        drafts = SpanBuilder(run, timeline, execution).drafts(is_complete)
+        if spans := tuple(execution.sanitized(raw, marks) for raw, marks in drafts):
             traces.append(Trace(execution, is_complete, spans))
     return traces
 
@@ -71,13 +73,13 @@ def spans_from_run(
 def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
     """Whether nothing more will be recorded of an execution.
 
-    It has a verdict, or a later one began; where there may be none, the run's status is final, no step is in progress,
-    and something failed: a retry begins with the status of the execution before.
+    It has a verdict, or a later one began. Where a verdict may be missing: the run's status is final, no step is in
+    progress, and something failed or the run succeeded, as a retry begins with the status of the execution before.
     """
     if number < timeline.count or _verdict(timeline, run.steps, number) is not None:
         return True
     is_over = run.status.is_final and all(step.status.is_final for step in run.all_steps())
-    if not (is_over and _ends_without_verdict(run)):
+    if not (is_over and run.ends_without_verdict):
         return False
     return (
         not run.steps
@@ -96,25 +98,25 @@ class SpanBuilder:
         self._is_last = execution.number == timeline.count
         self._marks = tuple({mark for attempt in self._attempts(execution.number) for mark in attempt.marks})
 
-    def spans(self, is_complete: bool) -> Iterator[Span]:
-        """The spans of the execution; those of containers only when it is complete."""
+    def drafts(self, is_complete: bool) -> Iterator[Draft]:
+        """The spans of the execution; containers only when it is complete."""
         run, number = self._run, self._execution.number
-        marked = self._timeline.starts_ns.get(number)
-        interval = self._graph_extent(run.steps, marked)
+        start_ns = self._timeline.starts_ns.get(number)
+        interval = self._graph_interval(run.steps, start_ns)
         if interval is None:
             return
         verdict = _verdict(self._timeline, run.steps, number)
         if is_complete:
-            yield self._execution.sanitized(self._run_span(interval, verdict), self._marks)
-        if marked is not None:
-            yield span_from_start(self._execution, marked)
-        for span in self._graph_spans(
+            yield self._run_span(interval, verdict), self._marks
+        if start_ns is not None:
+            yield raw_start_span(self._execution, start_ns), ()
+        for raw, marks in self._graph_spans(
             run.steps, interval, self._execution.span_id(SpanRole.RUN), is_closed=verdict is not None
         ):
-            if is_complete or span.role is SpanRole.ATTEMPT:
-                yield span
+            if is_complete or raw.role is SpanRole.ATTEMPT:
+                yield raw, marks
 
-    def _run_span(self, interval: tuple[int, int], verdict: Result | None) -> Span:
+    def _run_span(self, interval: tuple[int, int], verdict: Result | None) -> RawSpan:
         run, execution = self._run, self._execution
         failed = [step for step in run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE]
         result = verdict or self._result_without_verdict(bool(failed))
@@ -141,9 +143,9 @@ class SpanBuilder:
         }
         if self._is_adjusted(run.steps, interval, self._timeline.starts_ns.get(execution.number)):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
-        return Span(
+        return RawSpan(
             role=SpanRole.RUN,
-            name=f"RUN {run.pipeline}",
+            name=semconv.RUN_SPAN.format(pipeline=run.pipeline),
             trace_id=execution.trace_id,
             span_id=execution.span_id(SpanRole.RUN),
             parent_span_id=b"",
@@ -156,7 +158,7 @@ class SpanBuilder:
         )
 
     def _result_without_verdict(self, has_failed_step: bool) -> Result:
-        if not _ends_without_verdict(self._run):
+        if not self._run.ends_without_verdict:
             return Result.ERROR
         if has_failed_step or (self._run.status is Status.FAIL and not self._run.steps):
             return Result.FAILURE
@@ -179,24 +181,24 @@ class SpanBuilder:
 
     def _graph_spans(
         self, steps: tuple[Step, ...], outer: tuple[int, int], parent: bytes, *, is_closed: bool
-    ) -> Iterator[Span]:
-        """The spans of a graph: steps one after the other; one without times stands where the one before ended."""
+    ) -> Iterator[Draft]:
+        """The spans of a graph: steps one after another; a step without times begins where the one before ended."""
         now, last = outer[0], outer[1] - MIN_SPAN_DURATION_NS
         for step in steps:
             if step.is_terminal or not self._is_present(step):
                 continue
             interval = self._interval(step) or (min(now, last), min(now, last) + MIN_SPAN_DURATION_NS)
             result = self._result(step, is_closed)
-            yield self._execution.sanitized(self._step_span(step, interval, parent, result), self._marks)
+            yield self._step_span(step, interval, parent, result), self._marks
             step_id = self._execution.span_id(SpanRole.STEP, step.path)
             for attempt in self._timeline.attempts(step, self._execution.number):
-                yield span_from_attempt(self._execution, step, attempt, interval[0])
+                yield raw_attempt_span(self._execution, step, attempt, interval[0]), attempt.marks
             for branch in sorted(step.branches, key=self._position):
                 if self._is_present(branch):
                     yield from self._branch(step, branch, interval, step_id)
             now = max(now, interval[1])
 
-    def _step_span(self, step: Step, interval: tuple[int, int], parent: bytes, result: Result) -> Span:
+    def _step_span(self, step: Step, interval: tuple[int, int], parent: bytes, result: Result) -> RawSpan:
         execution = self._execution
         span_id = execution.span_id(SpanRole.STEP, step.path)
         last = next(reversed(list(self._timeline.attempts(step, execution.number))), None)
@@ -215,9 +217,9 @@ class SpanBuilder:
             semconv.STEP_TYPE: step.kind,
             **({semconv.START_IS_DERIVED: True} if last is not None and last.is_start_derived else {}),
         }
-        return Span(
+        return RawSpan(
             role=SpanRole.STEP,
-            name=step.name,
+            name=semconv.STEP_SPAN.format(step=step.name),
             trace_id=execution.trace_id,
             span_id=span_id,
             parent_span_id=parent,
@@ -228,7 +230,7 @@ class SpanBuilder:
             error=error,
         )
 
-    def _branch(self, step: Step, branch: Branch, outer: tuple[int, int], parent: bytes) -> Iterator[Span]:
+    def _branch(self, step: Step, branch: Branch, outer: tuple[int, int], parent: bytes) -> Iterator[Draft]:
         execution = self._execution
         verdict = _verdict(self._timeline, branch.steps, execution.number)
         result = verdict or Result.ERROR
@@ -243,9 +245,10 @@ class SpanBuilder:
         }
         if self._is_adjusted(branch.steps, interval):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
-        span = Span(
+        template = semconv.ITERATION_SPAN if step.has_iterations else semconv.BRANCH_SPAN
+        raw = RawSpan(
             role=SpanRole.BRANCH,
-            name=f"{step.name}/{'iteration' if step.has_iterations else branch.name}",
+            name=template.format(step=step.name, branch=branch.name),
             trace_id=execution.trace_id,
             span_id=span_id,
             parent_span_id=parent,
@@ -254,7 +257,7 @@ class SpanBuilder:
             attributes=execution.attributes(attributes),
             error=error,
         )
-        yield execution.sanitized(span, self._marks)
+        yield raw, self._marks
         yield from self._graph_spans(branch.steps, interval, span_id, is_closed=verdict is not None)
 
     def _catalog_events(self, items: tuple[CatalogItem, ...], interval: tuple[int, int]) -> tuple[Event, ...]:
@@ -268,17 +271,17 @@ class SpanBuilder:
             at_ns = interval[0] if item.stage == "get" else interval[1]
             return Event(semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
 
-        most = self._execution.policy.limit(semconv.MAX_ITEMS)
-        return tuple(event(item) for item in islice(dict.fromkeys(items), most))
+        limit = self._execution.policy.limit(semconv.MAX_ITEMS)
+        return tuple(event(item) for item in islice(dict.fromkeys(items), limit))
 
     def _retry_attributes(self) -> dict[str, Value]:
-        """What made this execution a retry: how the one before ended."""
+        """Why this execution is a retry: how the one before ended."""
         before = self._execution.number - 1
         if not before:
             return {}
         verdict = _verdict(self._timeline, self._run.steps, before)
         failed = sorted(step.path for step, last in self._last_attempts(before) if last.status is Status.FAIL)
-        result = verdict or (Result.FAILURE if failed and _ends_without_verdict(self._run) else Result.ERROR)
+        result = verdict or (Result.FAILURE if failed and self._run.ends_without_verdict else Result.ERROR)
         return {
             semconv.RETRY_REASON: result.value,
             semconv.RETRY_FAILED_STEPS: tuple(failed),
@@ -293,14 +296,14 @@ class SpanBuilder:
         return [attempt for step in self._run.all_steps() for attempt in self._timeline.attempts(step, number)]
 
     def _is_present(self, part: Step | Branch) -> bool:
-        """What was attempted in this execution, or never: that stands in the last one, so that nothing is hidden."""
+        """Whether a part was attempted in this execution; what was never attempted is shown in the last one."""
         executions = self._timeline.executions(part)
         return self._execution.number in executions or (self._is_last and not executions)
 
     def _result(self, step: Step, is_closed: bool) -> Result:
-        """How a step ended in this execution; hosts never run again what succeeded.
+        """How a step ended in this execution; hosts never run a successful step again.
 
-        `is_closed` says whether the graph around the step reached its verdict: then a step that did not succeed
+        `is_closed` says whether the graph around the step reached its verdict: if so, a step that did not succeed
         failed, else it never ended.
         """
         number = self._execution.number
@@ -321,45 +324,40 @@ class SpanBuilder:
         return _verdict(self._timeline, branch.steps, self._execution.number) is Result.SUCCESS
 
     def _position(self, branch: Branch) -> tuple[float, str]:
-        """Branches stand in the order of their starts: the order of the log depends on the store."""
+        """The sort key of a branch: its start, as the order of the log depends on the store."""
         interval = self._interval(branch)
         return (interval[0] if interval else float("inf"), branch.path)
 
     def _interval(self, part: Step | Branch) -> tuple[int, int] | None:
-        """Start and end of what is inside a part in this execution; None where the log has no time."""
+        """Start and end of a part in this execution; None if the log has no time for it."""
         if isinstance(part, Branch):
-            return self._graph_extent(part.steps)
+            return self._graph_interval(part.steps)
         own = [times_of(attempt) for attempt in self._timeline.attempts(part, self._execution.number)]
         return _enclosing(own + [self._interval(branch) for branch in part.branches])
 
-    def _graph_extent(self, steps: tuple[Step, ...], noted_ns: int | None = None) -> tuple[int, int] | None:
-        """Start and end of a graph: it lasts from its start, where that is noted, or its first step to its verdict.
+    def _graph_interval(self, steps: tuple[Step, ...], recorded_ns: int | None = None) -> tuple[int, int] | None:
+        """Start and end of a graph: from its recorded start or its first step to its verdict.
 
-        The verdict ends it, and began nothing: a clock that is behind puts it before the steps.
+        The verdict counts for the end only: a clock that is behind puts it before the steps.
         """
-        work = _enclosing([self._interval(step) for step in steps if not step.is_terminal] + [_moment(noted_ns)])
+        work = _enclosing([self._interval(step) for step in steps if not step.is_terminal] + [_moment(recorded_ns)])
         verdict = _enclosing([self._interval(step) for step in steps if step.is_terminal])
         if work is None or verdict is None:
             return work or verdict
         return work[0], max(work[1], verdict[1])
 
-    def _is_adjusted(self, steps: tuple[Step, ...], interval: tuple[int, int], noted_ns: int | None = None) -> bool:
-        """Whether a graph began before its noted start, or its verdict is earlier than its end."""
+    def _is_adjusted(self, steps: tuple[Step, ...], interval: tuple[int, int], recorded_ns: int | None = None) -> bool:
+        """Whether a graph began before its recorded start, or its verdict is earlier than its end."""
         verdict = _enclosing([self._interval(step) for step in steps if step.is_terminal])
-        return interval[0] != (noted_ns or interval[0]) or (verdict is not None and verdict[1] < interval[1])
+        return interval[0] != (recorded_ns or interval[0]) or (verdict is not None and verdict[1] < interval[1])
 
 
 def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result | None:
-    """What the terminal node of a graph said in an execution."""
+    """The verdict of a graph in an execution; None without one."""
     for step in steps:
         if step.is_terminal and any(timeline.attempts(step, number)):
-            return Result.SUCCESS if step.kind == "success" else Result.FAILURE
+            return Result.SUCCESS if step.verdict is Status.SUCCESS else Result.FAILURE
     return None
-
-
-def _ends_without_verdict(run: Run) -> bool:
-    """A job has no graph, a log may hold no step, on Argo a run that fails has no verdict; else it was cut off."""
-    return run.is_on_argo or not run.steps or any(step.kind == "job" for step in run.steps)
 
 
 def _failure(result: Result, error_type: str, description: str) -> tuple[str | None, str]:
@@ -373,9 +371,9 @@ def _moment(at_ns: int | None) -> tuple[int, int] | None:
     return None if at_ns is None else (at_ns, at_ns + MIN_SPAN_DURATION_NS)
 
 
-def _enclosing(extents: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-    known = [interval for interval in extents if interval is not None]
-    return (min(start for start, _ in known), max(end for _, end in known)) if known else None
+def _enclosing(intervals: list[tuple[int, int] | None]) -> tuple[int, int] | None:
+    timed = [interval for interval in intervals if interval is not None]
+    return (min(start for start, _ in timed), max(end for _, end in timed)) if timed else None
 
 
 def _link(trace_id: bytes, span_id: bytes, kind: str) -> Link:

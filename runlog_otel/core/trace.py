@@ -1,9 +1,9 @@
-"""A trace as OTLP knows it, and those spans that need nothing but one attempt: what the live wrapper sends first."""
+"""The types of a trace, and the spans that need one attempt only, which the live wrapper exports first."""
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -14,20 +14,20 @@ from runlog_otel.core.model import Attempt, CodeIdentity, Scalar, SecretFingerpr
 from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded_names, url_without_credentials
 
 MIN_SPAN_DURATION_NS = 1
-"""No span is shorter: Jaeger takes a span that ends when it starts for one of negative duration, and warns of it."""
+"""No span is shorter: Jaeger warns of a negative duration when a span ends at its start."""
 
 Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
 _INT64 = range(-(2**63), 2**63)
 _UNCUT = 2**63
 _MAX_DEPTH = 200
-"""Values of parameters are nested no deeper, where they leave."""
+"""The deepest nesting of a parameter's value that is exported."""
 _CUT = "…"
 _OWN_KEYS = frozenset(attribute.name for attribute in semconv.ATTRIBUTES)
 
 
 class SpanRole(str, Enum):
-    """What a span stands for."""
+    """The part of a run that a span represents."""
 
     RUN = "run"
     START = "start"
@@ -47,7 +47,7 @@ class Result(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at one moment of a span."""
+    """An event of a span."""
 
     name: str
     time_ns: int
@@ -56,7 +56,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A span elsewhere that belongs to the story."""
+    """A link to a related span in another trace."""
 
     trace_id: bytes
     span_id: bytes
@@ -64,8 +64,11 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A span as OTLP knows it; `error` is the description of status ERROR, None leaves the status unset."""
+class RawSpan:
+    """A span as the mapping builds it, with the raw text of the log. `Execution.sanitized` makes a `Span` of it.
+
+    `error` is the description of the status ERROR; None leaves the status unset.
+    """
 
     role: SpanRole
     name: str
@@ -81,8 +84,13 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Span(RawSpan):
+    """A sanitised span, which may be exported. Only `Execution.sanitized` makes one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
-    """What the spans of one execution share. With it one attempt can be mapped without the rest of its log."""
+    """What the spans of one execution share. It is all that mapping one attempt needs besides the attempt."""
 
     run_id: str
     pipeline: str
@@ -91,7 +99,7 @@ class Execution:
     ui: str = ""
     policy: RedactionPolicy = field(default_factory=RedactionPolicy)
     marks: tuple[SecretFingerprint, ...] = ()
-    """Those of the run's header."""
+    """The fingerprints in the run's header."""
 
     @property
     def trace_id(self) -> bytes:
@@ -100,11 +108,11 @@ class Execution:
 
     def span_id(self, part: SpanRole, path: str = "", attempt: int = 0, repeat: int = 1) -> bytes:
         """The span id of a part of the execution."""
-        names_it = {"kind": part.value, "path": path, "attempt": attempt, "repeat": repeat}
-        return identity.span_id(self.namespace, self.run_id, self.number, **names_it)  # type: ignore[arg-type]
+        parts = {"kind": part.value, "path": path, "attempt": attempt, "repeat": repeat}
+        return identity.span_id(self.namespace, self.run_id, self.number, **parts)  # type: ignore[arg-type]
 
     def attributes(self, more: Attributes) -> Attributes:
-        """What every span of the execution says, and more; empty and missing values are left out."""
+        """The attributes of every span of the execution, and more; empty values are left out."""
         own: dict[str, Value] = {
             semconv.PIPELINE_NAME: self.pipeline,
             semconv.PIPELINE_RUN_ID: self.run_id,
@@ -113,26 +121,27 @@ class Execution:
         return {key: value for key, value in (own | dict(more)).items() if value not in ("", ())}
 
     def redaction(self, marks: tuple[SecretFingerprint, ...] = ()) -> Redaction:
-        """What is taken out of a part of the log that has these marks."""
+        """The redaction of a part of the log with these fingerprints."""
         return Redaction(self.policy.patterns, self.run_id, (*self.marks, *marks))
 
     def failure(self, attempt: Attempt) -> Failure:
-        """Why an attempt failed: redacted before it is cut, as what is cut in its midst is not recognised any more."""
+        """Why an attempt failed; it is redacted before it is cut, as a secret that was cut is not recognised."""
         if self.policy.is_unlimited:
             return failure_from_message(attempt.message, str, _UNCUT)
         return failure_from_message(attempt.message, self.redaction(attempt.marks))
 
     def resource_pipeline(self) -> str:
-        """The pipeline's name as it may leave."""
+        """The pipeline's name, sanitised."""
         return self.redaction().bounded(self.pipeline)
 
-    def sanitized(self, span: Span, marks: tuple[SecretFingerprint, ...] = ()) -> Span:
-        """The span as it may leave: every text in it redacted, then cut. Whatever leaves passes here.
+    def sanitized(self, raw: RawSpan, marks: tuple[SecretFingerprint, ...] = ()) -> Span:
+        """The span with every text redacted, then cut. This is the only gate.
 
         Args:
-            span: what the mapping made.
-            marks: of the part of the log that it was made of.
+            raw: the span as the mapping built it.
+            marks: the fingerprints in the part of the log that it was built from.
         """
+        span = Span(**{field.name: getattr(raw, field.name) for field in fields(raw)})
         if self.policy.is_unlimited:
             return span
         text = self.redaction(marks).bounded
@@ -142,10 +151,10 @@ class Execution:
                 return text(value)
             return bounded_names(map(text, value)) if isinstance(value, tuple) else value
 
-        def attributes(given: Attributes) -> Attributes:
+        def attributes(raw: Attributes) -> Attributes:
             return {
                 key if key in _OWN_KEYS else text(key, semconv.MAX_KEY_BYTES): sanitized(value)
-                for key, value in given.items()
+                for key, value in raw.items()
             }
 
         return replace(
@@ -161,7 +170,7 @@ class Execution:
 class Trace:
     """The spans of one execution: its root first, then depth first in the order of the log.
 
-    An execution that is not complete has only what is final in it: start marker and attempts.
+    An execution that is not complete has only its final spans: start marker and attempts.
     """
 
     execution: Execution
@@ -181,12 +190,12 @@ class AttemptContext:
 
     @property
     def traceparent(self) -> str:
-        """As the W3C writes it."""
+        """The value of the W3C header `traceparent`."""
         return f"00-{self.trace_id.hex()}-{self.span_id.hex()}-0{int(self.is_sampled)}"
 
 
 def trace_url(ui: str, trace_id: bytes, span_id: bytes = b"") -> str:
-    """The page of a trace, or of a span in it, in Jaeger's user interface at `ui`; empty without one."""
+    """The URL of a trace, or of a span in it, in Jaeger's user interface at `ui`; empty without `ui`."""
     if not ui:
         return ""
     page = f"{ui.rstrip('/')}/trace/{trace_id.hex()}"
@@ -194,10 +203,15 @@ def trace_url(ui: str, trace_id: bytes, span_id: bytes = b"") -> str:
 
 
 def span_from_start(execution: Execution, start_ns: int) -> Span:
-    """The start marker: a child of the run, without duration, that makes a run visible before it ends."""
-    marker = Span(
+    """The start marker: a child of the run's span, without duration, that makes a run visible before it ends."""
+    return execution.sanitized(raw_start_span(execution, start_ns))
+
+
+def raw_start_span(execution: Execution, start_ns: int) -> RawSpan:
+    """The start marker, before it is sanitised."""
+    return RawSpan(
         role=SpanRole.START,
-        name=f"START {execution.pipeline}",
+        name=semconv.START_SPAN.format(pipeline=execution.pipeline),
         trace_id=execution.trace_id,
         span_id=execution.span_id(SpanRole.START),
         parent_span_id=execution.span_id(SpanRole.RUN),
@@ -205,18 +219,22 @@ def span_from_start(execution: Execution, start_ns: int) -> Span:
         end_ns=start_ns + MIN_SPAN_DURATION_NS,
         attributes=execution.attributes({}),
     )
-    return execution.sanitized(marker)
 
 
 def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns: int = 0) -> Span:
-    """The span of one attempt, from nothing but the attempt and its step's name.
+    """The span of one attempt, which needs only the attempt and its step's name.
 
     Args:
-        execution: the execution that the attempt belongs to.
+        execution: the attempt's execution.
         step: its step.
-        attempt: what the log has of it.
-        at_ns: the time to give it where the log has none.
+        attempt: the attempt.
+        at_ns: its start if the log has no time.
     """
+    return execution.sanitized(raw_attempt_span(execution, step, attempt, at_ns), attempt.marks)
+
+
+def raw_attempt_span(execution: Execution, step: Step, attempt: Attempt, at_ns: int) -> RawSpan:
+    """The span of one attempt, before it is sanitised."""
     start, end = times_of(attempt) or (at_ns, at_ns + MIN_SPAN_DURATION_NS)
     failure = execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
     attributes: dict[str, Value] = {
@@ -235,13 +253,13 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         **_code_attributes(attempt.code),
         **dict(parameter_attributes(execution, attempt.input_values, attempt.output_values, attempt.marks)),
         **{
-            f"runlog.metric.{name}": value
+            semconv.METRIC.format(name=name): value
             for name, value in islice(attempt.metrics.items(), execution.policy.limit(semconv.MAX_METRICS))
         },
     }
-    span = Span(
+    return RawSpan(
         role=SpanRole.ATTEMPT,
-        name=f"{step.name} attempt",
+        name=semconv.ATTEMPT_SPAN.format(step=step.name),
         trace_id=execution.trace_id,
         span_id=execution.span_id(SpanRole.ATTEMPT, step.path, attempt.number, attempt.repeat),
         parent_span_id=execution.span_id(SpanRole.STEP, step.path),
@@ -251,27 +269,25 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         events=(_exception_event(failure, end),) if failure else (),
         error=(failure.description or "the attempt failed") if failure else None,
     )
-    return execution.sanitized(span, attempt.marks)
 
 
 def _exception_event(failure: Failure, at_ns: int) -> Event:
-    told = {
+    attributes: dict[str, Value] = {
         semconv.EXCEPTION_TYPE: failure.type,
         semconv.EXCEPTION_MESSAGE: failure.message,
-        semconv.EXCEPTION_STACKTRACE: failure.stacktrace,
     }
-    if not failure.stacktrace:
-        del told[semconv.EXCEPTION_STACKTRACE]
-    return Event(semconv.EXCEPTION_EVENT, at_ns, told)
+    if failure.stacktrace:
+        attributes[semconv.EXCEPTION_STACKTRACE] = failure.stacktrace
+    return Event(semconv.EXCEPTION_EVENT, at_ns, attributes)
 
 
 def has_times(attempt: Attempt) -> bool:
-    """Whether an attempt can be mapped before the rest of its log is known."""
+    """Whether the log has a time for the attempt, so that it can be mapped alone."""
     return times_of(attempt) is not None
 
 
 def times_of(attempt: Attempt) -> tuple[int, int] | None:
-    """Start and end of an attempt; one whose clock went backwards has the shortest duration."""
+    """Start and end of an attempt; if its clock went backwards, it has the minimum duration."""
     start = attempt.start_ns if attempt.start_ns is not None else attempt.end_ns
     if start is None:
         return None
@@ -283,13 +299,13 @@ def _is_reversed(attempt: Attempt) -> bool:
 
 
 def _scalar(value: Any) -> Value:
-    """A value of JSON; what is no scalar as its text."""
+    """A scalar as it is, any other value as its JSON text."""
     is_scalar = isinstance(value, bool | float | str) or (isinstance(value, int) and value in _INT64)
     return value if is_scalar else _json(value) or _CUT
 
 
 def _json(value: Any) -> str:
-    """A value as JSON; empty for what JSON cannot say, and for what is nested so deep that it depends on the caller."""
+    """A value as JSON text; empty if JSON cannot represent it, or if it is nested too deeply."""
     level = [value]
     for _ in range(_MAX_DEPTH):
         nests = [part for part in level if isinstance(part, dict | list | tuple)]
@@ -308,21 +324,24 @@ def parameter_attributes(
     outputs: Mapping[str, Any],
     marks: tuple[SecretFingerprint, ...] = (),
 ) -> Iterator[tuple[str, Value]]:
-    """Values of the parameters that are listed, and digests of all if they are asked for.
+    """Values of the allowed parameters, and digests of all parameters if they are enabled.
 
-    A digest is of the value without its secrets: what is short could be guessed from it.
+    A digest is of the redacted value: a short secret could be guessed from its digest.
     """
     policy, redaction = execution.policy, execution.redaction(marks)
-    most = policy.limit(semconv.MAX_PARAMETERS)
-    for kind, values in (("input", inputs), ("output", outputs)):
-        listed = ((name, value) for name, value in values.items() if policy.allows(name))
-        for name, value in islice(listed, most):
-            yield f"runlog.parameter.{kind}.{name}", _scalar(value)
-        for name, value in islice(values.items(), most if policy.has_digests else 0):
+    limit = policy.limit(semconv.MAX_PARAMETERS)
+    for value_name, digest_name, values in (
+        (semconv.INPUT_VALUE, semconv.INPUT_DIGEST, inputs),
+        (semconv.OUTPUT_VALUE, semconv.OUTPUT_DIGEST, outputs),
+    ):
+        allowed = ((name, value) for name, value in values.items() if policy.allows(name))
+        for name, value in islice(allowed, limit):
+            yield value_name.format(name=name), _scalar(value)
+        for name, value in islice(values.items(), limit if policy.has_digests else 0):
             if text := _json(value):
                 parts = "\0".join((execution.namespace, name, redaction(text)))
                 digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-                yield f"runlog.parameter_digest.{kind}.{name}", digest
+                yield digest_name.format(name=name), digest
 
 
 def _code_attributes(identities: tuple[CodeIdentity, ...]) -> dict[str, Value]:
@@ -338,5 +357,5 @@ def _code_attributes(identities: tuple[CodeIdentity, ...]) -> dict[str, Value]:
             is_digest = code.identifier.startswith("sha256:")
             attributes[semconv.IMAGE_ID if is_digest else semconv.IMAGE_NAME] = code.identifier
         else:
-            attributes[f"runlog.code.{code.kind}"] = code.identifier
+            attributes[semconv.CODE_IDENTITY.format(type=code.kind)] = code.identifier
     return attributes

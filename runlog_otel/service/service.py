@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import Enum
 
 from runlog_otel.core import semconv
-from runlog_otel.core.points import SECOND_NS, Labels, Point, labels_of
+from runlog_otel.core.points import Labels, Point, labels_of
 from runlog_otel.errors import RunlogOtelError
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.loggers import package_logger
@@ -87,7 +87,7 @@ class Service:
         now_ns = time.time_ns()
         self._show_active(now_ns)
         if all(outcomes):
-            self.table.replace(semconv.EXPORTER_LAST_POLL, {(): now_ns / SECOND_NS}, now_ns)
+            self.table.replace(semconv.EXPORTER_LAST_POLL, {(): now_ns / semconv.SECOND_NS}, now_ns)
         self.table.replace(semconv.EXPORTER_POLL_DURATION, {(): time.monotonic() - started}, now_ns)
         self.table.replace(
             semconv.RUNS_UNSENT, {(): float(sum(resender.unsent() for resender in self._resenders))}, now_ns
@@ -146,7 +146,7 @@ class Service:
                 semconv.PIPELINE_RUN_STATE: "executing",
             }
             counts[labels_of(semconv.RUNS_ACTIVE, given)] += 1
-            age = max(0, now_ns - run.started_ns) / SECOND_NS
+            age = max(0, now_ns - run.started_ns) / semconv.SECOND_NS
             labels = labels_of(semconv.OLDEST_ACTIVE, given)
             ages[labels] = max(age, ages.get(labels, 0.0))
         self.table.replace(semconv.RUNS_ACTIVE, counts, now_ns)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runlog_otel.core.model import Changes
+from runlog_otel.core.model import TERMINAL_KINDS, Changes
 from runlog_otel.stores.entries import Document, clock_of, times_of
 
 
@@ -88,7 +88,7 @@ def _work(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
     if document.get("job"):
         yield "job", document["job"]
     for name, step in (document.get("steps") or {}).items():
-        if step.get("step_type") in ("success", "fail"):
+        if step.get("step_type") in TERMINAL_KINDS:
             continue
         yield name, step
         for branch in (step.get("branches") or {}).values():

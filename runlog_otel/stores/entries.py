@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from runlog_otel.core.model import Status
+from runlog_otel.core.model import TERMINAL_KINDS, Status
 from runlog_otel.core.redaction import bounded
 from runlog_otel.core.runlogs.json_runlog import header_from_config
 from runlog_otel.core.runlogs.timestamps import TimestampParser, times_of_attempts
@@ -33,7 +33,6 @@ CONFIG_OF_RUN = OF_RUN + b"c"
 _MAX_FAILURE_BYTES = 4096
 _OBJECTS = ("step", "branch", "job")
 """The kinds of entries whose values are JSON objects."""
-_TERMINAL = ("success", "fail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Entry:
     @property
     def is_verdict(self) -> bool:
         """Whether it is a terminal step: the verdict of its graph, which begins nothing."""
-        return self.step_type in _TERMINAL
+        return self.step_type in TERMINAL_KINDS
 
 
 def identity(kind: str, key: str, parent: str | None = None) -> bytes:

@@ -58,7 +58,8 @@ class History:
         """The run log."""
         header = Header(created_ns=START, utc_offset_seconds=0, retries=tuple(self.retries))
         steps = tuple(_step(path, logged) for path, logged in self._steps.items())
-        return Run("calm-otter", "train", "runnable", self.status, header, steps, executor=executor)
+        is_argo = executor == "argo"
+        return Run("calm-otter", "train", "runnable", self.status, header, steps, has_executor_retries=is_argo)
 
     def _graph(
         self, steps: dict[str, _Logged], prefix: str, nodes: Mapping[str, tuple[str, ...]], fails: str, killed: str

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from hypothesis import strategies as st
 
 from runlog_otel.core.model import Attempt, Branch, Header, Run, Status, Step
+from runlog_otel.core.points import ExecutionPoints, points_from_trace
+from runlog_otel.core.spans import spans_from_run
 
 SECOND = 1_000_000_000
 START = 1_790_000_000 * SECOND
@@ -54,7 +56,9 @@ def composite(path: str, kind: str, *branches: Branch, status: Status = Status.S
     return Step(name=path.rpartition(".")[2], path=path, kind=kind, status=status, branches=branches)
 
 
-def run(*steps: Step, status: Status = Status.SUCCESS, header: Header | None = None, executor: str = "local") -> Run:
+def run(
+    *steps: Step, status: Status = Status.SUCCESS, header: Header | None = None, has_executor_retries: bool = False
+) -> Run:
     return Run(
         run_id="calm-otter-0611",
         pipeline="train",
@@ -62,8 +66,15 @@ def run(*steps: Step, status: Status = Status.SUCCESS, header: Header | None = N
         status=status,
         header=header or Header(created_ns=at(0), utc_offset_seconds=0),
         steps=steps,
-        executor=executor,
+        executor="local",
+        has_executor_retries=has_executor_retries,
     )
+
+
+def points_from_run(log: Run, *, by_tag: bool = False, is_abandoned: bool = False) -> list[ExecutionPoints]:
+    """What each execution adds that is complete, as `serve` counts it."""
+    traces = spans_from_run(log, is_abandoned=is_abandoned)
+    return [points_from_trace(log, trace, by_tag=by_tag) for trace in traces if trace.is_complete]
 
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="."), min_size=1, max_size=8)
@@ -123,5 +134,5 @@ def runs(draw: st.DrawFn) -> Run:
             retries=tuple(draw(st.lists(st.tuples(st.integers(1, 4), st.integers(START, START * 2)), max_size=2))),
         ),
         steps=draw(graphs()),
-        executor=draw(st.sampled_from(["local", "argo"])),
+        has_executor_retries=draw(st.booleans()),
     )

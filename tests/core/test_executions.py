@@ -30,7 +30,7 @@ def test_an_execution_ends_with_the_root_graph_s_verdict() -> None:
 def test_an_execution_ends_where_the_retry_indicator_changes() -> None:
     """On Argo a failed run has no verdict: its retries carry an indicator."""
     timeline = timeline_of(
-        run(task("a", attempt(1, 2, ok=False), attempt(9, 10, number=2, indicator="r1")), executor="argo")
+        run(task("a", attempt(1, 2, ok=False), attempt(9, 10, number=2, indicator="r1")), has_executor_retries=True)
     )
     assert timeline.numbers == {("a", 0): 1, ("a", 1): 2}
     assert (timeline.next_execution("r1"), timeline.next_execution("r2")) == (2, 3)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import CatalogItem, Header, Node, Run, Status
-from runlog_otel.core.points import Point, known_points, points_from_run
+from runlog_otel.core.points import Point, known_points
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import SpanRole
 from runlog_otel.exporters.metrics.series import SeriesTable
-from tests.core.logs import SECOND, at, attempt, branch, composite, run, runs, task, verdict
+from tests.core.logs import SECOND, at, attempt, branch, composite, points_from_run, run, runs, task, verdict
 
 
 def points(log: Run, *, by_tag: bool = False, is_abandoned: bool = False) -> list[tuple[str, dict[str, str], float]]:

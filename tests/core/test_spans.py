@@ -247,7 +247,7 @@ def test_an_abandoned_execution_is_closed_as_an_error() -> None:
 def test_on_argo_a_failed_run_has_no_verdict() -> None:
     """The failing pod sets the run's status; the others may still be going on."""
     failed, going = task("a", attempt(1, 2, ok=False)), task("b", attempt(1, 5))
-    argo = run(failed, going, status=Status.FAIL, executor="argo")
+    argo = run(failed, going, status=Status.FAIL, has_executor_retries=True)
     assert results(only(argo))["run"] == "failure"
     still = replace(going, attempts=(), status=Status.PROCESSING)
     assert only(replace(argo, steps=(failed, still))).is_complete is False

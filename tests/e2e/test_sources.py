@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from runlog_otel.core import identity, semconv
-from runlog_otel.core.points import Point, points_from_run
+from runlog_otel.core.points import Point
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import source_from_url
+from tests.core.logs import points_from_run
 from tests.hosts.project import environment, kill, run_python
 from tests.peers.fixtures import StartPrometheus
 from tests.peers.jaeger import Jaeger

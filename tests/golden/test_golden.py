@@ -1,5 +1,6 @@
 """Recorded logs map to the spans that were looked at once; a change of the mapping shows in the diff."""
 
+import hashlib
 import json
 import os
 from datetime import timezone
@@ -9,10 +10,13 @@ import pytest
 
 from runlog_otel.cli.show import document
 from runlog_otel.core.runlogs.json_runlog import run_from_log
+from runlog_otel.core.semconv import SCOPE_VERSION
 from runlog_otel.settings import Settings
 
 _FOLDER = Path(__file__).parent
 _LOGS = sorted(path.name.removesuffix(".log.json") for path in _FOLDER.glob("*.log.json"))
+_RECORDED = ("1", "07b3be4ea30fbe0b4dc553ed10fc87a6fc10751a7d9a6e1b99640899adead1b1")
+"""The version of the mapping, and the SHA-256 of the spans that it was recorded with."""
 
 
 @pytest.mark.parametrize("name", _LOGS)
@@ -30,3 +34,13 @@ def test_a_recorded_log_maps_to_the_recorded_spans(name: str) -> None:
 def test_no_recorded_secret_is_in_the_spans(name: str) -> None:
     """A git remote with a password is in one of the logs."""
     assert "secret@" not in (_FOLDER / f"{name}.spans.json").read_text(encoding="utf-8")
+
+
+def test_a_change_of_the_mapping_raises_its_version() -> None:
+    """The scope's version says which mapping made a span: other content under the same ids needs another one."""
+    digest = hashlib.sha256(b"".join(_FOLDER.joinpath(f"{name}.spans.json").read_bytes() for name in _LOGS)).hexdigest()
+    assert (SCOPE_VERSION, digest) == _RECORDED, (
+        "The recorded spans are others. If a log that was recorded before maps to other spans, raise SCOPE_VERSION in "
+        "runlog_otel/core/semconv.py and say in CHANGELOG.md what changed. Then, or if logs were only added, "
+        f"put the version and the digest {digest} into _RECORDED in this file."
+    )

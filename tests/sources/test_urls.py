@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel.core.points import points_from_run
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.errors import (
     ConfigError,
@@ -20,6 +19,7 @@ from runlog_otel.errors import (
 )
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import ENTRY_POINTS, RunLogs, RunLogTarget, Source, source_from_url
+from tests.core.logs import points_from_run
 from tests.hosts.project import LOCAL, Project
 from tests.sources.db_logs import golden, rows_of
 

@@ -5,12 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run
-from runlog_otel.core.points import points_from_run
 from runlog_otel.exporters.metrics.prometheus import SeriesCollector
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.exporters.otlp.metrics import push_cumulative, push_delta
 from runlog_otel.settings import Settings
-from tests.core.logs import at
+from tests.core.logs import at, points_from_run
 from tests.peers.collector import Samples, ShippedCollector
 from tests.stack.shipped import SECONDS, finished_log
 

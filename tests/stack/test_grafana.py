@@ -15,10 +15,11 @@ import pytest
 from runlog_otel.cli import loading
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Header, Run
-from runlog_otel.core.points import Point, known_points, points_from_run
+from runlog_otel.core.points import Point, known_points
 from runlog_otel.exporters.metrics.prometheus import MetricsServer
 from runlog_otel.exporters.metrics.series import SeriesTable
 from tests.core import logs
+from tests.core.logs import points_from_run
 from tests.hosts.project import CONFIG as HOST_CONFIG
 from tests.hosts.project import LOCAL, Project
 from tests.peers.loopback import HOST
@@ -102,7 +103,10 @@ def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         for number in (1, 2)
     ]
     retried = logs.run(
-        logs.task("fit", *attempts), logs.verdict("success", 3), executor="argo", header=Header(created_ns=now_ns)
+        logs.task("fit", *attempts),
+        logs.verdict("success", 3),
+        has_executor_retries=True,
+        header=Header(created_ns=now_ns),
     )
     return [replace(run, pipeline=PIPELINE) for run in (store.run("good"), store.run("bad"), retried)]
 

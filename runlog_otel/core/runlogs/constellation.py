@@ -1,4 +1,4 @@
-"""An execution of Constellation Engine, as its HTTP history tells it, as a `Run`. Pure; the history is only read.
+"""Maps an execution of Constellation Engine, from its HTTP history, to a `Run`. Pure.
 
 Source: Constellation's `io.constellation.http.StoredExecution` and `io.constellation.lang.viz.DagVizIR`.
 """
@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from runlog_otel.core import semconv
-from runlog_otel.core.model import Attempt, Header, Node, Run, Status, Step
+from runlog_otel.core.model import TERMINAL_KINDS, Attempt, Header, Node, Run, Status, Step
 from runlog_otel.errors import RunLogFormatError
 
 HOST = "constellation"
@@ -18,7 +18,7 @@ STATUSES: Mapping[str, Status] = {
     "Completed": Status.SUCCESS,
     "Failed": Status.FAIL,
 }
-_VERDICTS = {Status.SUCCESS: "success", Status.FAIL: "fail"}
+_VERDICTS = {status: kind for kind, status in TERMINAL_KINDS.items()}
 _VERDICT_PATH = "\0"
 """No node has this id."""
 _CUT_OFF = "the node was still running when the execution ended"
@@ -29,9 +29,9 @@ Document = Mapping[str, Any]
 
 
 def run_from_execution(execution: Document, pipeline: str = "") -> Run:
-    """Map an execution: it is a run, its node results are steps of one attempt each, its end is the verdict.
+    """Map an execution to a run: its node results are steps of one attempt each, its end is the verdict.
 
-    Inputs and outputs give their names; their values leave as those of parameters do, where the settings list them.
+    Names of inputs and outputs are exported; values are, like those of parameters, if the settings list them.
 
     Args:
         execution: the document, times in milliseconds since the epoch.
@@ -43,7 +43,7 @@ def run_from_execution(execution: Document, pipeline: str = "") -> Run:
     try:
         status = _status(execution)
         started_ms, ended_ms = _ms(execution["startTime"]), execution.get("endTime")
-        # A clock that was set back must not put the end before the nodes: they would be of another execution.
+        # If a clock that was set back put the end before the nodes, they would belong to another execution.
         mapping = ExecutionMapper(execution, started_ms, None if ended_ms is None else max(started_ms, _ms(ended_ms)))
         steps = tuple(mapping.steps(is_over=status.is_final))
         return Run(
@@ -65,15 +65,13 @@ def run_from_execution(execution: Document, pipeline: str = "") -> Run:
             output_values=dict(sorted((execution.get("outputs") or {}).items())),
         )
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        found = execution.get("executionId") if isinstance(execution, Mapping) else None
+        name = execution.get("executionId") if isinstance(execution, Mapping) else None
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise RunLogFormatError(
-            f"execution {found!r}" if isinstance(found, str) else "the document", problem
-        ) from error
+        raise RunLogFormatError(f"execution {name!r}" if isinstance(name, str) else "the document", problem) from error
 
 
 class ExecutionMapper:
-    """The nodes of one execution, on its time line."""
+    """Maps the nodes of one execution to steps."""
 
     def __init__(self, execution: Document, started_ms: int, ended_ms: int | None) -> None:
         self.started_ms = started_ms
@@ -84,7 +82,7 @@ class ExecutionMapper:
         self._edges = [(edge["source"], edge["target"]) for edge in graph.get("edges") or ()]
 
     def steps(self, *, is_over: bool) -> Iterator[Step]:
-        """The nodes that have a result, in the order of the graph, where it is known."""
+        """The nodes that have a result, in the order of the graph if it is known."""
         starts = self._starts()
         order = [node for node in self._nodes if node in self._results]
         for path in (*order, *sorted(self._results.keys() - self._nodes.keys())):
@@ -98,16 +96,16 @@ class ExecutionMapper:
             )
 
     def verdict(self, status: Status) -> Iterator[Step]:
-        """How the execution ended, as a terminal step, which is what the hosts have for it."""
+        """The end of the execution as a terminal step."""
         if kind := _VERDICTS.get(status):
             at_ns = None if self._ended_ms is None else self._ended_ms * _MS
             attempt = Attempt(number=1, status=Status.SUCCESS, start_ns=at_ns, end_ns=at_ns)
             yield Step(name=kind, path=_VERDICT_PATH, kind=kind, status=Status.SUCCESS, attempts=(attempt,))
 
     def _starts(self) -> Mapping[str, int]:
-        """The earliest start of each node: when the last of those before it ended, else with the execution.
+        """The earliest start of each node: the latest end of its predecessors, else the start of the execution.
 
-        Neither PostgreSQL's JSONB nor Scala's maps keep an order, so the order of the results says nothing.
+        Neither PostgreSQL's JSONB nor Scala's maps keep an order, so the order of the results means nothing.
         """
         before: dict[str, list[str]] = defaultdict(list, {node: [] for node in self._results})
         for source, target in self._edges:
@@ -139,10 +137,10 @@ class ExecutionMapper:
         )
 
 
-def _status(found: Document) -> Status:
-    status = STATUSES.get(found["status"])
+def _status(part: Document) -> Status:
+    status = STATUSES.get(part["status"])
     if status is None:
-        raise ValueError(f"{found['status']!r} is no status; known are {', '.join(STATUSES)}")
+        raise ValueError(f"{part['status']!r} is no status; known are {', '.join(STATUSES)}")
     return status
 
 
@@ -151,7 +149,7 @@ def _duration_ms(result: Document) -> int:
 
 
 def _ms(value: Any) -> int:
-    """A time or a duration; a number of any length is none."""
-    if abs(found := int(value)) > _LONGEST_MS:
+    """A time or a duration in milliseconds, within bounds."""
+    if abs(milliseconds := int(value)) > _LONGEST_MS:
         raise ValueError(f"a time of more than {_LONGEST_MS} ms")
-    return found
+    return milliseconds

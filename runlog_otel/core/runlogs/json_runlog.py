@@ -1,8 +1,8 @@
-"""A run log of runnable or of magnus, as its `model_dump` or its JSON has it, as a `Run`. Needs neither host.
+"""Maps a run log of runnable or magnus, as `model_dump` or JSON, to a `Run`. Needs neither host.
 
-The two write alike (`runnable.datastore.RunLog`, `magnus.datastore.RunLog`). magnus keeps metrics and code identities
-on the step, runnable on its attempts; a run of magnus may run another one again, under a new id. Tables `db_log` are of
-magnus 0.4 and older, whose run config is another one.
+Their formats are alike (`runnable.datastore.RunLog`, `magnus.datastore.RunLog`). magnus keeps metrics and code
+identities on the step, runnable on its attempts; magnus can re-run a run under a new id. Tables `db_log` come from
+magnus 0.4 and older, with a different run config.
 """
 
 import re
@@ -13,6 +13,8 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from runlog_otel.core.model import (
+    JOB_KIND,
+    TERMINAL_KINDS,
     Attempt,
     Branch,
     CatalogItem,
@@ -42,14 +44,17 @@ RUNNABLE, MAGNUS = "runnable", "magnus"
 JOB_STEP = "job"
 """The one step of a job, which has no name in the log (`runnable.defaults.DEFAULT_JOB_NAME`)."""
 MARKS = "runlog_otel.marks"
-"""The type of the code identity that holds an attempt's marks."""
+"""The type of the code identity that holds an attempt's fingerprints of secrets."""
 _MAX_DEPTH = 50
-"""No graph has more graphs inside of each other; what maps them calls itself for each."""
+"""The deepest nesting of graphs; the mapping is recursive."""
 _INT64 = range(-(2**63), 2**63)
 _OWN_CODE = (MARKS, NOTE)
 _MARK = re.compile(r"(?P<size>[1-9]\d{0,8}):(?P<digest>[^:]+)(?::(?P<outline>[0-3]{0,8}))?", re.ASCII)
 _UNCHAINED = "unchained"
 """magnus runs a single function or notebook without a graph (`magnus.defaults.EXECUTION_PLAN`): a job."""
+
+_ARGO = "argo"
+"""The executor that lets Argo Workflows run a failed pod again."""
 
 Document = Mapping[str, Any]
 
@@ -60,7 +65,7 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
     Args:
         log: the document.
         pipeline: the pipeline's name; else what the log says.
-        zone: how naive times are read where the log has no header of ours; else the machine's zone.
+        zone: the zone of naive times if the log has no header of ours; by default the machine's.
 
     Raises:
         RunLogFormatError: the document is not a run log.
@@ -73,9 +78,10 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
         if log.get("job"):
             steps = (*steps, step_from_job(log["job"], clock))
         elif config.get("execution_plan") == _UNCHAINED:
-            steps = tuple(replace(step, kind="job") for step in steps)
+            steps = tuple(replace(step, kind=JOB_KIND) for step in steps)
         _refuse_depth(steps)
         executor = config.get("pipeline_executor") or config.get("job_executor") or config.get("executor") or {}
+        executor_name = _text(executor.get("service_name") or executor.get("type"))
         host = host_of(log)
         return Run(
             run_id=_text(log["run_id"]),
@@ -89,7 +95,8 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             original_run_id=_text(log.get("original_run_id")),
             use_cached=bool(log.get("use_cached")),
             definition=_definition(config),
-            executor=_text(executor.get("service_name") or executor.get("type")),
+            executor=executor_name,
+            has_executor_retries=executor_name == _ARGO,
             graph=tuple(dict.fromkeys(_nodes(_graph(config)))),
         )
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
@@ -108,12 +115,12 @@ def _refuse_depth(steps: tuple[Step, ...]) -> None:
 
 
 def host_of(log: Document) -> str:
-    """Which host wrote a log: only magnus's names the run that it runs again, whether it does or not."""
+    """Which host wrote a log: only magnus's logs have the key `original_run_id`."""
     return MAGNUS if "original_run_id" in log else RUNNABLE
 
 
 def pipeline_from_config(config: Document) -> str:
-    """The graph's name, else the module and function or the YAML file that defines it; empty if it says neither."""
+    """The graph's name, else the module and function or the YAML file that defines it, else empty."""
     name = _text(_graph(config).get("name"))
     if name:
         return name
@@ -124,13 +131,13 @@ def pipeline_from_config(config: Document) -> str:
 
 
 def _graph(config: Document) -> Document:
-    """The definition of what was run; magnus before 0.5 had it under another key."""
+    """The definition of the pipeline; magnus before 0.5 has it under a different key."""
     graph: Document = config.get("dag") or config.get("pipeline") or {}
     return graph
 
 
 def header_from_config(config: Document) -> Header:
-    """What the wrapper wrote into the run config; a header that is not ours is no header."""
+    """The header that the wrapper wrote into the run config; an empty one if it is missing or not ours."""
     own = config.get(HEADER_KEY)
     try:
         created = datetime.fromisoformat(own["created"])  # type: ignore[index]
@@ -150,13 +157,13 @@ def header_from_config(config: Document) -> Header:
 
 
 def config_from_header(created: datetime, traceparent: str, marks: Iterable[SecretFingerprint] = ()) -> dict[str, Any]:
-    """The run config's key for a header; the time is aware."""
+    """The run config's entry for a header; `created` is an aware time."""
     header: dict[str, Any] = {"created": created.isoformat(), "traceparent": traceparent}
     return {HEADER_KEY: header | ({"marks": texts} if (texts := list(map(_mark_text, marks))) else {})}
 
 
 def code_from_marks(marks: Iterable[SecretFingerprint]) -> dict[str, Any]:
-    """Marks as a `CodeIdentity` of an attempt: the one part of it that the host leaves open to additions."""
+    """Fingerprints as a `CodeIdentity` of an attempt: the one part of it that the host leaves open to additions."""
     return {
         "code_identifier_type": MARKS,
         "code_identifier": ",".join(map(_mark_text, marks)),
@@ -166,7 +173,7 @@ def code_from_marks(marks: Iterable[SecretFingerprint]) -> dict[str, Any]:
 
 
 def changed_config(config: Document, changes: Changes) -> dict[str, Any]:
-    """The run config's key with what changed before an execution that failed; {} when it has that, or no header."""
+    """The run config's entry with the changes before a failed execution; {} if it has them, or has no header."""
     own = config.get(HEADER_KEY)
     if not isinstance(own, Mapping) or any(entry["execution"] == changes.execution for entry in own.get("changes", ())):
         return {}
@@ -174,7 +181,7 @@ def changed_config(config: Document, changes: Changes) -> dict[str, Any]:
 
 
 def retried_config(config: Document, execution: int, started: datetime) -> dict[str, Any]:
-    """The run config's key with one more retry in it; a log without our header gets none."""
+    """The run config's entry with one more retry; {} for a log without our header."""
     own = config.get(HEADER_KEY)
     if not isinstance(own, Mapping):
         return {}
@@ -204,16 +211,16 @@ def _mark_text(mark: SecretFingerprint) -> str:
 
 
 def _marks(text: str) -> tuple[SecretFingerprint, ...]:
-    """Marks from their texts; what is none is passed over."""
-    found = (_MARK.fullmatch(part) for part in text.split(","))
-    return tuple(SecretFingerprint(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in found if mark)
+    """Fingerprints from their text; other parts are ignored."""
+    marks = (_MARK.fullmatch(part) for part in text.split(","))
+    return tuple(SecretFingerprint(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in marks if mark)
 
 
 def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
     """The nodes of a graph and of the graphs inside it (`Graph` of `runnable.graph`, of `magnus.graph` by alias)."""
     for name, node in (dag.get("nodes") or dag.get("steps") or {}).items():
         kind = _text(node.get("node_type") or node.get("type"))
-        if kind not in ("success", "fail"):
+        if kind not in TERMINAL_KINDS:
             yield Node(_text(node.get("name") or name), kind)
         inner = node.get("branches")
         for graph in [node.get("branch"), *(inner.values() if isinstance(inner, Mapping) else ())]:
@@ -238,7 +245,7 @@ def step_from_log(step: Document, clock: TimestampParser) -> Step:
 
 def step_from_job(job: Document, clock: TimestampParser) -> Step:
     """Map a `JobLog` of runnable: a job is a run with one step."""
-    return step_from_log({**job, "name": JOB_STEP, "internal_name": JOB_STEP, "step_type": "job"}, clock)
+    return step_from_log({**job, "name": JOB_STEP, "internal_name": JOB_STEP, "step_type": JOB_KIND}, clock)
 
 
 def _branch(branch: Document, step_path: str, clock: TimestampParser) -> Branch:
@@ -252,7 +259,7 @@ def _branch(branch: Document, step_path: str, clock: TimestampParser) -> Branch:
 
 
 def _attempts(step: Document, clock: TimestampParser) -> tuple[Attempt, ...]:
-    """The attempts, and what the step says in their stead: its code ran in all of them, its metrics are the last's."""
+    """The attempts of a step; code identities on the step apply to all of them, its metrics to the last."""
     recorded = zip(step.get("attempts") or (), notes_of(step), times_of_attempts(step, clock), strict=True)
     attempts = list(_numbered(_attempt(attempt, note, times) for attempt, note, times in recorded))
     if not any(attempt.code for attempt in attempts):
@@ -265,11 +272,11 @@ def _attempts(step: Document, clock: TimestampParser) -> tuple[Attempt, ...]:
 
 
 def _numbered(attempts: Iterable[Attempt]) -> Iterator[Attempt]:
-    """Attempts, those numbered that have the same number: of a job that a pod runs again, of equal values of a map."""
-    known: Counter[tuple[int, int | None, str]] = Counter()
+    """Attempts, with `repeat` set for equal numbers: of a job that a pod runs again, of equal values of a map."""
+    counts: Counter[tuple[int, int | None, str]] = Counter()
     for attempt in attempts:
-        known[key := (attempt.number, attempt.execution, attempt.retry_indicator)] += 1
-        yield attempt if known[key] == 1 else replace(attempt, repeat=known[key])
+        counts[key := (attempt.number, attempt.execution, attempt.retry_indicator)] += 1
+        yield attempt if counts[key] == 1 else replace(attempt, repeat=counts[key])
 
 
 def _attempt(attempt: Document, note: AttemptNote, times: tuple[int | None, int | None]) -> Attempt:
@@ -295,37 +302,37 @@ def _attempt(attempt: Document, note: AttemptNote, times: tuple[int | None, int 
 
 
 def _values(parameters: Document) -> dict[str, Any]:
-    """Values of parameters as the log has them; objects have none there, and those of magnus stand for themselves."""
-    known = (
-        (str(name), found.get("value") if isinstance(found, Mapping) and "kind" in found else found)
-        for name, found in sorted(parameters.items())
-        if not (isinstance(found, Mapping) and found.get("kind") == "object")
+    """Values of parameters: runnable wraps them with a kind, and has none of objects; magnus does not wrap them."""
+    values = (
+        (str(name), logged.get("value") if isinstance(logged, Mapping) and "kind" in logged else logged)
+        for name, logged in sorted(parameters.items())
+        if not (isinstance(logged, Mapping) and logged.get("kind") == "object")
     )
-    return {name: value for name, value in known if value is not None}
+    return {name: value for name, value in values if value is not None}
 
 
 def _metrics(metrics: Document) -> dict[str, Scalar]:
-    """User metrics by name: scalars as they are, the parts of nested ones joined by dots."""
-    found: dict[str, Scalar] = {}
+    """User metrics by name: scalars unchanged, names of nested ones joined by dots."""
+    scalars: dict[str, Scalar] = {}
     waiting = [(str(name), value) for name, value in metrics.items()]
     while waiting:
         name, value = waiting.pop()
         if isinstance(value, Mapping):
             waiting += [(f"{name}.{key}", part) for key, part in value.items()]
         elif isinstance(value, bool | float) or (isinstance(value, int) and value in _INT64):
-            found[name] = value
+            scalars[name] = value
         elif value is not None:
-            found[name] = str(value)
-    return dict(sorted(found.items()))
+            scalars[name] = str(value)
+    return dict(sorted(scalars.items()))
 
 
 def _status(part: Document) -> Status:
-    """Older versions of magnus and other writers of its format have lower-case statuses."""
+    """Older versions of magnus and other writers of its format use lower-case statuses."""
     return Status(str(part["status"]).upper())
 
 
 def _code_identities(part: Document) -> tuple[CodeIdentity, ...]:
-    """Those of a step or an attempt, without what is noted in their form."""
+    """The code identities of a step or an attempt, without our own notes."""
     identities = part.get("code_identities") or ()
     return tuple(_code(identity) for identity in identities if identity.get("code_identifier_type") not in _OWN_CODE)
 

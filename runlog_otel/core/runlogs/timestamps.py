@@ -1,7 +1,7 @@
-"""When an attempt began and ended: the hosts write naive local times, and each process notes its own UTC offsets.
+"""Start and end of attempts: the hosts write naive local times, and each process notes its own UTC offsets.
 
 The note is a `CodeIdentity`, the one part of a log that the hosts leave open to additions: runnable has it on the
-attempt, magnus on the step. It also says which execution the attempt belongs to, so that no clock decides it.
+attempt, magnus on the step. It also holds the number of the execution, so that no clock decides it.
 """
 
 import re
@@ -17,17 +17,17 @@ Document = Mapping[str, Any]
 NOTE = "runlog_otel.attempt"
 """The type of the code identity that holds an attempt's note."""
 MAX_EXECUTIONS = 10_000
-"""A note of a higher number is none."""
+"""A note with a higher number is ignored."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _DAY_SECONDS = 86_400
 _PAIR = re.compile(r"([a-z_]+)=(-?[0-9]{1,6})")
 _DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-"""`str(timedelta)`, as magnus writes how long an attempt took."""
+"""`str(timedelta)`, the format of magnus for the duration of an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptNote:
-    """What only the process knows that recorded an attempt; None where nothing was noted."""
+    """What only the process that recorded an attempt knows; None where nothing was noted."""
 
     execution: int | None = None
     start_offset_seconds: int | None = None
@@ -38,8 +38,8 @@ class TimestampParser:
     """Reads the hosts' times (`str(datetime.now())`: naive and local) as nanoseconds since the epoch.
 
     Args:
-        header: the run's; its UTC offset holds where an attempt has no note.
-        zone: how times are read without either; else in the machine's zone.
+        header: the run's; its UTC offset applies to attempts without a note.
+        zone: the zone of times without either; by default the machine's.
     """
 
     def __init__(self, header: Header | None = None, zone: tzinfo | None = None) -> None:
@@ -47,7 +47,7 @@ class TimestampParser:
         self._zone = zone if offset is None else timezone(timedelta(seconds=offset))
 
     def __call__(self, text: Any, offset_seconds: int | None = None) -> int | None:
-        """The moment; None where the host has none ("") or wrote no time."""
+        """Nanoseconds since the epoch; None for an empty text or no valid time."""
         try:
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is None:
@@ -62,8 +62,8 @@ def code_from_note(note: AttemptNote, index: int | None = None) -> dict[str, Any
     """A note as a `CodeIdentity`.
 
     Args:
-        note: what is noted.
-        index: of the attempt, where the note stands on its step.
+        note: the note.
+        index: of the attempt, if the note is on its step.
     """
     values = {
         "attempt": index,
@@ -80,7 +80,7 @@ def code_from_note(note: AttemptNote, index: int | None = None) -> dict[str, Any
 
 
 def notes_of(step: Document) -> list[AttemptNote]:
-    """The notes of a step's attempts, in their order."""
+    """The notes of a step's attempts, in order."""
     attempts = step.get("attempts") or ()
     on_step = dict(map(_note, _identities(step)))
     own = (next(iter(_identities(attempt)), None) for attempt in attempts)
@@ -94,7 +94,7 @@ def times_of_attempts(step: Document, clock: TimestampParser) -> list[tuple[int 
 
 
 def nanoseconds(moment: datetime) -> int:
-    """Since the epoch; the moment is aware."""
+    """Nanoseconds since the epoch of an aware time."""
     since = moment - _EPOCH
     return ((since.days * _DAY_SECONDS + since.seconds) * 1_000_000 + since.microseconds) * 1_000
 
@@ -102,9 +102,9 @@ def nanoseconds(moment: datetime) -> int:
 def _times(attempt: Document, note: AttemptNote, clock: TimestampParser) -> tuple[int | None, int | None]:
     start_ns = clock(attempt.get("start_time", ""), note.start_offset_seconds)
     end_ns = clock(attempt.get("end_time", ""), note.end_offset_seconds)
-    taken = _DURATION.fullmatch(str(attempt.get("duration") or ""))
-    if start_ns is not None and end_ns is None and taken:
-        days, hours, minutes, seconds = (float(part or 0) for part in taken.groups())
+    duration = _DURATION.fullmatch(str(attempt.get("duration") or ""))
+    if start_ns is not None and end_ns is None and duration:
+        days, hours, minutes, seconds = (float(part or 0) for part in duration.groups())
         end_ns = start_ns + round(((days * 24 + hours) * 60 + minutes) * 60_000_000 + seconds * 1_000_000) * 1000
     return start_ns, end_ns
 
@@ -115,7 +115,7 @@ def _identities(part: Document) -> list[Document]:
 
 
 def _note(identity: Document) -> tuple[int, AttemptNote]:
-    """The index of an attempt and its note; what does not read as one notes nothing."""
+    """The index of an attempt and its note; an empty note if it cannot be parsed."""
     values = {name: int(value) for name, value in _PAIR.findall(str(identity.get("code_identifier") or ""))}
     execution = values.get("execution", 0)
     offsets = (values.get(name, _DAY_SECONDS) for name in ("start_offset", "end_offset"))

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar as PrometheusExemplar
 
 from runlog_otel.core import semconv
-from runlog_otel.core.points import SECOND_NS, Labels
+from runlog_otel.core.points import Labels
 from runlog_otel.errors import ConfigError
 from runlog_otel.exporters.metrics.series import Exemplar, Series, SeriesTable
 
@@ -54,7 +54,7 @@ class SeriesCollector(Collector):
             family = _FAMILIES[metric.kind](metric.prometheus_name, metric.help, labels=labels)
             for own, series in rows:
                 given = _all(own, series)
-                _ROWS[metric.kind](family, [given.get(name, "") for name in wanted], series)
+                _ROWS[metric.kind](family, metric, [given.get(name, "") for name in wanted], series)
             yield family
 
     def describe(self) -> Iterable[Metric]:
@@ -66,28 +66,29 @@ def _all(labels: Labels, series: Series) -> dict[str, str]:
     return dict(labels) | dict(series.details)
 
 
-def _counter(family: CounterMetricFamily, labels: list[str], series: Series) -> None:
-    family.add_metric(labels, series.value, exemplar=_exemplar(series.exemplars.get(0), scale=1))
+def _counter(family: CounterMetricFamily, metric: semconv.Metric, labels: list[str], series: Series) -> None:
+    family.add_metric(labels, series.value, exemplar=_exemplar(series.exemplars.get(0), metric.scale))
 
 
-def _gauge(family: GaugeMetricFamily, labels: list[str], series: Series) -> None:
+def _gauge(family: GaugeMetricFamily, _: semconv.Metric, labels: list[str], series: Series) -> None:
     family.add_metric(labels, series.value)
 
 
-def _histogram(family: HistogramMetricFamily, labels: list[str], series: Series) -> None:
+def _histogram(family: HistogramMetricFamily, metric: semconv.Metric, labels: list[str], series: Series) -> None:
     count = 0
     buckets: list[Any] = []  # an exemplar may be None, whatever the type says
-    for index, bound in enumerate([*map(float, semconv.DURATION_BUCKETS), math.inf]):
+    for index, bound in enumerate([*map(float, metric.bounds), math.inf]):
         count += series.buckets[index]
-        buckets.append(("+Inf" if bound == math.inf else str(bound), count, _exemplar(series.exemplars.get(index))))
-    family.add_metric(labels, buckets, series.value / SECOND_NS)
+        exemplar = _exemplar(series.exemplars.get(index), metric.scale)
+        buckets.append(("+Inf" if bound == math.inf else str(bound), count, exemplar))
+    family.add_metric(labels, buckets, series.value / metric.scale)
 
 
-def _exemplar(found: Exemplar | None, scale: int = SECOND_NS) -> PrometheusExemplar | None:
+def _exemplar(found: Exemplar | None, scale: int) -> PrometheusExemplar | None:
     if found is None:
         return None
     ids = {"trace_id": found.trace_id, "span_id": found.span_id}
-    return PrometheusExemplar(ids, found.value / scale, found.at_ns / SECOND_NS)
+    return PrometheusExemplar(ids, found.value / scale, found.at_ns / semconv.SECOND_NS)
 
 
 _FAMILIES: dict[str, Any] = {

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runlog_otel.core import semconv
-from runlog_otel.core.points import SECOND_NS, Labels, Point
+from runlog_otel.core.points import Labels, Point
 
-BOUNDS_NS = tuple(round(bound * SECOND_NS) for bound in semconv.DURATION_BUCKETS)
 _OVERFLOW: Labels = ((semconv.OVERFLOW, "true"),)
 
 
@@ -25,7 +24,7 @@ class Exemplar:
 
 @dataclass(slots=True)
 class Series:
-    """The state of one label set; a histogram's `value` is its sum in nanoseconds, `buckets` are not cumulative.
+    """The state of one label set; a histogram's `value` is the sum of its points, `buckets` are not cumulative.
 
     Exemplars stand by the index of their bucket; that of a counter by 0.
     """
@@ -120,7 +119,7 @@ class SeriesTable:
                 if point.value:
                     _remember(series, 0, point)
             case "histogram":
-                self._observe(series, point)
+                self._observe(metric, series, point)
             case "gauge" | "updowncounter" if point.at_ns >= series.at_ns:
                 series.value, series.details = point.value, point.details
         series.at_ns = max(series.at_ns, point.at_ns)
@@ -132,13 +131,13 @@ class SeriesTable:
             labels = _OVERFLOW
             self._add(Point(semconv.OVERFLOWED, (), 1))
         if labels not in table:
-            table[labels] = Series(buckets=[0] * (len(BOUNDS_NS) + 1) if metric.kind == "histogram" else [])
+            table[labels] = Series(buckets=[0] * (len(metric.bounds) + 1) if metric.kind == "histogram" else [])
         return labels, table[labels]
 
-    def _observe(self, series: Series, point: Point) -> None:
+    def _observe(self, metric: semconv.Metric, series: Series, point: Point) -> None:
         if not point.trace_id:  # a known label set: it begins at zero
             return
-        bucket = bisect_left(BOUNDS_NS, point.value)
+        bucket = bisect_left(metric.bounds, point.value, key=lambda bound: bound * metric.scale)
         series.buckets[bucket] += 1
         series.value += point.value
         _remember(series, bucket, point)

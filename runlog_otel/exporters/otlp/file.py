@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
-from runlog_otel.exporters.traces.sink import SizeLimit
+from runlog_otel.exporters.otlp.size_limit import SizeLimit
 from runlog_otel.private_files import make_private
 from runlog_otel.settings import Settings
 

@@ -15,7 +15,7 @@ from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.answers import is_about_size, rejection
 from runlog_otel.exporters.otlp.certificates import pem_files, ssl_context
 from runlog_otel.exporters.otlp.encode import request_from_spans
-from runlog_otel.exporters.traces.sink import SizeLimit
+from runlog_otel.exporters.otlp.size_limit import SizeLimit
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.answers import check_answer, is_about_size
 from runlog_otel.exporters.otlp.certificates import ssl_context
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
-from runlog_otel.exporters.traces.sink import SizeLimit
+from runlog_otel.exporters.otlp.size_limit import SizeLimit
 from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
 

@@ -28,7 +28,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from runlog_otel.core import semconv
-from runlog_otel.core.points import SECOND_NS, ExecutionPoints, Labels
+from runlog_otel.core.points import ExecutionPoints, Labels
 from runlog_otel.core.redaction import origin, redacted
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.errors import DeliveryError
@@ -140,7 +140,7 @@ def _metric(
     match metric.kind:
         case "histogram":
             data = Histogram(
-                [_histogram_point(labels, series, since_ns, now_ns) for labels, series in rows], temporality
+                [_histogram_point(metric, labels, series, since_ns, now_ns) for labels, series in rows], temporality
             )
         case "counter":
             data = Sum(numbers, temporality, is_monotonic=True)
@@ -157,18 +157,20 @@ def _number(labels: Labels, series: Series, since_ns: int, now_ns: int) -> Numbe
     return NumberDataPoint(dict(labels), fixed64(since_ns), fixed64(now_ns), double(series.value), exemplars)
 
 
-def _histogram_point(labels: Labels, series: Series, since_ns: int, now_ns: int) -> HistogramDataPoint:
+def _histogram_point(
+    metric: semconv.Metric, labels: Labels, series: Series, since_ns: int, now_ns: int
+) -> HistogramDataPoint:
     return HistogramDataPoint(
         attributes=dict(labels),
         start_time_unix_nano=fixed64(since_ns),
         time_unix_nano=fixed64(now_ns),
         count=series.count,
-        sum=double(series.value) / SECOND_NS,
+        sum=double(series.value) / metric.scale,
         bucket_counts=series.buckets,
-        explicit_bounds=semconv.DURATION_BUCKETS,
+        explicit_bounds=metric.bounds,
         min=None,  # type: ignore[arg-type]  # not known; OTLP has it optional, and the encoder leaves it out
         max=None,  # type: ignore[arg-type]
-        exemplars=[_exemplar(exemplar, SECOND_NS) for _, exemplar in sorted(series.exemplars.items())],
+        exemplars=[_exemplar(exemplar, metric.scale) for _, exemplar in sorted(series.exemplars.items())],
     )
 
 

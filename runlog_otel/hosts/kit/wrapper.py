@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError, model_serializer
 
-from runlog_otel.core.model import Header, SecretFingerprint, Status, Step
+from runlog_otel.core.model import COMPOSITE_KINDS, FINAL_STATUSES, TERMINAL_KINDS, Header, SecretFingerprint, Step
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.runlogs import json_runlog
 from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, TimestampParser, notes_of
@@ -27,9 +27,8 @@ from runlog_otel.stores.connection_string import placeholders
 _KEYS = ("inner", "telemetry")
 _GROUP = "run_log_store"
 OWN_TYPE = "otel"
-WITHOUT_CODE = ("success", "fail", "parallel", "map", "loop", "conditional", "dag")
+WITHOUT_CODE = (*TERMINAL_KINDS, *COMPOSITE_KINDS)
 """Types of steps that have no code of the user's."""
-_FINAL = tuple(status.value for status in Status if status.is_final)
 
 StepOf = Callable[[json_runlog.Document, TimestampParser], Step]
 
@@ -188,7 +187,7 @@ class Wrapper(BaseModel):
         self._note(run_id, step_log.internal_name, step_log)
         answer = self._inner.add_step_log(step_log, run_id, **kwargs)
         self._attempted(run_id, step_log.internal_name, step_log, json_runlog.step_from_log)
-        if step_log.step_type in ("success", "fail") and "." not in step_log.internal_name and step_log.attempts:
+        if step_log.step_type in TERMINAL_KINDS and "." not in step_log.internal_name and step_log.attempts:
             self._observer.execution_may_be_complete(run_id)
         return answer
 
@@ -199,7 +198,7 @@ class Wrapper(BaseModel):
 
     def _may_be_complete(self, run_id: str, status: str) -> None:
         """The run has this status now: what has no verdict in its graph ends by it."""
-        if status in _FINAL:
+        if status in FINAL_STATUSES:
             self._observer.execution_may_be_complete(run_id)
 
     def _begun_again(self, step_log: Any, run_id: str) -> Any:

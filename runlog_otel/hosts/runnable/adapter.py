@@ -11,11 +11,9 @@ from typing import Any, ClassVar
 from runnable import context, defaults, exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, RunLog, StepLog
 
-from runlog_otel.core.model import Run
+from runlog_otel.core.model import TERMINAL_KINDS, Run
 from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document, retried_config
 from runlog_otel.hosts.kit import adapter
-
-_VERDICTS = ("success", "fail")
 
 
 class HostAdapter(adapter.HostAdapter):
@@ -100,7 +98,7 @@ class HostAdapter(adapter.HostAdapter):
     def header(self, run_id: str) -> Run:
         """See `RunSource.header`."""
         run_log = self.store.get_run_log_by_id(run_id, full=False)
-        steps = [step for step in run_log.steps.values() if step.step_type in _VERDICTS]
+        steps = [step for step in run_log.steps.values() if step.step_type in TERMINAL_KINDS]
         if not run_log.steps and self.retry_indicator(run_id) is not None:
             steps = list(self._verdicts(run_log))
         header = run_log.model_dump(exclude={"steps", "job", "parameters"})
@@ -110,7 +108,7 @@ class HostAdapter(adapter.HostAdapter):
         """The terminal steps of the root graph, from a store whose header comes without steps."""
         nodes = (run_log.run_config.get("dag") or {}).get("nodes") or {}
         for name, node in nodes.items():
-            if node.get("node_type") in _VERDICTS:
+            if node.get("node_type") in TERMINAL_KINDS:
                 with contextlib.suppress(exceptions.StepLogNotFoundError):
                     yield self.store.get_step_log(name, run_log.run_id)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, not_, select
 
-from runlog_otel.core.model import Status
+from runlog_otel.core.model import TERMINAL_KINDS, Status
 from runlog_otel.errors import RunLogFormatError
 from runlog_otel.stores.entries import value_of
 from runlog_otel.stores.errors import StoreError, StoreUnavailableError
@@ -51,7 +51,7 @@ def _pages(database: Database, connection: Connection) -> list[str]:
 
 def _counts(database: Database, connection: Connection) -> list[str]:
     runs, entries = database.tables.runs.c, database.tables.entries.c
-    is_work = and_(entries.kind == "step", func.coalesce(entries.step_type, "").not_in(("success", "fail")))
+    is_work = and_(entries.kind == "step", func.coalesce(entries.step_type, "").not_in(tuple(TERMINAL_KINDS)))
     counted = (
         select(
             entries.run_seq,

@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
-from runlog_otel.core.model import Status, StoredRun
+from runlog_otel.core.model import FINAL_STATUSES, Status, StoredRun
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.sql.database import Database, schema_revision
+from runlog_otel.stores.sql.database import Database
+from runlog_otel.stores.sql.schema_version import schema_revision
 from runlog_otel.stores.sql.store import SqlStore, searched
 
 MAX_PAGE = 1000
-_FINAL = tuple(status.value for status in Status if status.is_final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class RunHistory:
             )
             rows = self.database.read(lambda connection: connection.execute(statement).all())  # noqa: B023 - read at once
             for run_id, updated_ns, status, _ in rows:
-                yield StoredRun(run_id, updated_ns, status in _FINAL)
+                yield StoredRun(run_id, updated_ns, status in FINAL_STATUSES)
             if len(rows) < at_once:
                 return
             at = (rows[-1].updated_ns, rows[-1].seq)

@@ -91,11 +91,16 @@ class Tables:
             Column("header", Text, nullable=False),
             sqlite_autoincrement=True,
         )
-        self.entries = Table(
-            f"{name}_entries",
+        self.entries = self._entries()
+        self.deletions = self._deletions()
+        self._index()
+
+    def _entries(self) -> Table:
+        return Table(
+            f"{self.name}_entries",
             self.metadata,
             Column("seq", Id, primary_key=True),
-            Column("run_seq", Id, ForeignKey(f"{name}.seq"), nullable=False),
+            Column("run_seq", Id, ForeignKey(f"{self.name}.seq"), nullable=False),
             Column("identity", LargeBinary, nullable=False),
             Column("kind", String(16), nullable=False),
             Column("key", Name, nullable=False),
@@ -108,8 +113,10 @@ class Tables:
             Column("body", Text),
             Column("packed", LargeBinary),
         )
-        self.deletions = Table(
-            f"{name}_deletions",
+
+    def _deletions(self) -> Table:
+        return Table(
+            f"{self.name}_deletions",
             self.metadata,
             Column("seq", Id, primary_key=True),
             Column("run_id", Name, nullable=False),
@@ -117,7 +124,6 @@ class Tables:
             Column("deleted_by", Name, nullable=False),
             Column("reason", String(32), nullable=False),
         )
-        self._index()
 
     def _index(self) -> None:
         runs, entries = self.runs.c, self.entries.c

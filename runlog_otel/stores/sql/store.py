@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runlog_otel.core.model import Status
+from runlog_otel.core.model import FINAL_STATUSES, Status
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.stores import entries as parts
 from runlog_otel.stores.entries import Document, Entry
@@ -27,7 +27,6 @@ COMPRESSED_FROM_CHARACTERS = 1_000_000
 _AT_ONCE = 400  # rows per statement: SQLite takes 32,766 values in one
 _MAX_SEARCHED = 255
 _LAST = b"\xff" * 20
-_FINAL = tuple(status.value for status in Status if status.is_final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +295,7 @@ class SqlStore:
         ends = [entry.ended_ns for entry in entries if entry.ended_ns is not None]
         changes["started_ns"] = min([*starts, *([] if run.started_ns is None else [run.started_ns])], default=None)
         changes["ended_ns"] = max([*ends, *([] if run.ended_ns is None else [run.ended_ns])], default=None)
-        if changes.get("status", run.status) not in _FINAL:
+        if changes.get("status", run.status) not in FINAL_STATUSES:
             changes["finished_ns"] = None
         elif run.finished_ns is None or "status" in changes:
             changes["finished_ns"] = changes["updated_ns"]
@@ -315,7 +314,7 @@ class SqlStore:
             "original_run_id": header.get("original_run_id") or "",
             "created_ns": now,
             "updated_ns": now,
-            "finished_ns": now if status in _FINAL else None,
+            "finished_ns": now if status in FINAL_STATUSES else None,
             "steps": 0,
             "failed_steps": 0,
             "token": token,

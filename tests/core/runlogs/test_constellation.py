@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Status
-from runlog_otel.core.points import points_from_run
 from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.runlogs.constellation import run_from_execution
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Span, SpanRole
 from runlog_otel.errors import RunLogFormatError
+from tests.core.logs import points_from_run
 
 START_MS = 1_790_000_000_000
 GRAPH = {

@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runlog_otel.core.model import Header
-from runlog_otel.core.points import points_from_run
 from runlog_otel.core.runlogs.json_runlog import header_from_config, run_from_log
 from runlog_otel.core.runlogs.timestamps import TimestampParser
 from runlog_otel.errors import RunLogFormatError
+from tests.core.logs import points_from_run
 
 _RECORDED = json.loads((Path(__file__).parents[2] / "golden" / "retried.log.json").read_text(encoding="utf-8"))
 _SUMMER = 1_783_252_800_000_000_000
@@ -123,3 +123,10 @@ def _maps_or_says_why(log: dict[str, Any]) -> bool:
         return "is not a run log" in str(error)
     points_from_run(run, is_abandoned=True)  # what maps is traced and counted, however odd
     return True
+
+
+@pytest.mark.parametrize(("executor", "has_executor_retries"), [("argo", True), ("local", False)])
+def test_the_executor_says_whether_steps_are_run_again(executor: str, has_executor_retries: bool) -> None:
+    """Only Argo runs a failed pod again within an execution."""
+    log = {**_RECORDED, "run_config": {**_RECORDED["run_config"], "pipeline_executor": {"service_name": executor}}}
+    assert run_from_log(log).has_executor_retries is has_executor_retries

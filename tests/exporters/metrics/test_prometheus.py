@@ -13,11 +13,11 @@ import trustme
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from runlog_otel.core.model import Status
-from runlog_otel.core.points import known_points, points_from_run
+from runlog_otel.core.points import known_points
 from runlog_otel.errors import ConfigError
 from runlog_otel.exporters.metrics.prometheus import MetricsServer
 from runlog_otel.exporters.metrics.series import SeriesTable
-from tests.core.logs import attempt, run, task, verdict
+from tests.core.logs import attempt, points_from_run, run, task, verdict
 
 LISTEN = "127.0.0.1:0"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

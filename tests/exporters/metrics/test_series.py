@@ -2,9 +2,14 @@
 
 import json
 
+import pytest
+from opentelemetry.sdk.metrics.export import Histogram
+
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Labels, Point
+from runlog_otel.exporters.metrics.prometheus import SeriesCollector
 from runlog_otel.exporters.metrics.series import Series, SeriesTable
+from runlog_otel.exporters.otlp.metrics import metrics_from_series
 
 
 def failed(step: str, value: int = 1) -> Point:
@@ -57,3 +62,20 @@ def test_what_is_kept_is_what_was() -> None:
     for _, series in table.take_changed():
         assert Series.from_document(json.loads(json.dumps(series.document()))) == series
     assert table.take_changed() == []
+
+
+def test_a_histogram_of_bytes_has_bounds_and_sum_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its unit and its bounds are its own: alike in the text of a scrape and in what is pushed."""
+    metric = semconv.Metric("runlog.catalog.size", "histogram", "By", (), "Size.", bounds=(1_000, 1_000_000))
+    monkeypatch.setitem(semconv.METRICS, metric.name, metric)
+    table = SeriesTable()
+    table.add(Point(metric.name, (), size, 1, (), b"t" * 16, b"s" * 8) for size in (1_000, 1_001, 5_000_000))
+    (family,) = SeriesCollector(table).collect()
+    assert [sample.value for sample in family.samples] == [1, 2, 3, 3, 5_002_001]
+    assert family.samples[0].exemplar is not None
+    assert family.samples[0].exemplar.value == 1_000
+    ((scope,),) = [resource.scope_metrics for resource in metrics_from_series({}, table, 1, 2).resource_metrics]
+    data = scope.metrics[0].data
+    assert isinstance(data, Histogram)
+    (point,) = data.data_points
+    assert (point.sum, point.bucket_counts, point.explicit_bounds) == (5_002_001, [1, 1, 1], metric.bounds)

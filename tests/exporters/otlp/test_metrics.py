@@ -9,12 +9,12 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Status
-from runlog_otel.core.points import Point, known_points, points_from_run
+from runlog_otel.core.points import Point, known_points
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.exporters.otlp.metrics import CUMULATIVE, DELTA, metrics_from_series, push_delta
 from runlog_otel.settings import Settings
-from tests.core.logs import attempt, run, task, verdict
+from tests.core.logs import attempt, points_from_run, run, task, verdict
 from tests.exporters.spans import backend
 
 LOG = run(task("a", attempt(1, 3, ok=False)), verdict("fail", 4), status=Status.FAIL)

@@ -20,11 +20,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
 )
 
 from runlog_otel.core import semconv
-from runlog_otel.core.points import points_from_run
 from runlog_otel.errors import ConfigError, DeliveryError
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.exporters.otlp.metrics import push_cumulative, push_delta
 from runlog_otel.settings import Settings
+from tests.core.logs import points_from_run
 from tests.exporters.otlp.test_metrics import LOG
 from tests.exporters.spans import Backend, backend
 
