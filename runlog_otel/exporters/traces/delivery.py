@@ -12,7 +12,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import Span
@@ -64,6 +63,10 @@ class Delivery:
         self._refused: dict[str, float] = {}
         """signal → until when it is not sent."""
         _DELIVERIES.add(self)
+
+    def is_for(self, settings: Settings, outbox: Outbox) -> bool:
+        """Whether it was made of equal settings, for the same outbox."""
+        return (self._settings, self._outbox.folder) == (settings, outbox.folder)
 
     def offer(
         self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: ExtraSignal | None = None
@@ -215,13 +218,14 @@ def shared_delivery(settings: Settings, outbox: Outbox) -> Delivery:
     A host that runs tasks in a pool hands each task a store of its own: they share connections, and what is known of a
     backend that failed, which the child of a fork inherits too.
     """
-    key = (settings.key, outbox.folder)
-    if key not in _SHARED:
-        _SHARED[key] = Delivery(settings, outbox)
-    return _SHARED[key]
+    delivery = next((shared for shared in _SHARED if shared.is_for(settings, outbox)), None)
+    if delivery is None:
+        delivery = Delivery(settings, outbox)
+        _SHARED.append(delivery)
+    return delivery
 
 
-_SHARED: dict[tuple[tuple[str, ...], Path], Delivery] = {}
+_SHARED: list[Delivery] = []
 _DELIVERIES: weakref.WeakSet[Delivery] = weakref.WeakSet()
 
 
