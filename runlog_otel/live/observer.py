@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.model import Header, Run, Step
 from runlog_otel.core.points import ExecutionPoints, known_points, points_from_trace
-from runlog_otel.core.spans import is_execution_complete, spans_from_run
+from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import (
     AttemptContext,
     Execution,
@@ -36,6 +36,7 @@ from runlog_otel.exporters.traces.delivery import Delivery, ExtraSignal, shared_
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.loggers import package_logger
+from runlog_otel.mapping import execution_of_run, traces_from_run
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Observer:
             run: the run with its header; its steps are not looked at.
             is_starter: whether the run ends with this process, as no other one takes it further.
         """
-        execution = self._execution(run, 1)
+        execution = execution_of_run(run, self.settings, 1)
         self._watched[run.run_id] = RunState(
             execution, run.header, orchestrator_pid=os.getpid() if is_orchestrator else None
         )
@@ -160,7 +161,7 @@ class Observer:
         if is_noted:
             run = self._source.mark_retry(run, timeline.count + 1)
             timeline = timeline_of(run)
-        execution = self._execution(run, timeline.next_execution(indicator))
+        execution = execution_of_run(run, self.settings, timeline.next_execution(indicator))
         self._watched[run_id] = RunState(
             execution, run.header, orchestrator_pid=os.getpid() if is_orchestrator else None
         )
@@ -172,7 +173,7 @@ class Observer:
         """A pod runs a job again that failed: an execution of its own, as the failure ended the one before."""
         if run_id not in self._watched:
             run = self._source.header(run_id)
-            self._watched[run_id] = RunState(self._execution(run, execution), run.header)
+            self._watched[run_id] = RunState(execution_of_run(run, self.settings, execution), run.header)
 
     @_never_raising
     def attempts_recorded(self, run_id: str, first: int, step_of: Callable[[Header], Step]) -> None:
@@ -246,7 +247,7 @@ class Observer:
             run = self._source.header(run_id)
             number = 1 if indicator is None else timeline_of(run).next_execution(indicator)
             was_final = indicator is None and run.status.is_final
-            watched = RunState(self._execution(run, number), run.header, was_final)
+            watched = RunState(execution_of_run(run, self.settings, number), run.header, was_final)
             self._watched[run_id] = watched
         return watched
 
@@ -298,7 +299,7 @@ class Observer:
         return table_served(self.settings.metrics)
 
     def _trace(self, run: Run, execution: Execution) -> Trace | None:
-        traces = spans_from_run(run, self.settings.namespace, self.settings.ui, self.settings.policy)
+        traces = traces_from_run(run, self.settings)
         return next((trace for trace in traces if trace.execution.number == execution.number), None)
 
     def masked(self, text: str) -> str:
@@ -325,12 +326,6 @@ class Observer:
             is_first = watched.execution.number == 1  # a retry leaves the status of the execution before it in place
             if not (is_first and self._source.header(run_id).status.is_final):  # else another process ended it
                 self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
-
-    def _execution(self, run: Run, number: int) -> Execution:
-        settings = self.settings
-        return Execution(
-            run.run_id, run.pipeline, number, settings.namespace, settings.ui, settings.policy, run.header.marks
-        )
 
     def _send_start(self, execution: Execution, start_ns: int | None) -> None:
         if start_ns is not None and self.settings.samples(execution.run_id):

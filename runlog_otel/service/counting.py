@@ -9,10 +9,10 @@ from itertools import islice
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Node, Run, StoredRun
 from runlog_otel.core.points import Point, known_points, labels_of_run, points_from_trace
-from runlog_otel.core.spans import spans_from_run
 from runlog_otel.errors import RunLogFormatError, RunlogOtelError, RunNotFoundError, SourceError
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.loggers import package_logger
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.service.state import ActiveRun, State
 from runlog_otel.sources.port import Source, one_line
 
@@ -255,7 +255,7 @@ class RunCounter:
     def _reading(self, run: Run, stored: StoredRun, *, is_abandoned: bool) -> _Reading:
         settings = self.source.settings
         policy = settings.policy
-        traces = spans_from_run(run, settings.namespace, policy=policy, is_abandoned=is_abandoned)
+        traces = traces_from_run(run, settings, is_abandoned=is_abandoned)
         labels = labels_of_run(run, policy, by_tag=self._by_tag)
         started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
         kind = (run.pipeline, run.tag if self._by_tag else "", run.graph)

@@ -5,7 +5,6 @@ import time
 
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Point
-from runlog_otel.core.spans import spans_from_run
 from runlog_otel.errors import (
     ConfigError,
     DeliveryError,
@@ -19,6 +18,7 @@ from runlog_otel.exporters.traces.outbox import Outbox, Unsent
 from runlog_otel.exporters.traces.resend import Refused, raise_if_refused, send_trace
 from runlog_otel.exporters.traces.sink import SpanSink, require_sending, sink_from
 from runlog_otel.loggers import package_logger
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.sources.port import Source, one_line
 
 logger = package_logger("runlog_otel.serve")
@@ -123,8 +123,7 @@ class Resender:
     def _send(self, unsent: Unsent) -> None:
         settings = self._source.settings
         run = self._source.run(unsent.run_id)
-        is_abandoned = unsent.is_abandoned
-        traces = spans_from_run(run, settings.namespace, settings.ui, settings.policy, is_abandoned=is_abandoned)
+        traces = traces_from_run(run, settings, is_abandoned=unsent.is_abandoned)
         count = sum(len(trace.spans) for trace in traces)
         if self._sent.get(unsent.run_id) == count:  # it goes on, and nothing more of it is final
             return
