@@ -2,9 +2,11 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Point
+from runlog_otel.core.trace import Trace
 from runlog_otel.errors import (
     ConfigError,
     DeliveryError,
@@ -31,6 +33,8 @@ _ASIDE_SECONDS = 600.0
 """How long a run is left alone that the backend refuses, or that cannot be read: others wait behind it."""
 _MAX_REFUSED = 5
 """A backend that refuses so many runs in a row refuses all."""
+_KEPT_SPANS = 20_000
+"""How many spans of runs that were just counted are kept in memory to be sent; other runs are read again."""
 
 
 class Resender:
@@ -47,10 +51,23 @@ class Resender:
         """run id → when to try it again."""
         self._sent: dict[str, int] = {}
         """run id → how many spans of it were sent while it goes on."""
+        self._traces: dict[str, Sequence[Trace]] = {}
+        """run id → its traces, until the next `resend`."""
+        self._kept_spans = 0
 
-    def remember(self, run_id: str, reason: str, *, is_abandoned: bool = False) -> None:
-        """Put a run into the outbox; where that cannot be written, it is told in the log."""
+    def remember(self, run_id: str, reason: str, traces: Sequence[Trace] = (), *, is_abandoned: bool = False) -> None:
+        """Put a run into the outbox; log where that cannot be written.
+
+        Args:
+            run_id: the run.
+            reason: for the outbox.
+            traces: the run as it was just mapped, if it was.
+            is_abandoned: whether to close the run as abandoned.
+        """
         self._aside.pop(run_id, None)  # there is more of it
+        self._kept_spans += sum(len(trace.spans) for trace in traces)
+        if traces and not is_abandoned and self._kept_spans <= _KEPT_SPANS:  # an abandoned run may yet go on
+            self._traces[run_id] = traces
         try:
             self._outbox.add(run_id, reason, is_abandoned=is_abandoned)
         except OSError as error:
@@ -66,6 +83,13 @@ class Resender:
         Raises:
             RunlogOtelError: the source cannot be reached.
         """
+        try:
+            self._resend()
+        finally:  # what waits longer may change
+            self._traces.clear()
+            self._kept_spans = 0
+
+    def _resend(self) -> None:
         if time.monotonic() < self._paused_until:
             return
         if not self._source.settings.is_active:
@@ -122,8 +146,10 @@ class Resender:
 
     def _send(self, unsent: Unsent) -> None:
         settings = self._source.settings
-        run = self._source.run(unsent.run_id)
-        traces = traces_from_run(run, settings, is_abandoned=unsent.is_abandoned)
+        is_abandoned = unsent.is_abandoned
+        traces = () if is_abandoned else self._traces.pop(unsent.run_id, ())
+        if not traces:
+            traces = traces_from_run(self._source.run(unsent.run_id), settings, is_abandoned=is_abandoned)
         count = sum(len(trace.spans) for trace in traces)
         if self._sent.get(unsent.run_id) == count:  # it goes on, and nothing more of it is final
             return
