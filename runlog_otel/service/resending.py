@@ -16,6 +16,7 @@ from runlog_otel.errors import (
     TooLargeError,
 )
 from runlog_otel.exporters.metrics.series import SeriesTable
+from runlog_otel.exporters.otlp.transience import pause_after
 from runlog_otel.exporters.traces.outbox import Outbox, Unsent
 from runlog_otel.exporters.traces.resend import Refused, raise_if_refused, send_trace
 from runlog_otel.exporters.traces.sink import SpanSink, require_sending, sink_from
@@ -26,7 +27,7 @@ from runlog_otel.sources.port import Source, one_line
 logger = package_logger("runlog_otel.serve")
 
 _PAUSE_SECONDS = 60.0
-"""How long a backend that failed is left alone."""
+"""How long a backend that failed and asks for no pause is left alone."""
 _AT_ONCE_SECONDS = 10.0
 """What waits longer is sent after the next look at the store: counting must not wait for a night's backlog."""
 _ASIDE_SECONDS = 600.0
@@ -114,7 +115,7 @@ class Resender:
                 refused += 1
                 if error.is_transient or refused > _MAX_REFUSED:
                     logger.warning("%s; %d runs wait", error, self.unsent())
-                    self._paused_until = time.monotonic() + _PAUSE_SECONDS
+                    self._paused_until = time.monotonic() + pause_after(error, _PAUSE_SECONDS)
                     return
                 self._set_aside(unsent, error)
             except (RunlogOtelError, OSError) as error:

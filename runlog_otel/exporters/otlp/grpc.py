@@ -15,13 +15,13 @@ from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.answers import is_about_size, rejection
 from runlog_otel.exporters.otlp.certificates import pem_files, ssl_context
 from runlog_otel.exporters.otlp.encode import request_from_spans
+from runlog_otel.exporters.otlp.transience import is_transient_code, seconds_from_retry_info
 from runlog_otel.exporters.traces.sink import SizeLimit
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 
-_TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _NO_GRPC = re.compile(r"http1|parsing HTTP/2|missing selected ALPN", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 
@@ -58,7 +58,12 @@ class OtlpGrpcSink:
             reason += "; is it a port for OTLP over HTTP?" if _NO_GRPC.search(details) else ""
             if is_about_size(details):
                 raise self._limit.note_refusal(TooLargeError(self._target, reason, size), size) from error
-            raise DeliveryError(self._target, reason, is_transient=error.code() in _TRANSIENT) from error
+            raise DeliveryError(
+                self._target,
+                reason,
+                is_transient=is_transient_code(error.code().name),
+                retry_after_seconds=seconds_from_retry_info(error.trailing_metadata() or ()),
+            ) from error
         if rejected := rejection(response):
             raise DeliveryError(self._target, rejected)
 

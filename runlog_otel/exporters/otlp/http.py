@@ -1,9 +1,7 @@
 """OTLP over HTTP, within a time that holds for the whole exchange, acknowledged by the answer's content."""
 
 import gzip
-import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from google.protobuf.message import Message
@@ -16,13 +14,13 @@ from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.answers import check_answer, is_about_size
 from runlog_otel.exporters.otlp.certificates import ssl_context
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
+from runlog_otel.exporters.otlp.transience import is_transient_status, seconds_from_retry_after
 from runlog_otel.exporters.traces.sink import SizeLimit
 from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
 
 _SUCCESS = range(200, 300)
 _BAD_REQUEST, _CONTENT_TOO_LARGE = 400, 413
-_TRANSIENT = (429, 502, 503, 504)
 _ANSWER_LIMIT = 64 * 1024
 _REASON_LIMIT = 200
 
@@ -87,20 +85,10 @@ class OtlpHttpSink:
         raise DeliveryError(
             where,
             reason,
-            is_transient=answered.status in _TRANSIENT,
-            retry_after_seconds=_retry_after_seconds(headers.get("retry-after", "0")),
+            is_transient=is_transient_status(answered.status),
+            retry_after_seconds=seconds_from_retry_after(headers.get("retry-after", "0")),
         )
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-
-def _retry_after_seconds(value: str) -> float:
-    """What the header Retry-After asks for, in seconds or as a date (RFC 9110, section 10.2.3)."""
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return 0.0

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, RunlogOtelError, TooLargeError
+from runlog_otel.exporters.otlp.transience import pause_after
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.resend import BATCH_SPANS, Refused, reason_of, send_in_batches
 from runlog_otel.exporters.traces.sink import SpanSink, sink_from
@@ -23,7 +24,7 @@ from runlog_otel.loggers import package_logger
 from runlog_otel.settings import Settings
 
 _PAUSE_SECONDS = 30.0
-"""How long a backend that failed is left alone, in a process that lives on."""
+"""How long a backend that failed and asks for no pause is left alone, in a process that lives on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ class Delivery:
         except Exception as error:  # noqa: BLE001 as above
             if not isinstance(error, TooLargeError):  # another one may be smaller
                 is_transient = isinstance(error, DeliveryError) and error.is_transient
-                self._refused[also.signal] = time.monotonic() + _PAUSE_SECONDS if is_transient else math.inf
+                pause = pause_after(error, _PAUSE_SECONDS) if is_transient else math.inf
+                self._refused[also.signal] = time.monotonic() + pause
             _log().warning("%s are not sent: %s", also.signal, redacted(str(error)))
 
     def _fail(self, parcels: Sequence[QueuedSpans], error: RunlogOtelError) -> None:
@@ -174,12 +176,12 @@ class Delivery:
             self._sink.close()
             self._sink = None
         with self._lock:
-            self._give_up([*parcels, *self._waiting], str(error))
+            self._give_up([*parcels, *self._waiting], str(error), pause_after(error, _PAUSE_SECONDS))
 
-    def _give_up(self, parcels: Sequence[QueuedSpans], reason: str) -> None:
+    def _give_up(self, parcels: Sequence[QueuedSpans], reason: str, pause: float = _PAUSE_SECONDS) -> None:
         """Remember the runs of these parcels; what is waiting is not tried. The lock is held."""
         is_first, self._has_failed = not self._has_failed, True
-        self._paused_until = time.monotonic() + _PAUSE_SECONDS
+        self._paused_until = time.monotonic() + pause
         self._waiting.clear()
         for run_id in dict.fromkeys(parcel.run_id for parcel in parcels):
             self._remember(run_id, reason)
