@@ -173,12 +173,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     """A store of magnus, and a trace of every run."""
 
     _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
-    _entered: AttemptScope | None = PrivateAttr()
-
-    def __init__(self, **config: Any) -> None:
-        """See `Wrapper`."""
-        super().__init__(**config)
-        self._private["_entered"] = None
+    _entered: AttemptScope | None = PrivateAttr(default=None)
 
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> StepLog:
         """See `BaseRunLogStore.get_step_log`. A step in progress is read when its code is about to run."""
@@ -187,7 +182,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             self._leave()
             number = int(os.environ.get(defaults.ATTEMPT_NUMBER, "1"))  # `GenericExecutor.step_attempt_number`
             repeat = 1 + sum(attempt.attempt_number == number for attempt in step_log.attempts)
-            self._private["_entered"] = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
+            self._entered = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
         return step_log
 
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
@@ -199,7 +194,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
 
     def _leave(self) -> None:
-        entered, self._private["_entered"] = self._entered, None
+        entered, self._entered = self._entered, None
         if entered is not None:
             entered.leave()
 
