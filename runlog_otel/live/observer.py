@@ -223,15 +223,7 @@ class Observer:
         """The end of the execution log of a failed attempt, which was recorded before."""
         if self.settings.logs and self.settings.samples(attempt.run_id):
             execution = self._watch(attempt.run_id).execution
-            resource = self.settings.resource_attributes(execution.resource_pipeline())
-            record = record_from_log(execution, attempt, text, time.time_ns(), self.masked)
-
-            def send(settings: Settings, timeout_seconds: float) -> None:
-                from runlog_otel.exporters.otlp.logs import send_log_records
-
-                send_log_records(settings, resource, [record], timeout_seconds)
-
-            self._send(execution, [], ExtraSignal("logs", send))
+            self._send(execution, [], record_from_log(execution, attempt, text, time.time_ns(), self.masked))
 
     def _number(self, run_id: str) -> int:
         """As `execution_number`; what is no retry needs no read for it."""
@@ -284,14 +276,8 @@ class Observer:
         """Tell the points of an execution, to whom the settings say; a run that is sampled out counts, too."""
         if self.settings.metrics.listen:
             self._served_table().add(points.points)
-
-        def send(settings: Settings, timeout_seconds: float) -> None:
-            from runlog_otel.exporters.otlp.metrics import push_delta
-
-            push_delta(settings, points, timeout_seconds)
-
         if self.settings.metrics.push:
-            self._send(points.execution, [], ExtraSignal("metrics", send))
+            self._send(points.execution, [], points)
 
     def _served_table(self) -> "SeriesTable":
         from runlog_otel.exporters.metrics.in_process import table_served

@@ -13,9 +13,11 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from runlog_otel.core.points import ExecutionPoints
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, RunlogOtelError, TooLargeError
+from runlog_otel.exporters.otlp.log_record import LogRecord
 from runlog_otel.exporters.otlp.transience import pause_after
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.resend import BATCH_SPANS, Refused, reason_of, send_in_batches
@@ -27,12 +29,8 @@ _PAUSE_SECONDS = 30.0
 """How long a backend that failed and asks for no pause is left alone, in a process that lives on."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtraSignal:
-    """What goes along with spans: `send` takes the settings and how long it may take, in seconds."""
-
-    signal: str
-    send: Callable[[Settings, float], None]
+ExtraSignal = LogRecord | ExecutionPoints
+"""What goes along with spans: the log of a failed attempt, or the metrics of an execution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ class Delivery:
         else:
             for parcel in parcels:
                 if parcel.also:
-                    self._send_also(parcel.also)
+                    self._send_also(parcel.also, parcel.resource)
 
     def _sender(self, sink: SpanSink, resource: Mapping[str, str]) -> Callable[[Sequence[Span]], None]:
         return lambda batch: sink.send(resource, batch, self._request_seconds)
@@ -155,21 +153,22 @@ class Delivery:
                 self._remember(run_id, reason)
                 _log().warning("run %s was not sent whole to %s: %s", run_id, of_run[0].error.endpoint, reason)
 
-    def _send_also(self, also: ExtraSignal) -> None:
+    def _send_also(self, also: ExtraSignal, resource: Mapping[str, str]) -> None:
         """Send another signal to a backend that takes spans; one that does not take it is not asked again.
 
         One that may take it later is left alone for a while, as with spans.
         """
-        if time.monotonic() < self._refused.get(also.signal, 0.0):
+        signal = "logs" if isinstance(also, LogRecord) else "metrics"
+        if time.monotonic() < self._refused.get(signal, 0.0):
             return
         try:
-            also.send(self._settings, self._request_seconds)
+            _send_signal(also, resource, self._settings, self._request_seconds)
         except Exception as error:  # noqa: BLE001 as above
             if not isinstance(error, TooLargeError):  # another one may be smaller
                 is_transient = isinstance(error, DeliveryError) and error.is_transient
                 pause = pause_after(error, _PAUSE_SECONDS) if is_transient else math.inf
-                self._refused[also.signal] = time.monotonic() + pause
-            _log().warning("%s are not sent: %s", also.signal, redacted(str(error)))
+                self._refused[signal] = time.monotonic() + pause
+            _log().warning("%s are not sent: %s", signal, redacted(str(error)))
 
     def _fail(self, parcels: Sequence[QueuedSpans], error: RunlogOtelError) -> None:
         if self._sink is not None:
@@ -195,6 +194,17 @@ class Delivery:
             _log().warning(
                 "run %s is not sent, and that could not be noted in %s: %s", run_id, self._outbox.folder, error
             )
+
+
+def _send_signal(also: ExtraSignal, resource: Mapping[str, str], settings: Settings, timeout_seconds: float) -> None:
+    if isinstance(also, LogRecord):
+        from runlog_otel.exporters.otlp.logs import send_log_records
+
+        send_log_records(settings, resource, [also], timeout_seconds)
+    else:
+        from runlog_otel.exporters.otlp.metrics import push_delta
+
+        push_delta(settings, also, timeout_seconds)
 
 
 def _batch(waiting: Sequence[QueuedSpans]) -> list[QueuedSpans]:
