@@ -265,6 +265,15 @@ class Settings(MaskedModel):
         base = "" if self.target.startswith("file:") else base_url(self.target, "traces")
         return signal_url(base, signal) if base else ""
 
+    def required_target_of(self, signal: Literal["logs", "metrics"]) -> str:
+        """The same; raises ConfigError where the exporter, or the endpoint, takes spans only."""
+        target = self.target_of(signal)
+        if "otlp" not in self.exporters or not target:
+            raise ConfigError(
+                f"telemetry.{signal}", "needs the exporter otlp, and an endpoint for all signals (not …/v1/traces)"
+            )
+        return target
+
     def sends(self, trace: Trace) -> bool:
         """Whether an execution is to be sent, by its run id or, once it is complete, by how it ended."""
         execution = trace.execution

@@ -34,7 +34,6 @@ from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.metrics.series import Exemplar, Series, SeriesTable
 from runlog_otel.exporters.otlp.encode import double, fixed64
-from runlog_otel.exporters.otlp.signals import target_beside_spans
 from runlog_otel.exporters.otlp.transience import is_transient_code
 from runlog_otel.settings import Settings
 
@@ -84,7 +83,7 @@ def metrics_from_series(
 
 
 def _push(settings: Settings, metrics: MetricsData, timeout_seconds: float) -> None:
-    target = target_beside_spans(settings, "metrics")
+    target = settings.required_target_of("metrics")
     exporter: MetricExporter
     if settings.protocol == "grpc":
         from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
