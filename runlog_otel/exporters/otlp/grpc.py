@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from typing_extensions import override
 
 from runlog_otel.addresses import authorization_of, is_grpc_name
 from runlog_otel.core.redaction import redacted
@@ -16,7 +17,7 @@ from runlog_otel.exporters.otlp.answers import is_about_size, rejection
 from runlog_otel.exporters.otlp.certificates import pem_files, ssl_context
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.otlp.transience import is_transient_code, seconds_from_retry_info
-from runlog_otel.exporters.traces.sink import SizeLimit
+from runlog_otel.exporters.traces.sink import SizeLimit, SpanSink
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _NO_GRPC = re.compile(r"http1|parsing HTTP/2|missing selected ALPN", re.IGNORECA
 _PORTS = {"http": 80, "https": 443}
 
 
-class OtlpGrpcSink:
+class OtlpGrpcSink(SpanSink):
     """Calls TraceService/Export over a channel that lives for one call: its threads cross no fork.
 
     Source: OTLP specification, section "OTLP/gRPC".
@@ -40,8 +41,8 @@ class OtlpGrpcSink:
         self._metadata = list((login | headers).items())
         self._limit = SizeLimit(settings)
 
+    @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        """See `SpanSink.send`."""
         request = request_from_spans(resource, spans)
         self.call(TraceServiceStub, request, timeout_seconds, is_divisible=len(spans) > 1)
 
@@ -67,6 +68,7 @@ class OtlpGrpcSink:
         if rejected := rejection(response):
             raise DeliveryError(self._target, rejected)
 
+    @override
     def close(self) -> None:
         """Nothing is kept open."""
 

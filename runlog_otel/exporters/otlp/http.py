@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from typing_extensions import override
 
 from runlog_otel.addresses import authorization_of, without_login
 from runlog_otel.core.redaction import bounded, redacted
@@ -15,7 +16,7 @@ from runlog_otel.exporters.otlp.answers import check_answer, is_about_size
 from runlog_otel.exporters.otlp.certificates import ssl_context
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.otlp.transience import is_transient_status, seconds_from_retry_after
-from runlog_otel.exporters.traces.sink import SizeLimit
+from runlog_otel.exporters.traces.sink import SizeLimit, SpanSink
 from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
 
@@ -25,7 +26,7 @@ _ANSWER_LIMIT = 64 * 1024
 _REASON_LIMIT = 200
 
 
-class OtlpHttpSink:
+class OtlpHttpSink(SpanSink):
     """Posts OTLP requests. Only a 2xx without a partial success is delivery; redirects are not followed.
 
     Source: OTLP specification, sections "OTLP/HTTP Response" and "Partial Success".
@@ -47,8 +48,8 @@ class OtlpHttpSink:
         context = ssl_context(settings) if self._url.startswith("https:") else None
         self._client = Client(self._url, headers, _ANSWER_LIMIT, context)
 
+    @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        """See `SpanSink.send`."""
         request = request_from_spans(resource, spans)
         self.post(request, ExportTraceServiceResponse(), timeout_seconds, is_divisible=len(spans) > 1)
 
@@ -89,6 +90,7 @@ class OtlpHttpSink:
             retry_after_seconds=seconds_from_retry_after(headers.get("retry-after", "0")),
         )
 
+    @override
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
