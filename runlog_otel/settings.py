@@ -30,10 +30,23 @@ _DAY_SECONDS = 86_400
 _GRPC_DEFAULT = "http://localhost:4317"
 
 
-class MetricsSettings(BaseModel):
-    """The key `metrics` of the settings."""
+class MaskedModel(BaseModel):
+    """Masks what looks like a secret in every field that is dumped or shown; a field opts out by its own serializer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_serializer("*")
+    def _mask(self, value: Any) -> Any:
+        return _shown(value)
+
+    def __repr_args__(self) -> Any:
+        """Show only what was set, secrets masked."""
+        shown = self.model_dump(mode="json")
+        return [(field, shown[field]) for field in sorted(self.model_fields_set)]
+
+
+class MetricsSettings(MaskedModel):
+    """The key `metrics` of the settings."""
 
     listen: str = Field(
         "",
@@ -46,13 +59,11 @@ class MetricsSettings(BaseModel):
     max_series: int = Field(2000, ge=1, description="Label sets of one metric; the rest share one overflow series")
 
 
-class Settings(BaseModel):
+class Settings(MaskedModel):
     """All settings of runlog-otel: the key `telemetry` of the store's config.
 
     Sources: the OpenTelemetry specification, "OTLP Exporter Configuration" and "Environment Variable Specification".
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     enabled: bool = Field(True, description="false: nothing is sent or remembered. OTEL_SDK_DISABLED=true")
     exporter: str = Field(
@@ -259,11 +270,14 @@ class Settings(BaseModel):
         base = "" if self.target.startswith("file:") else base_url(self.target, "traces")
         return signal_url(base, signal) if base else ""
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """Equal for equal settings, with the secrets that dumps mask: for a look-up within the process, never shown."""
-        headers = (f"{name}={value.get_secret_value()}" for name, value in sorted(self.headers.items()))
-        return (self.model_dump_json(), self.target, *headers)
+    def required_target_of(self, signal: Literal["logs", "metrics"]) -> str:
+        """The same; raises ConfigError where the exporter, or the endpoint, takes spans only."""
+        target = self.target_of(signal)
+        if "otlp" not in self.exporters or not target:
+            raise ConfigError(
+                f"telemetry.{signal}", "needs the exporter otlp, and an endpoint for all signals (not …/v1/traces)"
+            )
+        return target
 
     def sends(self, trace: Trace) -> bool:
         """Whether an execution is to be sent, by its run id or, once it is complete, by how it ended."""
@@ -289,28 +303,12 @@ class Settings(BaseModel):
         }
         return {redaction(key): MASK if is_secret_name(key) else redaction(value) for key, value in named.items()}
 
-    @field_serializer("headers")
-    def _mask_headers(self, headers: dict[str, SecretStr]) -> dict[str, str]:
-        return dict.fromkeys(headers, MASK)
-
     @field_serializer("endpoint")
     def _mask_endpoint(self, endpoint: str) -> str:
         url, separator, _ = redacted(endpoint).partition("?")
         if "://" not in url and "@" in url:  # a login without a scheme, which only gRPC takes
             url = f"{MASK}@{url.rpartition('@')[2]}"
         return f"{url}{separator}{MASK if separator else ''}"  # a query may hold a key under any name
-
-    @field_serializer("service", "pipeline", "namespace", "ui", "exporter")
-    def _mask_text(self, text: str) -> str:
-        return redacted(text)
-
-    @field_serializer("resource")
-    def _mask_resource(self, resource: dict[str, str]) -> Any:
-        return masked(resource)
-
-    @field_serializer("redact")
-    def _mask_patterns(self, patterns: tuple[SecretStr, ...]) -> list[str]:
-        return [MASK] * len(patterns)
 
     @field_validator("redact")
     @classmethod
@@ -350,10 +348,21 @@ class Settings(BaseModel):
             raise ValueError("must be an IANA time zone such as Europe/Berlin") from None
         return time_zone
 
-    def __repr_args__(self) -> Any:
-        """Show only what was set, secrets masked."""
-        shown = self.model_dump(mode="json")
-        return [(field, shown[field]) for field in sorted(self.model_fields_set)]
+
+def _shown(value: Any) -> Any:
+    """A setting for people: secrets masked by type, by name and by their look."""
+    match value:
+        case SecretStr():
+            return MASK
+        case BaseModel():
+            return value.model_dump(mode="json")
+        case Path():
+            return redacted(str(value))
+        case Mapping():
+            return masked({redacted(name): _shown(part) for name, part in value.items()})
+        case list() | tuple():
+            return [_shown(part) for part in value]
+    return masked(value)
 
 
 def _problem_of_pattern(pattern: str) -> str:

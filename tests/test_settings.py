@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
 
 from runlog_otel.errors import ConfigError
-from runlog_otel.settings import Settings
+from runlog_otel.settings import MetricsSettings, Settings
 
 
 def loaded(environ: dict[str, str], **config: object) -> Settings:
@@ -160,9 +161,27 @@ def test_secrets_are_shown_nowhere() -> None:
     assert "canary" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
 
 
+_TOKEN = "ghp_canary0canary1canary2canary3canary4"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [_TOKEN, SecretStr("canary"), Path(f"/run/{_TOKEN}"), {_TOKEN: _TOKEN}, {"api_key": "canary"}, (_TOKEN,)],
+)
+@pytest.mark.parametrize("model", [Settings, MetricsSettings])
+def test_a_field_is_masked_unless_it_opts_out(model: type[BaseModel], value: object) -> None:
+    """Whatever its type, and a field that is added later, too."""
+    masks_itself = {"endpoint", "metrics"}
+    fields = dict.fromkeys(set(model.model_fields) - masks_itself, value)
+    settings = model.model_construct(set(fields), **{"endpoint": _TOKEN, "metrics": None} | fields)
+    for field in fields:
+        assert "canary" not in str(settings.model_dump()[field]), field
+    assert "canary" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
 def test_settings_show_no_secret() -> None:
     """Whatever setting somebody puts one into: patterns may be secrets themselves, and names may hold tokens."""
-    token = "ghp_canary0canary1canary2canary3canary4"
+    token = _TOKEN
     settings = loaded(
         {},
         redact=["canary of a pattern"],
@@ -330,7 +349,7 @@ def test_a_header_of_the_config_that_is_none_is_refused(headers: dict[str, str],
 def test_no_environment_is_worse_than_ignored(environ: dict[str, str]) -> None:
     """Settings load whatever the variables hold, and what is told of them is one line each."""
     settings = loaded(environ)
-    assert settings.key
+    assert settings == loaded(environ)
     assert settings.model_dump(mode="json")
     assert all(text.isprintable() for text in settings.ignored)
 

@@ -13,9 +13,9 @@ from runlog_otel.cli import output
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run, SecretFingerprint
 from runlog_otel.core.redaction import Redaction, RedactionPolicy
-from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Attributes, Span, Trace, Value
 from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source
 
@@ -49,7 +49,7 @@ def audited(run: Run, settings: Settings) -> dict[str, Any]:
     """The same as a document; a run that is remembered as abandoned is closed, as an export closes it."""
     is_abandoned = any(marker.is_abandoned for marker in Outbox(settings.outbox) if marker.run_id == run.run_id)
     leaving, whole = (
-        spans_from_run(run, settings.namespace, settings.ui, policy, is_abandoned=is_abandoned)
+        traces_from_run(run, settings, policy=policy, is_abandoned=is_abandoned)
         for policy in (settings.policy, RedactionPolicy(is_unlimited=True))
     )
     marks = tuple(mark for step in run.all_steps() for attempt in step.attempts for mark in attempt.marks)

@@ -10,13 +10,12 @@ from runlog_otel.cli import output
 from runlog_otel.cli.guard import problem_of
 from runlog_otel.cli.loading import log_file
 from runlog_otel.cli.options import age
-from runlog_otel.core.model import Run
-from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Trace
 from runlog_otel.errors import ConfigError, DeliveryError, RunNotFoundError, TooLargeError
+from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.resend import raise_if_refused, send_trace
-from runlog_otel.exporters.traces.sink import SpanSink, require_sending, sink_from
+from runlog_otel.exporters.traces.sink import require_sending, sink_from
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.sources.files import run_from_file
 from runlog_otel.sources.port import Source
@@ -165,7 +164,7 @@ def _export(
 ) -> None:
     run = run_from_file(candidate.path, source.settings) if candidate.path else source.run(candidate.name)
     outcome.run_id = run.run_id
-    traces = _traces(run, source.settings, is_abandoned=close or candidate.is_abandoned)
+    traces = traces_from_run(run, source.settings, is_abandoned=close or candidate.is_abandoned)
     outcome.is_complete = bool(traces) and all(trace.is_complete for trace in traces)
     if not candidate.is_asked_for:
         traces = [trace for trace in traces if source.settings.sends(trace)]
@@ -205,10 +204,6 @@ def forget_runs(run_ids: Sequence[str], folders: Sequence[Path], *, dry_run: boo
 
 def _forgotten(dry_run: bool) -> str:
     return "would be forgotten" if dry_run else "is forgotten: it is not sent any more"
-
-
-def _traces(run: Run, settings: Settings, *, is_abandoned: bool) -> list[Trace]:
-    return spans_from_run(run, settings.namespace, settings.ui, settings.policy, is_abandoned=is_abandoned)
 
 
 def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_run: bool) -> None:

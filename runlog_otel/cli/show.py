@@ -11,9 +11,11 @@ from rich.text import Text
 from runlog_otel.cli import output
 from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
+from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.model import Run
-from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import Span, SpanRole, Trace, trace_url
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source
 
@@ -81,9 +83,11 @@ def document(run: Run, settings: Settings) -> dict[str, Any]:
 
 def _traces(run: Run, settings: Settings) -> list[tuple[Trace, bool]]:
     """Every execution drawn whole, and whether it has ended: one that has not is shown as if it ended now."""
-    drawn = spans_from_run(run, settings.namespace, settings.ui, settings.policy, is_abandoned=True)
-    ended = {t.execution.number for t in spans_from_run(run, settings.namespace) if t.is_complete}
-    return [(trace, trace.execution.number in ended) for trace in drawn]
+    timeline = timeline_of(run)
+    return [
+        (trace, is_execution_complete(run, timeline, trace.execution.number))
+        for trace in traces_from_run(run, settings, is_abandoned=True)
+    ]
 
 
 def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:

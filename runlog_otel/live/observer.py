@@ -7,20 +7,16 @@ sampled nothing goes out but, by the process that completed it, a whole executio
 
 import atexit
 import functools
-import logging
 import multiprocessing
-import os
 import time
-import traceback
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.model import Header, Run, Step
 from runlog_otel.core.points import ExecutionPoints, known_points, points_from_trace
-from runlog_otel.core.spans import is_execution_complete, spans_from_run
+from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import (
     AttemptContext,
     Execution,
@@ -35,7 +31,9 @@ from runlog_otel.exporters.otlp.log_record import record_from_log
 from runlog_otel.exporters.traces.delivery import Delivery, ExtraSignal, shared_delivery
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.live.attempt_context import AttemptScope
-from runlog_otel.loggers import package_logger
+from runlog_otel.live.guard import Guard
+from runlog_otel.live.run_registry import RunRegistry, RunSource
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,44 +42,6 @@ if TYPE_CHECKING:
 _CONTAINERS = (SpanRole.RUN, SpanRole.STEP, SpanRole.BRANCH)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-class RunSource(Protocol):
-    """Where the observer reads a run log from; a host's adapter over the store that is wrapped."""
-
-    def header(self, run_id: str) -> Run:
-        """The run, and of its steps only the root graph's terminal ones, which retries are counted by: a cheap read."""
-
-    def run(self, run_id: str) -> Run:
-        """The whole run."""
-
-    def retry_indicator(self, run_id: str) -> str | None:
-        """What the attempts of this process carry when it retries the run; None when it does not."""
-
-    def note_changes(self, run: Run, execution: int) -> Run | None:
-        """Note in the header of a run that failed what is not as in the last one that succeeded; the run with it.
-
-        None: the store cannot tell, knows no such run, or has the note already.
-        """
-
-    def masked(self, text: str) -> str:
-        """Text for people without what is secret: what settings and patterns name, and what this process knows."""
-
-    def mark_retry(self, run: Run, execution: int) -> Run:
-        """Note in the run's header that an execution begins, which the rest of the log cannot tell; the run with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """What a process knows of a run that it records attempts of; travels into pool workers."""
-
-    execution: Execution
-    header: Header
-    was_final: bool = False
-    """Whether the run had ended already when this process first saw it: a sibling pod failed."""
-    orchestrator_pid: int | None = None
-    """The process that started this execution; None in a process that runs one step of it."""
-    is_complete: bool = False
 
 
 def _never_raising(
@@ -103,8 +63,8 @@ class Observer:
         self.settings = settings
         self._source = source
         self._outbox = Outbox(settings.outbox)
-        self._watched: dict[str, RunState] = {}
-        self._has_logged = False
+        self._runs = RunRegistry(settings, source)
+        self._guard = Guard(source.masked)
         self._live: Delivery | None = None
         _OBSERVERS.add(self)
 
@@ -119,11 +79,7 @@ class Observer:
 
     def guard(self, work: Callable[[], _T]) -> _T | None:
         """Do what a wrapper does for telemetry beside its store's work; None when it fails, or nothing is sent."""
-        try:
-            return work() if self.settings.is_active else None
-        except Exception as error:  # noqa: BLE001 this is the one place that stands between telemetry and the pipeline
-            self.log_once(error)
-            return None
+        return self._guard.call(work) if self.settings.is_active else None
 
     @_never_raising
     def run_started(self, run: Run, *, is_orchestrator: bool) -> None:
@@ -131,13 +87,10 @@ class Observer:
 
         Args:
             run: the run with its header; its steps are not looked at.
-            is_starter: whether the run ends with this process, as no other one takes it further.
+            is_orchestrator: whether the run ends with this process, as no other one takes it further.
         """
-        execution = self._execution(run, 1)
-        self._watched[run.run_id] = RunState(
-            execution, run.header, orchestrator_pid=os.getpid() if is_orchestrator else None
-        )
-        self._send_start(execution, run.header.created_ns)
+        state = self._runs.add(run, 1, is_orchestrator=is_orchestrator)
+        self._send_start(state.execution, run.header.created_ns)
         if is_orchestrator and self.settings.metrics.listen:
             known = known_points(run, self.settings.policy, by_tag=self.settings.metrics.by_tag)
             self._served_table().add(known)
@@ -149,10 +102,10 @@ class Observer:
         Args:
             read: maps that log.
             run_id: the run.
-            is_starter: whether this process starts the retry, or runs one of its steps.
+            is_orchestrator: whether this process starts the retry, or runs one of its steps.
         """
         indicator = self._source.retry_indicator(run_id)
-        if indicator is None or run_id in self._watched:
+        if indicator is None or run_id in self._runs:
             return
         run = read()
         timeline = timeline_of(run)
@@ -160,19 +113,15 @@ class Observer:
         if is_noted:
             run = self._source.mark_retry(run, timeline.count + 1)
             timeline = timeline_of(run)
-        execution = self._execution(run, timeline.next_execution(indicator))
-        self._watched[run_id] = RunState(
-            execution, run.header, orchestrator_pid=os.getpid() if is_orchestrator else None
-        )
+        state = self._runs.add(run, timeline.next_execution(indicator), is_orchestrator=is_orchestrator)
         if is_noted:
-            self._send_start(execution, timeline.starts_ns.get(execution.number))
+            self._send_start(state.execution, timeline.starts_ns.get(state.execution.number))
 
     @_never_raising
     def job_begins_again(self, run_id: str, execution: int) -> None:
         """A pod runs a job again that failed: an execution of its own, as the failure ended the one before."""
-        if run_id not in self._watched:
-            run = self._source.header(run_id)
-            self._watched[run_id] = RunState(self._execution(run, execution), run.header)
+        if run_id not in self._runs:
+            self._runs.add(self._source.header(run_id), execution)
 
     @_never_raising
     def attempts_recorded(self, run_id: str, first: int, step_of: Callable[[Header], Step]) -> None:
@@ -183,12 +132,12 @@ class Observer:
             first: index of the first new attempt.
             step_of: maps the step with what the run's header says of times.
         """
-        watched = self._watch(run_id)
-        step = step_of(watched.header)
+        state = self._runs.state(run_id)
+        step = step_of(state.header)
         if not step.is_terminal and self.settings.samples(run_id):
             new = [attempt for attempt in step.attempts[first:] if has_times(attempt)]
-            self._send(watched.execution, [span_from_attempt(watched.execution, step, attempt) for attempt in new])
-        if watched.was_final:
+            self._send(state.execution, [span_from_attempt(state.execution, step, attempt) for attempt in new])
+        if state.was_final:
             self._complete(run_id)
 
     @_never_raising
@@ -207,7 +156,9 @@ class Observer:
             prefix: of the variables that the host hands on to programs; see `AttemptScope`.
             repeat: which one it will be of several with this number.
         """
-        execution = Execution(run_id, "", self._number(run_id), self.settings.namespace)  # ids need no more
+        execution = Execution(
+            run_id, "", self._runs.execution_number(run_id), self.settings.namespace
+        )  # ids need no more
         span_id, is_sampled = execution.span_id(SpanRole.ATTEMPT, path, number, repeat), self.settings.samples(run_id)
         current = AttemptContext(run_id, path, execution.trace_id, span_id, is_sampled)
         return AttemptScope(current, prefix, has_baggage=self.settings.baggage)
@@ -215,53 +166,27 @@ class Observer:
     @_never_raising
     def execution_number(self, run_id: str) -> int:
         """The number of the execution that this process takes part in."""
-        return self._number(run_id)
+        return self._runs.execution_number(run_id)
 
     @_never_raising
     def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
         """The end of the execution log of a failed attempt, which was recorded before."""
         if self.settings.logs and self.settings.samples(attempt.run_id):
-            execution = self._watch(attempt.run_id).execution
-            resource = self.settings.resource_attributes(execution.resource_pipeline())
-            record = record_from_log(execution, attempt, text, time.time_ns(), self.masked)
-
-            def send(settings: Settings, timeout_seconds: float) -> None:
-                from runlog_otel.exporters.otlp.logs import send_log_records
-
-                send_log_records(settings, resource, [record], timeout_seconds)
-
-            self._send(execution, [], ExtraSignal("logs", send))
-
-    def _number(self, run_id: str) -> int:
-        """As `execution_number`; what is no retry needs no read for it."""
-        if run_id not in self._watched and self._source.retry_indicator(run_id) is None:
-            return 1
-        return self._watch(run_id).execution.number
-
-    def _watch(self, run_id: str) -> RunState:
-        """What is known of a run; a process of one step reads its header, once."""
-        watched = self._watched.get(run_id)
-        if watched is None:
-            indicator = self._source.retry_indicator(run_id)
-            run = self._source.header(run_id)
-            number = 1 if indicator is None else timeline_of(run).next_execution(indicator)
-            was_final = indicator is None and run.status.is_final
-            watched = RunState(self._execution(run, number), run.header, was_final)
-            self._watched[run_id] = watched
-        return watched
+            execution = self._runs.state(attempt.run_id).execution
+            self._send(execution, [], record_from_log(execution, attempt, text, time.time_ns(), self.masked))
 
     def _complete(self, run_id: str) -> None:
-        watched = self._watch(run_id)
-        if watched.is_complete:
+        state = self._runs.state(run_id)
+        if state.is_complete:
             return
-        run, execution = self._source.run(run_id), watched.execution
+        run, execution = self._source.run(run_id), state.execution
         trace = self._trace(run, execution)
         if trace is None or not trace.is_complete:
             return
         if trace.spans[0].error is not None:
             noted = self.guard(lambda: self._source.note_changes(run, execution.number))
             trace = (self._trace(noted, execution) if noted else None) or trace
-        self._watched[run_id] = replace(watched, is_complete=True)
+        self._runs.set_complete(run_id)
         self._send(execution, self._left_to_send(run, trace))
         if self.settings.metrics.listen or self.settings.metrics.push:
             self._count(points_from_trace(run, trace, by_tag=self.settings.metrics.by_tag))
@@ -283,14 +208,8 @@ class Observer:
         """Tell the points of an execution, to whom the settings say; a run that is sampled out counts, too."""
         if self.settings.metrics.listen:
             self._served_table().add(points.points)
-
-        def send(settings: Settings, timeout_seconds: float) -> None:
-            from runlog_otel.exporters.otlp.metrics import push_delta
-
-            push_delta(settings, points, timeout_seconds)
-
         if self.settings.metrics.push:
-            self._send(points.execution, [], ExtraSignal("metrics", send))
+            self._send(points.execution, [], points)
 
     def _served_table(self) -> "SeriesTable":
         from runlog_otel.exporters.metrics.in_process import table_served
@@ -298,39 +217,20 @@ class Observer:
         return table_served(self.settings.metrics)
 
     def _trace(self, run: Run, execution: Execution) -> Trace | None:
-        traces = spans_from_run(run, self.settings.namespace, self.settings.ui, self.settings.policy)
+        traces = traces_from_run(run, self.settings)
         return next((trace for trace in traces if trace.execution.number == execution.number), None)
 
     def masked(self, text: str) -> str:
         """Text as a wrapper may write it down, see `RunSource.masked`."""
         return self._source.masked(text)
 
-    def log_once(self, error: Exception) -> None:
-        """Say the first thing that went wrong; the rest would be noise in the pipeline's output."""
-        logger = package_logger()
-        level = logging.DEBUG if self._has_logged else logging.WARNING
-        self._has_logged = True
-        text = self.masked(str(error))
-        logger.log(level, "telemetry failed, the pipeline goes on: %s: %s", type(error).__name__, text)
-        if logger.isEnabledFor(logging.DEBUG):
-            for line in self.masked("".join(traceback.format_exception(error))).splitlines():
-                logger.debug("where telemetry failed: %s", line)
-
     @_never_raising
     def remember_unfinished(self) -> None:
         """At the end of a process: note the runs that it started and that did not end, because the host raised."""
-        for run_id, watched in self._watched.items():
-            if watched.is_complete or watched.orchestrator_pid != os.getpid():
-                continue
-            is_first = watched.execution.number == 1  # a retry leaves the status of the execution before it in place
+        for run_id, state in self._runs.unfinished():
+            is_first = state.execution.number == 1  # a retry leaves the status of the execution before it in place
             if not (is_first and self._source.header(run_id).status.is_final):  # else another process ended it
                 self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
-
-    def _execution(self, run: Run, number: int) -> Execution:
-        settings = self.settings
-        return Execution(
-            run.run_id, run.pipeline, number, settings.namespace, settings.ui, settings.policy, run.header.marks
-        )
 
     def _send_start(self, execution: Execution, start_ns: int | None) -> None:
         if start_ns is not None and self.settings.samples(execution.run_id):

@@ -1,7 +1,7 @@
 """Reads what changed in a source, and counts each execution once."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -9,10 +9,11 @@ from itertools import islice
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Node, Run, StoredRun
 from runlog_otel.core.points import Point, known_points, labels_of_run, points_from_trace
-from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Trace
 from runlog_otel.errors import RunLogFormatError, RunlogOtelError, RunNotFoundError, SourceError
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.loggers import package_logger
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.service.state import ActiveRun, State
 from runlog_otel.sources.port import Source, one_line
 
@@ -31,8 +32,8 @@ _MAX_INT = 2**63 - 1
 """What SQLite and OTLP hold."""
 
 
-OnEnded = Callable[[str, bool], None]
-"""Called with the id of a run that was counted, and whether it is closed as abandoned, before the count is kept."""
+OnEnded = Callable[[str, Sequence[Trace], bool], None]
+"""Called before the count of a run is kept: with its id, its traces, and whether it is closed as abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class _Reading:
     zeros: tuple[Point, ...]
     executions: tuple[tuple[int, tuple[Point, ...]], ...]
     """Number and points of each execution that is complete."""
+    traces: tuple[Trace, ...]
 
 
 class RunCounter:
@@ -137,7 +139,7 @@ class RunCounter:
         with self._state.transaction():
             for stored in runs:
                 try:
-                    is_counted = self._take(stored)
+                    counted = self._take(stored)
                 except (RunlogOtelError, OSError) as error:
                     failure = error
                     if suspect or stored.run_id != self._failed_at:
@@ -148,8 +150,8 @@ class RunCounter:
                 if suspect:
                     self._set_aside(*suspect)
                     failure = suspect = None
-                if is_counted and self.is_caught_up:
-                    self._on_ended(stored.run_id, False)
+                if counted and self.is_caught_up:
+                    self._on_ended(stored.run_id, counted.traces, False)
                 if is_listed:
                     self._state.set_read(self.source.where, min(stored.changed_ns, time.time_ns()))
             self._state.keep(self._table.take_changed())
@@ -187,19 +189,19 @@ class RunCounter:
                         continue
                     self._state.set_ended(active.source, active.run_id)
                     if reading is not None and self._count(reading):
-                        self._on_ended(active.run_id, True)
+                        self._on_ended(active.run_id, reading.traces, True)
                     self._state.keep(self._table.take_changed())
         self.is_caught_up = True
 
-    def _take(self, stored: StoredRun) -> bool:
-        """Whether an execution of the run was counted now."""
+    def _take(self, stored: StoredRun) -> _Reading | None:
+        """The run, where an execution of it was counted now."""
         where = self.source.where
         if not stored.is_final and self._state.moved(where, stored.run_id, stored.changed_ns):
             self._note(stored)
-            return False
+            return None
         reading = self._read(stored)
         if reading is None:
-            return False
+            return None
         if reading.kind not in self._known:
             self._known.add(reading.kind)
             self._table.add(reading.zeros)
@@ -209,7 +211,7 @@ class RunCounter:
         else:
             self._state.set_active(reading.active)
         self._note(stored)
-        return has_counted
+        return reading if has_counted else None
 
     def _note(self, stored: StoredRun) -> None:
         is_listed_again = stored.changed_ns > time.time_ns() - 2 * _OVERLAP_NS
@@ -255,7 +257,7 @@ class RunCounter:
     def _reading(self, run: Run, stored: StoredRun, *, is_abandoned: bool) -> _Reading:
         settings = self.source.settings
         policy = settings.policy
-        traces = spans_from_run(run, settings.namespace, policy=policy, is_abandoned=is_abandoned)
+        traces = traces_from_run(run, settings, is_abandoned=is_abandoned)
         labels = labels_of_run(run, policy, by_tag=self._by_tag)
         started_ns = traces[-1].spans[0].start_ns if traces else stored.changed_ns
         kind = (run.pipeline, run.tag if self._by_tag else "", run.graph)
@@ -279,6 +281,7 @@ class RunCounter:
                 for trace in traces
                 if trace.is_complete
             ),
+            traces=tuple(traces),
         )
         points = [point for _, execution in reading.executions for point in execution]
         for value in (

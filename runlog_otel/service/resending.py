@@ -2,10 +2,11 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Point
-from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import Trace
 from runlog_otel.errors import (
     ConfigError,
     DeliveryError,
@@ -15,22 +16,27 @@ from runlog_otel.errors import (
     TooLargeError,
 )
 from runlog_otel.exporters.metrics.series import SeriesTable
+from runlog_otel.exporters.otlp.transience import pause_after
+from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.exporters.traces.outbox import Outbox, Unsent
 from runlog_otel.exporters.traces.resend import Refused, raise_if_refused, send_trace
-from runlog_otel.exporters.traces.sink import SpanSink, require_sending, sink_from
+from runlog_otel.exporters.traces.sink import require_sending, sink_from
 from runlog_otel.loggers import package_logger
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.sources.port import Source, one_line
 
 logger = package_logger("runlog_otel.serve")
 
 _PAUSE_SECONDS = 60.0
-"""How long a backend that failed is left alone."""
+"""How long a backend that failed and asks for no pause is left alone."""
 _AT_ONCE_SECONDS = 10.0
 """What waits longer is sent after the next look at the store: counting must not wait for a night's backlog."""
 _ASIDE_SECONDS = 600.0
 """How long a run is left alone that the backend refuses, or that cannot be read: others wait behind it."""
 _MAX_REFUSED = 5
 """A backend that refuses so many runs in a row refuses all."""
+_KEPT_SPANS = 20_000
+"""How many spans of runs that were just counted are kept in memory to be sent; other runs are read again."""
 
 
 class Resender:
@@ -47,10 +53,23 @@ class Resender:
         """run id → when to try it again."""
         self._sent: dict[str, int] = {}
         """run id → how many spans of it were sent while it goes on."""
+        self._traces: dict[str, Sequence[Trace]] = {}
+        """run id → its traces, until the next `resend`."""
+        self._kept_spans = 0
 
-    def remember(self, run_id: str, reason: str, *, is_abandoned: bool = False) -> None:
-        """Put a run into the outbox; where that cannot be written, it is told in the log."""
+    def remember(self, run_id: str, reason: str, traces: Sequence[Trace] = (), *, is_abandoned: bool = False) -> None:
+        """Put a run into the outbox; log where that cannot be written.
+
+        Args:
+            run_id: the run.
+            reason: for the outbox.
+            traces: the run as it was just mapped, if it was.
+            is_abandoned: whether to close the run as abandoned.
+        """
         self._aside.pop(run_id, None)  # there is more of it
+        self._kept_spans += sum(len(trace.spans) for trace in traces)
+        if traces and not is_abandoned and self._kept_spans <= _KEPT_SPANS:  # an abandoned run may yet go on
+            self._traces[run_id] = traces
         try:
             self._outbox.add(run_id, reason, is_abandoned=is_abandoned)
         except OSError as error:
@@ -66,6 +85,13 @@ class Resender:
         Raises:
             RunlogOtelError: the source cannot be reached.
         """
+        try:
+            self._resend()
+        finally:  # what waits longer may change
+            self._traces.clear()
+            self._kept_spans = 0
+
+    def _resend(self) -> None:
         if time.monotonic() < self._paused_until:
             return
         if not self._source.settings.is_active:
@@ -90,7 +116,7 @@ class Resender:
                 refused += 1
                 if error.is_transient or refused > _MAX_REFUSED:
                     logger.warning("%s; %d runs wait", error, self.unsent())
-                    self._paused_until = time.monotonic() + _PAUSE_SECONDS
+                    self._paused_until = time.monotonic() + pause_after(error, _PAUSE_SECONDS)
                     return
                 self._set_aside(unsent, error)
             except (RunlogOtelError, OSError) as error:
@@ -122,9 +148,10 @@ class Resender:
 
     def _send(self, unsent: Unsent) -> None:
         settings = self._source.settings
-        run = self._source.run(unsent.run_id)
         is_abandoned = unsent.is_abandoned
-        traces = spans_from_run(run, settings.namespace, settings.ui, settings.policy, is_abandoned=is_abandoned)
+        traces = () if is_abandoned else self._traces.pop(unsent.run_id, ())
+        if not traces:
+            traces = traces_from_run(self._source.run(unsent.run_id), settings, is_abandoned=is_abandoned)
         count = sum(len(trace.spans) for trace in traces)
         if self._sent.get(unsent.run_id) == count:  # it goes on, and nothing more of it is final
             return

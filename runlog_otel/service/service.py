@@ -10,6 +10,7 @@ from enum import Enum
 
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Labels, Point, labels_of
+from runlog_otel.core.trace import Trace
 from runlog_otel.errors import RunlogOtelError
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.loggers import package_logger
@@ -123,13 +124,12 @@ class Service:
         return True
 
     def _to_resend(self, resender: Resender) -> OnEnded:
-        wanted = {Resend.NONE: (), Resend.UNSENT: (True,), Resend.ALL: (True, False)}[self._options.resend]
+        resent = {Resend.NONE: (), Resend.UNSENT: (True,), Resend.ALL: (True, False)}[self._options.resend]
 
-        def on_ended(run_id: str, is_abandoned: bool) -> None:
-            if is_abandoned in wanted:
-                resender.remember(
-                    run_id, "it stopped moving" if is_abandoned else "it ended", is_abandoned=is_abandoned
-                )
+        def on_ended(run_id: str, traces: Sequence[Trace], is_abandoned: bool) -> None:
+            if is_abandoned in resent:
+                reason = "it stopped moving" if is_abandoned else "it ended"
+                resender.remember(run_id, reason, traces, is_abandoned=is_abandoned)
 
         return on_ended
 

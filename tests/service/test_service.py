@@ -15,6 +15,7 @@ from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.stores.errors import StoreError
 from tests.core.logs import START, attempt, run, task, verdict
+from tests.e2e.backend import backend, healthy
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
 
 Start = Callable[..., Service]
@@ -281,6 +282,18 @@ def test_every_run_that_ends_is_sent_when_asked_for(tmp_path: Path, source: Memo
     source.put(ended("after"))
     service.poll()
     assert [unsent.run_id for unsent in Outbox(tmp_path / "unsent")] == ["after"]
+
+
+def test_a_run_that_ends_is_read_once_to_be_counted_and_sent(source: MemorySource, start: Start) -> None:
+    """Sending uses the traces that counting made of it."""
+    with backend(healthy) as server:
+        source.telemetry = {"endpoint": server.url}
+        service = start(ServeOptions(resend=Resend.ALL))
+        service.poll()
+        source.put(ended("r"))
+        service.poll()
+        assert (source.read, {span.run_id for span in server.acknowledged}) == (["r"], {"r"})
+        assert gauge(service, semconv.RUNS_UNSENT) == 0
 
 
 def test_a_store_that_fails_in_the_middle_keeps_no_trace_from_being_sent(

@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from typing_extensions import override
+
 from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.otlp.size_limit import SizeLimit
+from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.private_files import make_private
 from runlog_otel.settings import Settings
 
 
-class OtlpFileSink:
+class OtlpFileSink(SpanSink):
     """Appends one line per request; lines of many processes do not mix.
 
     Source: OpenTelemetry Protocol File Exporter specification (JSON lines).
@@ -23,8 +26,9 @@ class OtlpFileSink:
         self._path = path_from_url(settings.target)
         self._limit = SizeLimit(settings)
 
+    @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        """See `SpanSink.send`; the line is in the file, not yet on the disk, when this returns."""
+        """The line is in the file, not yet on the disk, when this returns."""
         line = json_from_request(request_from_spans(resource, spans)).encode() + b"\n" if spans else b""
         self._limit.check(str(self._path), len(line), len(line), is_divisible=len(spans) > 1)
         try:
@@ -36,6 +40,7 @@ class OtlpFileSink:
             problem = error.strerror if isinstance(error, OSError) else None
             raise DeliveryError(str(self._path), problem or str(error)) from error
 
+    @override
     def close(self) -> None:
         """Nothing is kept open."""
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from typing_extensions import override
 
 from runlog_otel.addresses import authorization_of, is_grpc_name
 from runlog_otel.core.redaction import redacted
@@ -16,17 +17,18 @@ from runlog_otel.exporters.otlp.answers import is_about_size, rejection
 from runlog_otel.exporters.otlp.certificates import pem_files, ssl_context
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.otlp.size_limit import SizeLimit
+from runlog_otel.exporters.otlp.transience import is_transient_code, seconds_from_retry_info
+from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 
-_TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _NO_GRPC = re.compile(r"http1|parsing HTTP/2|missing selected ALPN", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 
 
-class OtlpGrpcSink:
+class OtlpGrpcSink(SpanSink):
     """Calls TraceService/Export over a channel that lives for one call: its threads cross no fork.
 
     Source: OTLP specification, section "OTLP/gRPC".
@@ -40,8 +42,8 @@ class OtlpGrpcSink:
         self._metadata = list((login | headers).items())
         self._limit = SizeLimit(settings)
 
+    @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        """See `SpanSink.send`."""
         request = request_from_spans(resource, spans)
         self.call(TraceServiceStub, request, timeout_seconds, is_divisible=len(spans) > 1)
 
@@ -58,10 +60,16 @@ class OtlpGrpcSink:
             reason += "; is it a port for OTLP over HTTP?" if _NO_GRPC.search(details) else ""
             if is_about_size(details):
                 raise self._limit.note_refusal(TooLargeError(self._target, reason, size), size) from error
-            raise DeliveryError(self._target, reason, is_transient=error.code() in _TRANSIENT) from error
+            raise DeliveryError(
+                self._target,
+                reason,
+                is_transient=is_transient_code(error.code().name),
+                retry_after_seconds=seconds_from_retry_info(error.trailing_metadata() or ()),
+            ) from error
         if rejected := rejection(response):
             raise DeliveryError(self._target, rejected)
 
+    @override
     def close(self) -> None:
         """Nothing is kept open."""
 

@@ -1,13 +1,12 @@
 """OTLP over HTTP, within a time that holds for the whole exchange, acknowledged by the answer's content."""
 
 import gzip
-import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from typing_extensions import override
 
 from runlog_otel.addresses import authorization_of, without_login
 from runlog_otel.core.redaction import bounded, redacted
@@ -17,17 +16,18 @@ from runlog_otel.exporters.otlp.answers import check_answer, is_about_size
 from runlog_otel.exporters.otlp.certificates import ssl_context
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.otlp.size_limit import SizeLimit
+from runlog_otel.exporters.otlp.transience import is_transient_status, seconds_from_retry_after
+from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
 
 _SUCCESS = range(200, 300)
 _BAD_REQUEST, _CONTENT_TOO_LARGE = 400, 413
-_TRANSIENT = (429, 502, 503, 504)
 _ANSWER_LIMIT = 64 * 1024
 _REASON_LIMIT = 200
 
 
-class OtlpHttpSink:
+class OtlpHttpSink(SpanSink):
     """Posts OTLP requests. Only a 2xx without a partial success is delivery; redirects are not followed.
 
     Source: OTLP specification, sections "OTLP/HTTP Response" and "Partial Success".
@@ -49,8 +49,8 @@ class OtlpHttpSink:
         context = ssl_context(settings) if self._url.startswith("https:") else None
         self._client = Client(self._url, headers, _ANSWER_LIMIT, context)
 
+    @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        """See `SpanSink.send`."""
         request = request_from_spans(resource, spans)
         self.post(request, ExportTraceServiceResponse(), timeout_seconds, is_divisible=len(spans) > 1)
 
@@ -87,20 +87,11 @@ class OtlpHttpSink:
         raise DeliveryError(
             where,
             reason,
-            is_transient=answered.status in _TRANSIENT,
-            retry_after_seconds=_retry_after_seconds(headers.get("retry-after", "0")),
+            is_transient=is_transient_status(answered.status),
+            retry_after_seconds=seconds_from_retry_after(headers.get("retry-after", "0")),
         )
 
+    @override
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-
-def _retry_after_seconds(value: str) -> float:
-    """What the header Retry-After asks for, in seconds or as a date (RFC 9110, section 10.2.3)."""
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return 0.0

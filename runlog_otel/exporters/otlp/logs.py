@@ -1,6 +1,7 @@
 """Log records as OTLP messages, sent as spans are."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
@@ -10,7 +11,6 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.exporters.otlp.encode import attributes_of, fixed64
 from runlog_otel.exporters.otlp.log_record import LogRecord
-from runlog_otel.exporters.otlp.signals import send_beside_spans
 from runlog_otel.settings import Settings
 
 _SAMPLED = 1
@@ -32,17 +32,24 @@ def request_from_logs(resource: Mapping[str, str], records: Sequence[LogRecord])
 def send_log_records(
     settings: Settings, resource: Mapping[str, str], records: Sequence[LogRecord], timeout_seconds: float
 ) -> None:
-    """Send records; see `send_beside_spans`."""
+    """Send records over a connection of their own: they are few, and seldom.
 
-    def stub() -> object:
+    Raises:
+        ConfigError: the exporter, or the endpoint, takes spans only.
+        DeliveryError: not all was acknowledged in time.
+    """
+    request, target = request_from_logs(resource, records), settings.required_target_of("logs")
+    if settings.protocol == "grpc":
         from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 
-        return LogsServiceStub
+        from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
 
-    request = request_from_logs(resource, records)
-    send_beside_spans(
-        settings, "logs", request, ExportLogsServiceResponse(), stub=stub, timeout_seconds=timeout_seconds
-    )
+        OtlpGrpcSink(settings).call(LogsServiceStub, request, timeout_seconds)
+        return
+    from runlog_otel.exporters.otlp.http import OtlpHttpSink
+
+    with closing(OtlpHttpSink(settings, target)) as sink:
+        sink.post(request, ExportLogsServiceResponse(), timeout_seconds)
 
 
 def _record(record: LogRecord) -> logs_pb2.LogRecord:

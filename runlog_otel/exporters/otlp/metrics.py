@@ -34,15 +34,13 @@ from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.metrics.series import Exemplar, Series, SeriesTable
 from runlog_otel.exporters.otlp.encode import double, fixed64
-from runlog_otel.exporters.otlp.signals import target_beside_spans
+from runlog_otel.exporters.otlp.transience import is_transient_code
 from runlog_otel.settings import Settings
 
 CUMULATIVE = AggregationTemporality.CUMULATIVE
 DELTA = AggregationTemporality.DELTA
 _HTTP_LOGGER = "opentelemetry.exporter.otlp.proto.http.metric_exporter"
 _GRPC_LOGGER = "opentelemetry.exporter.otlp.proto.grpc.exporter"
-_TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
-"""The gRPC codes after which a backend may take the same later."""
 
 
 def push_cumulative(settings: Settings, table: SeriesTable, since_ns: int) -> None:
@@ -85,7 +83,7 @@ def metrics_from_series(
 
 
 def _push(settings: Settings, metrics: MetricsData, timeout_seconds: float) -> None:
-    target = target_beside_spans(settings, "metrics")
+    target = settings.required_target_of("metrics")
     exporter: MetricExporter
     if settings.protocol == "grpc":
         from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
@@ -116,7 +114,7 @@ def _logged_errors(logger_name: str, where: str) -> Iterator[list[DeliveryError]
             return True
         arguments = record.args if isinstance(record.args, tuple) else ()
         own_error = next((argument for argument in arguments if isinstance(argument, DeliveryError)), None)
-        is_transient = any(getattr(argument, "name", "") in _TRANSIENT for argument in arguments)
+        is_transient = any(is_transient_code(getattr(argument, "name", "")) for argument in arguments)
         errors.append(own_error or DeliveryError(where, redacted(record.getMessage()), is_transient=is_transient))
         return False
 

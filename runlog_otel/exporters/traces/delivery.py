@@ -12,27 +12,26 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from runlog_otel.core.points import ExecutionPoints
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, RunlogOtelError, TooLargeError
+from runlog_otel.exporters.otlp.log_record import LogRecord
+from runlog_otel.exporters.otlp.transience import pause_after
+from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.resend import BATCH_SPANS, Refused, reason_of, send_in_batches
-from runlog_otel.exporters.traces.sink import SpanSink, sink_from
+from runlog_otel.exporters.traces.sink import sink_from
 from runlog_otel.loggers import package_logger
 from runlog_otel.settings import Settings
 
 _PAUSE_SECONDS = 30.0
-"""How long a backend that failed is left alone, in a process that lives on."""
+"""How long a backend that failed and asks for no pause is left alone, in a process that lives on."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtraSignal:
-    """What goes along with spans: `send` takes the settings and how long it may take, in seconds."""
-
-    signal: str
-    send: Callable[[Settings, float], None]
+ExtraSignal = LogRecord | ExecutionPoints
+"""What goes along with spans: the log of a failed attempt, or the metrics of an execution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,10 @@ class Delivery:
         self._refused: dict[str, float] = {}
         """signal → until when it is not sent."""
         _DELIVERIES.add(self)
+
+    def is_for(self, settings: Settings, outbox: Outbox) -> bool:
+        """Whether it was made of equal settings, for the same outbox."""
+        return (self._settings, self._outbox.folder) == (settings, outbox.folder)
 
     def offer(
         self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: ExtraSignal | None = None
@@ -137,7 +140,7 @@ class Delivery:
         else:
             for parcel in parcels:
                 if parcel.also:
-                    self._send_also(parcel.also)
+                    self._send_also(parcel.also, parcel.resource)
 
     def _sender(self, sink: SpanSink, resource: Mapping[str, str]) -> Callable[[Sequence[Span]], None]:
         return lambda batch: sink.send(resource, batch, self._request_seconds)
@@ -151,32 +154,34 @@ class Delivery:
                 self._remember(run_id, reason)
                 _log().warning("run %s was not sent whole to %s: %s", run_id, of_run[0].error.endpoint, reason)
 
-    def _send_also(self, also: ExtraSignal) -> None:
+    def _send_also(self, also: ExtraSignal, resource: Mapping[str, str]) -> None:
         """Send another signal to a backend that takes spans; one that does not take it is not asked again.
 
         One that may take it later is left alone for a while, as with spans.
         """
-        if time.monotonic() < self._refused.get(also.signal, 0.0):
+        signal = "logs" if isinstance(also, LogRecord) else "metrics"
+        if time.monotonic() < self._refused.get(signal, 0.0):
             return
         try:
-            also.send(self._settings, self._request_seconds)
+            _send_signal(also, resource, self._settings, self._request_seconds)
         except Exception as error:  # noqa: BLE001 as above
             if not isinstance(error, TooLargeError):  # another one may be smaller
                 is_transient = isinstance(error, DeliveryError) and error.is_transient
-                self._refused[also.signal] = time.monotonic() + _PAUSE_SECONDS if is_transient else math.inf
-            _log().warning("%s are not sent: %s", also.signal, redacted(str(error)))
+                pause = pause_after(error, _PAUSE_SECONDS) if is_transient else math.inf
+                self._refused[signal] = time.monotonic() + pause
+            _log().warning("%s are not sent: %s", signal, redacted(str(error)))
 
     def _fail(self, parcels: Sequence[QueuedSpans], error: RunlogOtelError) -> None:
         if self._sink is not None:
             self._sink.close()
             self._sink = None
         with self._lock:
-            self._give_up([*parcels, *self._waiting], str(error))
+            self._give_up([*parcels, *self._waiting], str(error), pause_after(error, _PAUSE_SECONDS))
 
-    def _give_up(self, parcels: Sequence[QueuedSpans], reason: str) -> None:
+    def _give_up(self, parcels: Sequence[QueuedSpans], reason: str, pause: float = _PAUSE_SECONDS) -> None:
         """Remember the runs of these parcels; what is waiting is not tried. The lock is held."""
         is_first, self._has_failed = not self._has_failed, True
-        self._paused_until = time.monotonic() + _PAUSE_SECONDS
+        self._paused_until = time.monotonic() + pause
         self._waiting.clear()
         for run_id in dict.fromkeys(parcel.run_id for parcel in parcels):
             self._remember(run_id, reason)
@@ -190,6 +195,17 @@ class Delivery:
             _log().warning(
                 "run %s is not sent, and that could not be noted in %s: %s", run_id, self._outbox.folder, error
             )
+
+
+def _send_signal(also: ExtraSignal, resource: Mapping[str, str], settings: Settings, timeout_seconds: float) -> None:
+    if isinstance(also, LogRecord):
+        from runlog_otel.exporters.otlp.logs import send_log_records
+
+        send_log_records(settings, resource, [also], timeout_seconds)
+    else:
+        from runlog_otel.exporters.otlp.metrics import push_delta
+
+        push_delta(settings, also, timeout_seconds)
 
 
 def _batch(waiting: Sequence[QueuedSpans]) -> list[QueuedSpans]:
@@ -215,13 +231,14 @@ def shared_delivery(settings: Settings, outbox: Outbox) -> Delivery:
     A host that runs tasks in a pool hands each task a store of its own: they share connections, and what is known of a
     backend that failed, which the child of a fork inherits too.
     """
-    key = (settings.key, outbox.folder)
-    if key not in _SHARED:
-        _SHARED[key] = Delivery(settings, outbox)
-    return _SHARED[key]
+    delivery = next((shared for shared in _SHARED if shared.is_for(settings, outbox)), None)
+    if delivery is None:
+        delivery = Delivery(settings, outbox)
+        _SHARED.append(delivery)
+    return delivery
 
 
-_SHARED: dict[tuple[tuple[str, ...], Path], Delivery] = {}
+_SHARED: list[Delivery] = []
 _DELIVERIES: weakref.WeakSet[Delivery] = weakref.WeakSet()
 
 

@@ -3,17 +3,15 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from runlog_otel.core.trace import Span, Trace
 from runlog_otel.errors import DeliveryError, TooLargeError
-from runlog_otel.exporters.traces.sink import SpanSink
+from runlog_otel.exporters.otlp.transience import pause_before_retry
+from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.settings import Settings
 
 BATCH_SPANS = 512
-_PAUSES_SECONDS = (1.0, 2.0)
-"""Before a request is repeated that the backend could take later (OTLP specification, "Failures")."""
-_LONGEST_PAUSE_SECONDS = 10.0
-"""A backend that asks for more is down for now: the run is remembered as unsent."""
 _NAMED_SPANS = 3
 
 
@@ -58,16 +56,14 @@ def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> list[Refused
     resource = settings.resource_attributes(trace.execution.resource_pipeline())
 
     def send(batch: Sequence[Span]) -> None:
-        for pause in _PAUSES_SECONDS:
+        for tries in count(1):
             try:
                 sink.send(resource, batch, settings.timeout_seconds)
-                break
+                return
             except DeliveryError as error:
-                if not error.is_transient or error.retry_after_seconds > _LONGEST_PAUSE_SECONDS:
+                if (pause := pause_before_retry(error, tries)) is None:
                     raise
-                time.sleep(max(pause, error.retry_after_seconds))
-        else:
-            sink.send(resource, batch, settings.timeout_seconds)
+            time.sleep(pause)
 
     return send_in_batches(trace.spans, send)
 

@@ -9,17 +9,19 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from typing_extensions import override
 
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Span, SpanRole
 from runlog_otel.errors import ConfigError, DeliveryError
 from runlog_otel.exporters.otlp.encode import fixed64, int64
+from runlog_otel.exporters.span_sink import SpanSink
 
 _GROUP = "opentelemetry_traces_exporter"
 
 
-class SdkExporterSink:
+class SdkExporterSink(SpanSink):
     """Wraps an SDK span exporter; its word counts as acknowledgement, and its time-outs are its own."""
 
     def __init__(self, name: str) -> None:
@@ -36,8 +38,8 @@ class SdkExporterSink:
             problem = f"{name!r} cannot be made: {type(error).__name__}: {redacted(str(error))}"
             raise ConfigError("telemetry.exporter", problem) from error
 
+    @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        """See `SpanSink.send`."""
         where = f"exporter {self._name}"
         try:
             result = self._exporter.export(sdk_spans(resource, spans))
@@ -46,6 +48,7 @@ class SdkExporterSink:
         if result is not SpanExportResult.SUCCESS:
             raise DeliveryError(where, "it reports a failure")
 
+    @override
     def close(self) -> None:
         """Shut the exporter down."""
         self._exporter.shutdown()

@@ -1,31 +1,11 @@
-"""The port that spans leave by, and which sink the settings ask for."""
+"""Which sink the settings ask for, and several of them as one."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from runlog_otel.core.trace import Span
 from runlog_otel.errors import ConfigError, TooLargeError
+from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.settings import Settings
-
-
-class SpanSink(Protocol):
-    """Somewhere to send spans. A sink may be used by one thread at a time, and by the process that made it."""
-
-    def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        """Send spans and return once all of them are acknowledged.
-
-        Args:
-            resource: attributes of whatever made the spans.
-            spans: what to send; a batch is small enough for one request.
-            timeout_seconds: for the whole call.
-
-        Raises:
-            TooLargeError: they are too many bytes for one request; fewer of them may be taken.
-            DeliveryError: not every span was acknowledged in time.
-        """
-
-    def close(self) -> None:
-        """Give back connections and files."""
 
 
 class ManySinks:

@@ -109,15 +109,15 @@ class HostAdapter(ABC):
 
     @abstractmethod
     def header(self, run_id: str) -> Run:
-        """See `runlog_otel.live.observer.RunSource`."""
+        """See `runlog_otel.live.run_registry.RunSource`."""
 
     @abstractmethod
     def retry_indicator(self, run_id: str) -> str | None:
-        """See `runlog_otel.live.observer.RunSource`."""
+        """See `runlog_otel.live.run_registry.RunSource`."""
 
     @abstractmethod
     def mark_retry(self, run: Run, execution: int) -> Run:
-        """See `runlog_otel.live.observer.RunSource`."""
+        """See `runlog_otel.live.run_registry.RunSource`."""
 
     def refuse_odd_files(self, run_id: str) -> None:
         """Look at the files of a run before the store opens them, if it keeps them in a folder.
@@ -130,7 +130,7 @@ class HostAdapter(ABC):
             refuse_odd_files(Path(folder), run_id)
 
     def note_changes(self, run: Run, execution: int) -> Run | None:
-        """See `runlog_otel.live.observer.RunSource`: the SQL store can tell."""
+        """See `runlog_otel.live.run_registry.RunSource`: the SQL store can tell."""
         if not isinstance(self.store, SqlPlugin):
             return None
         from runlog_otel.stores.sql.history import RunFilter, RunHistory
@@ -151,11 +151,11 @@ class HostAdapter(ABC):
         return self.run(run.run_id)
 
     def masked(self, text: str) -> str:
-        """See `runlog_otel.live.observer.RunSource`."""
+        """See `runlog_otel.live.run_registry.RunSource`."""
         return Redaction(self.settings.policy.patterns)(self.exposed.masked(text))
 
     def run(self, run_id: str) -> Run:
-        """See `runlog_otel.live.observer.RunSource`."""
+        """See `runlog_otel.live.run_registry.RunSource`."""
         return self.mapped(self.document(run_id))
 
     def mapped(self, document: Document) -> Run:

@@ -124,8 +124,7 @@ class Wrapper(BaseModel):
             raise
         super().__init__(**{field: getattr(inner, field) for field in _fields(host.base)})
         runs = host(inner, settings)
-        own = {"_inner": inner, "_observer": Observer(settings, runs), "_exposed": runs.exposed, "_seen": {}}
-        object.__setattr__(self, "__pydantic_private__", own)
+        self._inner, self._observer, self._exposed = inner, Observer(settings, runs), runs.exposed
 
     def __getattr__(self, name: str) -> Any:
         """What the wrapper does not have, the inner store may have (`log_folder`, methods of its own)."""
@@ -134,14 +133,11 @@ class Wrapper(BaseModel):
         return getattr(self._inner, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Executors set `log_folder`: the inner store's attributes are set there."""
-        setattr(self._inner, name, value)
-
-    @property
-    def _private(self) -> dict[str, Any]:
-        """What is the wrapper's own: attributes that are set are the inner store's."""
-        private: Any = self.__pydantic_private__
-        return private  # type: ignore[no-any-return]
+        """Executors set `log_folder`: what is not the wrapper's own is set on the inner store."""
+        if name in self.__private_attributes__:
+            super().__setattr__(name, value)
+        else:
+            setattr(self._inner, name, value)
 
     def __repr_args__(self) -> Any:
         """What the host prints: the inner store as it shows itself, settings masked."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from magnus import context, datastore, defaults, exceptions, utils
 from magnus.datastore import BaseRunLogStore, BranchLog, CodeIdentity, RunLog, StepLog
 from pydantic import PrivateAttr
+from typing_extensions import override
 
 from runlog_otel.core.model import Run
 from runlog_otel.core.runlogs import json_runlog
@@ -37,18 +38,19 @@ class HostAdapter(adapter.HostAdapter):
     printer = "get_provider_by_name_and_type"
 
     @staticmethod
+    @override
     def config_file() -> str:
-        """See `hosts.kit.adapter.HostAdapter.config_file`."""
         return next(filter(None, map(os.environ.get, _CONFIG_FILES)), defaults.USER_CONFIG_FILE)
 
     @staticmethod
+    @override
     def choose(config_file: str) -> None:
-        """See `hosts.kit.adapter.HostAdapter.choose`."""
         os.environ.update(dict.fromkeys(_CONFIG_FILES, config_file))
 
     @staticmethod
+    @override
     def service(config_file: str) -> Any:
-        """See `hosts.kit.adapter.HostAdapter.service`; a key of older versions is ignored by magnus, so it is told."""
+        """Refuses a key of older versions, which magnus ignores."""
         if found := _service("run_log_store", config_file):
             return found
         if _service("run_log", config_file):
@@ -56,14 +58,14 @@ class HostAdapter(adapter.HostAdapter):
         return defaults.DEFAULT_RUN_LOG_STORE
 
     @staticmethod
+    @override
     def is_orchestrator() -> bool:
-        """See `hosts.kit.adapter.HostAdapter.is_starter`."""
         executor = getattr(context.run_context, "executor", None)
         return getattr(executor, "service_name", "") in _TRAVERSING
 
     @staticmethod
+    @override
     def secrets() -> Any:
-        """See `hosts.kit.adapter.HostAdapter.secrets`."""
         handler = getattr(context.run_context, "secrets_handler", None)
         if handler is None:
             config = _service("secrets", HostAdapter.config_file()) or defaults.DEFAULT_SECRETS
@@ -71,27 +73,28 @@ class HostAdapter(adapter.HostAdapter):
         return handler
 
     @staticmethod
+    @override
     def graph() -> Any:
-        """See `hosts.kit.adapter.HostAdapter.graph`."""
         dag = getattr(context.run_context, "dag", None)
         return dag.model_dump() if dag is not None else None
 
     @staticmethod
+    @override
     def initial_log(run_id: str, run_config: Mapping[str, Any]) -> json_runlog.Document:
-        """See `hosts.kit.adapter.HostAdapter.begun`."""
         document: json_runlog.Document = RunLog(
             run_id=run_id, status=defaults.PROCESSING, run_config=dict(run_config)
         ).model_dump()
         return document
 
+    @override
     def document(self, run_id: str) -> dict[str, Any]:
-        """See `hosts.kit.adapter.HostAdapter.document`."""
         self.refuse_odd_files(run_id)
         document: dict[str, Any] = _whole_run_log(self.store, run_id).model_dump()
         return document
 
+    @override
     def put(self, document: Mapping[str, Any]) -> None:
-        """See `hosts.kit.adapter.HostAdapter.put`; a chunked store keeps branches, steps and parameters apart."""
+        """A chunked store gets branches, steps and parameters one by one."""
         run_log = RunLog(**document)
         self.refuse_odd_files(run_log.run_id)
         if not _is_chunked(self.store):
@@ -103,22 +106,25 @@ class HostAdapter(adapter.HostAdapter):
             alone = type(part)(**part.model_dump(exclude={"steps", "branches"}))
             (self.store.add_step_log if isinstance(part, StepLog) else self.store.add_branch_log)(alone, run_log.run_id)
 
+    @override
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """See `hosts.kit.adapter.HostAdapter.as_kept`."""
         kept: dict[str, Any] = RunLog(**document).model_dump()
         return kept
 
+    @override
     def header(self, run_id: str) -> Run:
-        """See `RunSource.header`; nothing is retried under the same id, so no step is needed."""
+        """Nothing is retried under the same id, so no step is needed."""
         run_log = self.store.get_run_log_by_id(run_id, full=False)
         return self.mapped(run_log.model_dump(exclude={"steps", "parameters"}) | {"steps": {}})
 
+    @override
     def retry_indicator(self, run_id: str) -> str | None:
-        """See `RunSource.retry_indicator`: a re-run of magnus has an id of its own."""
+        """A re-run of magnus has an id of its own."""
         return None
 
+    @override
     def mark_retry(self, run: Run, execution: int) -> Run:
-        """See `RunSource.mark_retry`: never asked for, as nothing is retried."""
+        """Never called, as nothing is retried."""
         raise NotImplementedError
 
 
@@ -173,12 +179,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     """A store of magnus, and a trace of every run."""
 
     _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
-    _entered: AttemptScope | None = PrivateAttr()
-
-    def __init__(self, **config: Any) -> None:
-        """See `Wrapper`."""
-        super().__init__(**config)
-        self._private["_entered"] = None
+    _entered: AttemptScope | None = PrivateAttr(default=None)
 
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> StepLog:
         """See `BaseRunLogStore.get_step_log`. A step in progress is read when its code is about to run."""
@@ -187,7 +188,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             self._leave()
             number = int(os.environ.get(defaults.ATTEMPT_NUMBER, "1"))  # `GenericExecutor.step_attempt_number`
             repeat = 1 + sum(attempt.attempt_number == number for attempt in step_log.attempts)
-            self._private["_entered"] = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
+            self._entered = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
         return step_log
 
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
@@ -199,7 +200,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
 
     def _leave(self) -> None:
-        entered, self._private["_entered"] = self._entered, None
+        entered, self._entered = self._entered, None
         if entered is not None:
             entered.leave()
 

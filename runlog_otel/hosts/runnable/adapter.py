@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from runnable import context, defaults, exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, RunLog, StepLog
+from typing_extensions import override
 
 from runlog_otel.core.model import TERMINAL_KINDS, Run
 from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document, retried_config
@@ -27,36 +28,40 @@ class HostAdapter(adapter.HostAdapter):
     printer = "get_service_by_name"
 
     @staticmethod
+    @override
     def config_file() -> str:
-        """See `hosts.kit.adapter.HostAdapter.config_file`; the host's `ServiceConfigurations`."""
+        """The one that the host's `ServiceConfigurations` reads."""
         return os.environ.get(defaults.RUNNABLE_CONFIGURATION_FILE) or defaults.USER_CONFIG_FILE
 
     @staticmethod
+    @override
     def choose(config_file: str) -> None:
-        """See `hosts.kit.adapter.HostAdapter.choose`."""
         os.environ[defaults.RUNNABLE_CONFIGURATION_FILE] = config_file
 
     @staticmethod
+    @override
     def service(config_file: str) -> Any:
-        """See `hosts.kit.adapter.HostAdapter.service`, variables applied."""
+        """The host's variables are applied."""
         file = config_file if config_file != defaults.USER_CONFIG_FILE else ""
         return context.ServiceConfigurations(configuration_file=file).services["run_log_store"]
 
     @staticmethod
+    @override
     def outside_a_run(run_id: str) -> AbstractContextManager[None]:
-        """See `hosts.kit.adapter.HostAdapter.outside_a_run`; `run_context`."""
+        """A run context, which the minio stores read: see `run_context`."""
         return run_context(run_id)
 
     @staticmethod
+    @override
     def is_orchestrator() -> bool:
-        """See `hosts.kit.adapter.HostAdapter.is_starter`; the host's `BaseExecutor`."""
+        """What the host's `BaseExecutor` says of itself."""
         current: Any = context.get_run_context()
         executor = getattr(current, "pipeline_executor", None) or getattr(current, "job_executor", None)
         return bool(getattr(executor, "_should_setup_run_log_at_traversal", False))
 
     @staticmethod
+    @override
     def secrets() -> Any:
-        """See `hosts.kit.adapter.HostAdapter.secrets`."""
         secrets = getattr(context.get_run_context(), "secrets", None)
         if secrets is None:
             services = context.ServiceConfigurations(configuration_file="").services  # None would skip the look for it
@@ -64,25 +69,27 @@ class HostAdapter(adapter.HostAdapter):
         return secrets
 
     @staticmethod
+    @override
     def graph() -> Any:
-        """See `hosts.kit.adapter.HostAdapter.graph`."""
         current = context.get_run_context()
         found = next((graph for key in ("dag", "job") if (graph := getattr(current, key, None))), None)
         return found.model_dump() if found is not None else None
 
     @staticmethod
+    @override
     def initial_log(run_id: str, run_config: Mapping[str, Any]) -> Document:
-        """See `hosts.kit.adapter.HostAdapter.begun`."""
         return {"run_id": run_id, "status": defaults.PROCESSING, "steps": {}, "run_config": run_config}
 
+    @override
     def document(self, run_id: str) -> dict[str, Any]:
-        """See `hosts.kit.adapter.HostAdapter.document`; `whole_run_log`."""
+        """With the branches that a chunked store does not find: see `whole_run_log`."""
         self.refuse_odd_files(run_id)
         document: dict[str, Any] = whole_run_log(self.store, run_id).model_dump()
         return document
 
+    @override
     def put(self, document: Mapping[str, Any]) -> None:
-        """See `HostAdapter.put`; a retry looks for the branches of a chunked store in files of their own."""
+        """A retry looks for the branches of a chunked store in files of their own."""
         run_log = RunLog(**document)
         self.refuse_odd_files(run_log.run_id)
         branches = list(_taken_branches(run_log)) if hasattr(self.store, "_list_branch_logs") else []
@@ -90,13 +97,13 @@ class HostAdapter(adapter.HostAdapter):
         for branch in branches:
             self.store.add_branch_log(branch, run_log.run_id)
 
+    @override
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """See `hosts.kit.adapter.HostAdapter.as_kept`."""
         kept: dict[str, Any] = RunLog(**document).model_dump()
         return kept
 
+    @override
     def header(self, run_id: str) -> Run:
-        """See `RunSource.header`."""
         run_log = self.store.get_run_log_by_id(run_id, full=False)
         steps = [step for step in run_log.steps.values() if step.step_type in TERMINAL_KINDS]
         if not run_log.steps and self.retry_indicator(run_id) is not None:
@@ -112,14 +119,16 @@ class HostAdapter(adapter.HostAdapter):
                 with contextlib.suppress(exceptions.StepLogNotFoundError):
                     yield self.store.get_step_log(name, run_log.run_id)
 
+    @override
     def retry_indicator(self, run_id: str) -> str | None:
-        """See `RunSource.retry_indicator`; the host's `RunnableContext.retry_indicator` and `is_retry`."""
+        """As `RunnableContext.retry_indicator` and `is_retry` read it."""
         if os.environ.get(defaults.RETRY_RUN_ID) != run_id:
             return None
         return os.environ.get(defaults.RETRY_INDICATOR, "")
 
+    @override
     def mark_retry(self, run: Run, execution: int) -> Run:
-        """See `RunSource.mark_retry`: the host merges a run config."""
+        """Only the new key is written: the host merges a run config."""
         run_config = self.store.get_run_config(run.run_id)
         marked = retried_config(run_config, execution, datetime.now().astimezone())
         if marked:

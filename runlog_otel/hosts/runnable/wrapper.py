@@ -28,7 +28,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     def __init__(self, **config: Any) -> None:
         """See `Wrapper`."""
         super().__init__(**config)
-        self._private["_steps"] = StepTracker(self._observer, self._observer.masked)
+        self._steps = StepTracker(self._observer, self._observer.masked)
 
     def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
         """See `BaseRunLogStore.set_run_config`. A run begins with it."""

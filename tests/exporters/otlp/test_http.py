@@ -108,7 +108,8 @@ def test_how_long_a_backend_asks_to_be_left_alone(
     server: Backend, header: str, seconds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In seconds, or until a date."""
-    monkeypatch.setattr("runlog_otel.exporters.otlp.http.time", SimpleNamespace(time=lambda: 4102444800.0))  # 2100
+    year_2100 = SimpleNamespace(time=lambda: 4102444800.0)
+    monkeypatch.setattr("runlog_otel.exporters.otlp.transience.time", year_2100)
     server.status, server.headers = 429, {"Retry-After": header}
     with pytest.raises(DeliveryError) as caught:
         send(server.url)

@@ -7,7 +7,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from runlog_otel.core.trace import AttemptContext, Execution
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.otlp.log_record import LogRecord, record_from_log
 from runlog_otel.exporters.otlp.logs import request_from_logs, send_log_records
-from runlog_otel.exporters.traces.delivery import Delivery, ExtraSignal
+from runlog_otel.exporters.traces.delivery import Delivery
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.settings import Settings
 from tests.e2e import oracle
@@ -179,14 +178,13 @@ def test_a_backend_that_takes_no_logs_still_takes_the_spans(
 
     with backend() as server, caplog.at_level(logging.WARNING):
         server.act = refuse_logs
-        also = ExtraSignal("logs", lambda settings, seconds: send_log_records(settings, RESOURCE, [record()], seconds))
         sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
         for _ in range(2):
-            sending.offer("r", RESOURCE, spans_of_every_kind(), also)
+            sending.offer("r", RESOURCE, spans_of_every_kind(), record())
             sending.flush()
         now = time.monotonic
         monkeypatch.setattr(time, "monotonic", lambda: now() + 3600)
-        sending.offer("r", RESOURCE, spans_of_every_kind(), also)
+        sending.offer("r", RESOURCE, spans_of_every_kind(), record())
         sending.close()
     later = ["/v1/logs"] if is_asked_again else []
     assert asked == ["/v1/traces", "/v1/logs", "/v1/traces", "/v1/traces", *later]
@@ -202,19 +200,13 @@ def test_a_record_that_is_too_large_costs_the_next_one_nothing(
         server.act = refusing(10_000)
         sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
         for body in ("x" * 20_000, "short"):
-            records = [replace(record(), body=body)]
-            also = ExtraSignal("logs", partial(_send_records, records))
-            sending.offer("r", RESOURCE, spans_of_every_kind(), also)
+            sending.offer("r", RESOURCE, spans_of_every_kind(), replace(record(), body=body))
             sending.flush()
         sending.close()
         assert [sent["body"] for sent in records_of(server)] == ["short"]
     assert [r.message for r in caplog.records] == [
         f"logs are not sent: {server.url} did not take what was sent: HTTP 413"
     ]
-
-
-def _send_records(records: list[LogRecord], settings: Settings, seconds: float) -> None:
-    send_log_records(settings, RESOURCE, records, seconds)
 
 
 @pytest.mark.parametrize("executor", [LOCAL, PARALLEL, EMULATOR], ids=["local", "parallel", "emulator"])

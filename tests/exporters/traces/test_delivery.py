@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -91,6 +92,26 @@ def test_what_is_not_acknowledged_is_remembered(server: Backend, outbox: Outbox,
     sending.offer("b", RESOURCE, spans_of_every_kind())
     sending.close()
     assert (unsent(outbox), len(server.requests)) == (["a", "b"], 1)
+
+
+@pytest.mark.parametrize(("asked", "pause"), [("0", 30), ("5", 5), ("60", 60), ("86400", 300)])
+def test_a_backend_is_left_alone_as_long_as_it_asks(
+    server: Backend, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, asked: str, pause: float
+) -> None:
+    """Retry-After is honoured up to five minutes; without it the pause is half a minute."""
+    now = [1000.0]
+    monkeypatch.setattr("runlog_otel.exporters.traces.delivery.time", SimpleNamespace(monotonic=lambda: now[0]))
+    server.status, server.headers = 503, {"Retry-After": asked}
+    sending = delivery(server.url, outbox)
+    asked_at = []
+    for now[0] in (1000.0, 1000.0 + pause - 1, 1000.0 + pause + 1):
+        before = len(server.requests)
+        sending.offer("a", RESOURCE, spans_of_every_kind())
+        while own_threads():
+            time.sleep(0.01)
+        asked_at += [now[0]] * (len(server.requests) - before)
+    sending.close()
+    assert asked_at == [1000.0, 1000.0 + pause + 1]
 
 
 def test_a_silent_backend_is_waited_for_once(server: Backend, outbox: Outbox) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.any_pb2 import Any as Any_
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     TraceServiceServicer,
@@ -43,9 +46,11 @@ class _Service(TraceServiceServicer):  # type: ignore[misc, unused-ignore]
         self.requests: list[tuple[pb.ExportTraceServiceRequest, dict[str, Any]]] = []
         self.rejected = 0
         self.failure: grpc.StatusCode | None = None
+        self.metadata: tuple[tuple[str, bytes], ...] = ()
 
     def Export(self, request: pb.ExportTraceServiceRequest, context: Any) -> pb.ExportTraceServiceResponse:  # noqa: N802
         if self.failure is not None:
+            context.set_trailing_metadata(self.metadata)
             context.abort(self.failure, "not now")
         self.requests.append((request, dict(context.invocation_metadata())))
         return pb.ExportTraceServiceResponse(partial_success=pb.ExportTracePartialSuccess(rejected_spans=self.rejected))
@@ -70,8 +75,27 @@ def test_grpc_delivers_the_same_request(service: tuple[_Service, str]) -> None:
     assert (request, metadata["x-tenant"]) == (request_from_spans(RESOURCE, spans_of_every_kind()), "a")
 
 
+@pytest.mark.parametrize("seconds", [0, 7])
+def test_a_grpc_server_may_ask_for_a_pause(service: tuple[_Service, str], seconds: int) -> None:
+    """By `RetryInfo` in the details of its status; without it no pause is asked for."""
+    made, url = service
+    made.failure = grpc.StatusCode.RESOURCE_EXHAUSTED
+    details = Status(code=8, details=[Any_()])
+    if seconds:
+        details.details[0].Pack(RetryInfo(retry_delay={"seconds": seconds}))
+    made.metadata = (("grpc-status-details-bin", details.SerializeToString()),)
+    with pytest.raises(DeliveryError) as caught:
+        send(protocol="grpc", endpoint=url)
+    assert (caught.value.is_transient, caught.value.retry_after_seconds) == (True, seconds)
+
+
 @pytest.mark.parametrize(
-    ("code", "is_transient"), [(grpc.StatusCode.UNAVAILABLE, True), (grpc.StatusCode.PERMISSION_DENIED, False)]
+    ("code", "is_transient"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, True),
+        (grpc.StatusCode.ABORTED, True),
+        (grpc.StatusCode.PERMISSION_DENIED, False),
+    ],
 )
 def test_a_grpc_error_is_no_delivery(service: tuple[_Service, str], code: grpc.StatusCode, is_transient: bool) -> None:
     """Some may be tried again later."""
