@@ -11,8 +11,9 @@ from sqlalchemy import make_url, select
 
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.schema import REVISION, tables_named
+from runlog_otel.stores.sql.schema_version import alembic_config
 from runlog_otel.stores.sql.store import SqlStore
-from runlog_otel.stores.sql.upgrade import alembic_config, create_tables
+from runlog_otel.stores.sql.upgrade import create_tables
 from tests.stores.conftest import run, step
 
 

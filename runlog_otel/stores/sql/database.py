@@ -10,8 +10,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, func, select, table
-from sqlalchemy import column as sql_column
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -19,8 +18,8 @@ from runlog_otel.errors import MissingExtraError
 from runlog_otel.loggers import package_logger
 from runlog_otel.private_files import make_private
 from runlog_otel.stores.connection_string import is_in_memory, masked
-from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
-from runlog_otel.stores.sql import dialects
+from runlog_otel.stores.errors import StoreError, StoreUnavailableError
+from runlog_otel.stores.sql import dialects, schema_version
 from runlog_otel.stores.sql.faults import fault_from_error
 from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME, REVISION, Tables, tables_named
 
@@ -196,17 +195,15 @@ class Database:
 
     def _check_schema(self, live: _Live) -> None:
         with live.guard, _begun(live.engine, is_write=False) as connection:
-            revision = schema_revision(connection, self.tables)
+            revision = schema_version.schema_revision(connection, self.tables)
             if revision is None and not self.is_sqlite and connection.scalar(select(func.current_schema())) is None:
                 problem = "the role may not use a schema of its search_path"
                 raise StoreError(self.where, problem, "GRANT USAGE ON SCHEMA public TO the role")
         if self._creates_tables and (revision is None or revision < REVISION):
-            from runlog_otel.stores.sql.upgrade import upgrade
-
             with live.guard, _begun(live.engine, is_write=True) as connection:
-                upgrade(connection, self.tables)
+                schema_version.upgrade(connection, self.tables)
             return
-        refuse_other_schema(revision, self.where)
+        schema_version.refuse_other_schema(revision, self.where)
 
     def _engine(self) -> Engine:
         url = dialects.parsed(self._url)
@@ -239,26 +236,6 @@ def _forget_lock() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_lock)
-
-
-def schema_revision(connection: Connection, tables: Tables) -> str | None:
-    """Which migration the tables are at; None where there are none."""
-    version = table(tables.version_table, sql_column("version_num"))
-    if not connection.dialect.has_table(connection, tables.version_table):
-        return None
-    return connection.execute(select(version.c.version_num)).scalar()
-
-
-def refuse_other_schema(revision: str | None, where: str) -> None:
-    """Raise SchemaVersionError unless the tables are those that this code was written for."""
-    if revision is None:
-        raise SchemaVersionError(where, "the tables are not there", "run `runlog-otel db upgrade`")
-    if revision < REVISION:
-        reason = f"the tables are of version {revision}, older than {REVISION} of this program"
-        raise SchemaVersionError(where, reason, "run `runlog-otel db upgrade`")
-    if revision > REVISION:
-        reason = f"the tables are of version {revision}, newer than {REVISION} of this program"
-        raise SchemaVersionError(where, reason, "upgrade runlog-otel")
 
 
 @contextmanager

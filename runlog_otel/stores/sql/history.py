@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, 
 from runlog_otel.core.model import Status, StoredRun
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.sql.database import Database, schema_revision
+from runlog_otel.stores.sql.database import Database
+from runlog_otel.stores.sql.schema_version import schema_revision
 from runlog_otel.stores.sql.store import SqlStore, searched
 
 MAX_PAGE = 1000
