@@ -13,8 +13,7 @@ from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
 from runlog_otel.cli.output import cell
 from runlog_otel.core.redaction import MASK, Redaction, redacted
 from runlog_otel.core.semconv import HEADER_KEY
-from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError
-from runlog_otel.stores.errors import StoreError
+from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runlog_otel.core.model import Run, Status, StoredRun
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError, StoreError
 from runlog_otel.settings import Settings
-from runlog_otel.stores.errors import StoreError
 from tests.core.logs import attempt, run, task, verdict
 
 LONG_AGO_NS = time.time_ns() - 3600 * 10**9

@@ -10,10 +10,10 @@ import pytest
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run
+from runlog_otel.errors import StoreError
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
-from runlog_otel.stores.errors import StoreError
 from tests.core.logs import START, attempt, run, task, verdict
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
 

@@ -12,10 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field
 
 from runlog_otel.core.model import Status
 from runlog_otel.core.runlogs.json_runlog import pipeline_from_config
-from runlog_otel.errors import RunNotFoundError
+from runlog_otel.errors import (
+    BranchNotFoundError,
+    JobNotFoundError,
+    RunExistsError,
+    RunNotFoundError,
+    StepNotFoundError,
+)
 from runlog_otel.hosts.kit.secrets import mask_what_the_host_prints
 from runlog_otel.stores.connection_string import filled, is_in_memory, masked
-from runlog_otel.stores.errors import BranchNotFoundError, JobNotFoundError, RunExistsError, StepNotFoundError
 
 Document = dict[str, Any]
 

@@ -13,9 +13,8 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from runlog_otel.errors import ConfigError
+from runlog_otel.errors import ConfigError, StoreError, StoreUnavailableError
 from runlog_otel.stores.connection_string import WANTED, is_in_memory, masked, with_driver
-from runlog_otel.stores.errors import StoreError, StoreUnavailableError
 from runlog_otel.stores.sql.schema import SERVER_CODEC
 
 _SQLITE_OPTIONS = ("cached_statements", "check_same_thread", "detect_types", "isolation_level", "timeout", "uri")

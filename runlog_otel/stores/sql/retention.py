@@ -8,9 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select
 
-from runlog_otel.errors import ConfigError
+from runlog_otel.errors import ConfigError, StoreError
 from runlog_otel.loggers import package_logger
-from runlog_otel.stores.errors import StoreError
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.store import SqlStore
 

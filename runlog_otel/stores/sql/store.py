@@ -17,10 +17,16 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runlog_otel.core.model import Status
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import (
+    BranchNotFoundError,
+    JobNotFoundError,
+    RunExistsError,
+    RunLogFormatError,
+    RunNotFoundError,
+    StepNotFoundError,
+)
 from runlog_otel.stores import entries as parts
 from runlog_otel.stores.entries import Document, Entry
-from runlog_otel.stores.errors import BranchNotFoundError, JobNotFoundError, RunExistsError, StepNotFoundError
 from runlog_otel.stores.sql.database import Database
 
 COMPRESSED_FROM_CHARACTERS = 1_000_000
