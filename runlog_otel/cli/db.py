@@ -107,10 +107,7 @@ def delete(
     store = sql_store(source(url, config))
     if not is_confirmed:
         typer.confirm(f"delete {'every run' if every else f'{len(run_ids or ())} runs'}", abort=True, err=True)
-    if every:
-        count = retention.clear(store.database, is_confirmed=True)
-    else:
-        count = retention.delete_runs(store.database, run_ids or ())
+    count = retention.clear(store.database) if every else retention.delete_runs(store.database, run_ids or ())
     if as_json:
         output.document({"runs": count})
     else:

@@ -61,7 +61,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a store holds. `capacity` is None where nothing but the disk bounds it."""
+    """What a store holds."""
 
     total: int
     running: int
@@ -73,7 +73,6 @@ class Stats:
     schema: str
     deleted: int
     """How many runs were ever deleted, by retention or on demand."""
-    capacity: int | None = None
     by_status: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -83,10 +82,9 @@ class RunHistory:
     Every method raises StoreError when the database fails.
     """
 
-    def __init__(self, store: SqlStore, capacity: int | None = None) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self.store = store
         self.database: Database = store.database
-        self.capacity = capacity
 
     def page(self, wanted: RunFilter | None = None, *, after: str | None = None, limit: int = 50) -> Page:
         """One page of at most `limit` (1 to 1,000) runs, newest first; costs the same wherever it begins.
@@ -175,7 +173,6 @@ class RunHistory:
             size_bytes=self._size_bytes(connection),
             schema=schema_revision(connection, self.database.tables) or "",
             deleted=connection.execute(select(func.count(deletions.seq))).scalar_one(),
-            capacity=self.capacity,
             by_status=by_status,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select
 
-from runlog_otel.errors import ConfigError, StoreError
+from runlog_otel.errors import StoreError
 from runlog_otel.loggers import package_logger
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.store import SqlStore
@@ -30,14 +30,8 @@ def delete_runs(database: Database, run_ids: Sequence[str]) -> int:
     return deleted
 
 
-def clear(database: Database, *, is_confirmed: bool) -> int:
-    """Delete all runs, finished or not; how many there were.
-
-    Raises:
-        ConfigError: `is_confirmed` is not True.
-    """
-    if is_confirmed is not True:
-        raise ConfigError("clear", f"deletes every run of {database.where}: confirm it")
+def clear(database: Database) -> int:
+    """Delete all runs, finished or not; returns how many there were."""
     return _delete_all(database, ON_DEMAND)
 
 
