@@ -114,6 +114,7 @@ class Project:
             raise
         except (self.host.not_found, FileNotFoundError) as error:
             raise RunNotFoundError(run_id, self.where) from error
+        except _OF_ONE_RUN as error:
             raise RunLogFormatError(f"the log of {run_id!r}", redacted(str(error)).replace("\n", " ")) from error
         except Exception as error:  # a bucket's client, say: errors without a common base
             raise self._unreachable(error) from error
