@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
-from runlog_otel.core.model import Status, StoredRun
+from runlog_otel.core.model import SecretFingerprint, Status, StoredRun
+from runlog_otel.core.runlogs.json_runlog import header_from_config
+from runlog_otel.core.semconv import HEADER_KEY
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.entries import Document
 from runlog_otel.stores.sql.database import Database
@@ -82,6 +84,9 @@ class RunHistory:
     Every method raises StoreError when the database fails.
     """
 
+    unread: Sequence[str] = ()
+    """A list of rows reads every run (`sources.listing.Listing` may not)."""
+
     def __init__(self, store: SqlStore) -> None:
         self.store = store
         self.database: Database = store.database
@@ -130,6 +135,10 @@ class RunHistory:
         statement = select(runs.run_id).where(runs.run_id.in_(list(run_ids)))
         found = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
         return set(run_ids).difference(found)
+
+    def secret_fingerprints(self, run_id: str) -> tuple[SecretFingerprint, ...]:
+        """Of the secrets that the run's own part may hold; raises RunLogFormatError where that is damaged."""
+        return header_from_config(self.store.config(run_id, HEADER_KEY)).marks
 
     def get(self, run_id: str) -> Document:
         """The whole document of a run; raises RunNotFoundError."""
