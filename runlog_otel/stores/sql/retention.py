@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select
+from typing_extensions import override
 
 from runlog_otel.errors import StoreError
 from runlog_otel.loggers import package_logger
@@ -61,8 +62,9 @@ class RetainedSqlStore(SqlStore):
         super().__init__(database, **options)
         self.retention_days = retention_days
 
+    @override
     def create(self, header: Mapping[str, Any]) -> None:
-        """As `SqlStore.create`; failing to delete expired runs is logged and does not fail the run."""
+        """A failure to delete expired runs is logged and does not fail the run."""
         super().create(header)
         if self.retention_days:
             try:
