@@ -83,7 +83,7 @@ def source_from_url(url: str, settings: Settings) -> Files:
     except (OSError, ValueError) as error:  # too long, a NUL in it, a bracket that does not close
         problem = error.strerror if isinstance(error, OSError) else error
         shown = bounded(redacted(url), _MAX_SHOWN_BYTES)
-        raise ConfigError("--source", f"{shown} is no place of run logs: {problem}") from error
+        raise ConfigError("--source", f"{shown} names no folder and no file: {problem}") from error
     if not is_there:
         raise ConfigError("--source", f"there is no folder and no file {path}")
     return Files(path, settings)

@@ -167,13 +167,14 @@ def test_a_real_run_with_a_slash_is_seen_by_every_command(tmp_path: Path, where:
         done = project.python("-m", "runlog_otel", *arguments)
         return done.returncode, done.output
 
+    dry = ("--dry-run", "--endpoint", (tmp_path / "traces.jsonl").as_uri())
     assert '"run_id": "feature/x"' in command("runs", "--json", *where)[1]
-    assert "feature/x  1 executions" in command("export", "--all", "--dry-run", *where)[1]
+    assert "feature/x  1 executions" in command("export", "--all", *dry, *where)[1]
     read = where[1] if where else "runnable-config.yaml"
     copy = ("db", "copy", "--from", read, "--to", "sqlite:///copied.db")
     assert command(*copy) == (0, "1 copied, 0 there, 0 differs, 0 failed\n")
     (tmp_path / "x.json").write_text(json.dumps({**LOG, "run_id": "../x"}), encoding="utf-8")
-    for arguments in (("show", *where), ("audit", *where), ("export", "--dry-run", *where), copy):
+    for arguments in (("show", *where), ("audit", *where), ("export", *dry, *where), copy):
         status, output = command(*arguments, "../x")
         assert (status != 0, output.count("run '../x' is not read: as a path it leads out of ")) == (True, 1)
         assert "Traceback" not in output
