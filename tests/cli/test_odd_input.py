@@ -173,7 +173,7 @@ def test_a_variable_that_is_no_utf8_is_ignored(
     is_check = command[0] == "check"
     is_read = variable not in ("OTEL_EXPORTER_OTLP_HEADERS",)  # the config has headers
     assert called.status == (1 if is_check and is_read else 0)
-    assert (f"{variable} is ignored: must be UTF-8" in called.out) == (is_check and is_read)
+    assert (f"{variable} is ignored: it must be UTF-8" in called.out) == (is_check and is_read)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
