@@ -11,21 +11,24 @@ Then `runlog-otel show --source journal:///var/log/jobs.jsonl RUN_ID`, and so on
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runlog_otel import Attempt, Run, RunNotFoundError, Settings, SourceError, Status, Step, StoredRun
+from runlog_otel import Attempt, Run, RunNotFoundError, Settings, Source, SourceError, Status, Step, StoredRun
 
 
-class Journal:
+class Journal(Source):
     """The runs in a journal. `runlog_otel.Source` documents the contract of each method."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.settings = settings
-        self.where = str(path)
         self._path = path
+
+    @property
+    def where(self) -> str:
+        return str(self._path)
 
     def changes(self, since_ns: int) -> list[StoredRun]:
         runs = (StoredRun(line["id"], _end_ns(line)) for line in self._lines())
@@ -41,15 +44,6 @@ class Journal:
         step = Step(name=line["job"], path="job", kind="job", status=status, attempts=(attempt,))
         pipeline = self.settings.pipeline or line["job"]
         return Run(run_id=run_id, pipeline=pipeline, host="journal", status=status, steps=(step,))
-
-    def missing(self, run_ids: Sequence[str]) -> tuple[str, ...]:
-        return ()  # a run is written when it has ended: none is active
-
-    def size_bytes(self) -> int | None:
-        return None
-
-    def close(self) -> None:
-        pass
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         try:

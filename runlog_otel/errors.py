@@ -1,6 +1,29 @@
-"""What can go wrong, each error with its data and one line that says what to do."""
+"""Every exception of runlog-otel, each with its data and one line that says what to do.
+
+RunlogOtelError
+  ConfigError               a setting or an option is wrong (also a ValueError)
+  MissingExtraError         a library is not installed (also an ImportError)
+  DeliveryError             a backend did not acknowledge an export
+    TooLargeError           it refused the size of a request
+  RunNotFoundError          there is no such run (also a LookupError)
+    RunOutsideError         its id is a path out of the folder
+  PartNotFoundError         the run has no such part (also a LookupError)
+    StepNotFoundError
+    BranchNotFoundError
+    JobNotFoundError
+  RunExistsError            a run of that id exists already
+  RunLogFormatError         a document is not a run log (also a ValueError)
+  SourceError               a source of runs does not answer as it should
+  UnsupportedStoreError     the runs of a host's store cannot be listed
+  StoreError                a database did not do what was asked
+    StoreUnavailableError   it was locked or unreachable until the deadline
+    SchemaVersionError      its tables are missing, older or newer than this code
+  StateInUseError           another `serve` holds the state
+  OutputError               standard output cannot be written
+"""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from runlog_otel.printable import printable
 
@@ -91,3 +114,74 @@ class UnsupportedStoreError(RunlogOtelError):
     def __init__(self, kind: str, known: Sequence[str]) -> None:
         self.kind = kind
         super().__init__(f"runs of a store of type {kind!r} cannot be listed, name them; known are {', '.join(known)}")
+
+
+class RunExistsError(RunlogOtelError):
+    """A run log of that id is there already."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"a run log of id {run_id!r} exists already; a retry reuses it, a new run needs a new id")
+
+
+class PartNotFoundError(RunlogOtelError, LookupError):
+    """The run is there; its step, branch or job is not."""
+
+    def __init__(self, kind: str, key: str, run_id: str) -> None:
+        self.kind = kind
+        self.key = key
+        self.run_id = run_id
+        super().__init__(f"run {run_id!r} has no {kind} {key!r}")
+
+
+class StepNotFoundError(PartNotFoundError):
+    """The run has no such step."""
+
+    def __init__(self, key: str, run_id: str) -> None:
+        super().__init__("step", key, run_id)
+
+
+class BranchNotFoundError(PartNotFoundError):
+    """The run has no such branch."""
+
+    def __init__(self, key: str, run_id: str) -> None:
+        super().__init__("branch", key, run_id)
+
+
+class JobNotFoundError(PartNotFoundError):
+    """The run is not a job, or its job was not logged yet."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__("job", "", run_id)
+
+
+class StoreError(RunlogOtelError):
+    """The database did not do what was asked; `where` is its address without credentials."""
+
+    def __init__(self, where: str, reason: str, advice: str = "") -> None:
+        self.where = where
+        self.reason = reason
+        super().__init__(f"{where}: {reason}" + (f"; {advice}" if advice else ""))
+
+
+class StoreUnavailableError(StoreError):
+    """The database was locked or out of reach until the deadline; the same call may succeed later."""
+
+
+class SchemaVersionError(StoreError):
+    """The tables are missing, older or newer than this code."""
+
+
+class StateInUseError(RunlogOtelError):
+    """Another process counts with the same state: there is one writer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path} is in use by another `runlog-otel serve`; stop it, or give this one its own --state")
+
+
+class OutputError(RunlogOtelError):
+    """Standard output cannot be written: a full device, a closed descriptor."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"standard output cannot be written: {problem}")

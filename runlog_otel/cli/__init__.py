@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from runlog_otel.cli import guard, output
+from runlog_otel.errors import OutputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 the last guard: a traceback is for those who ask for it
         if problem := guard.problem_of(error):
             output.problem(problem)
-        with suppress(output.OutputError):
+        with suppress(OutputError):
             output.flush()
         return guard.status_of(error)
     return status

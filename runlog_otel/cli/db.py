@@ -8,11 +8,11 @@ import typer
 
 from runlog_otel.cli import output
 from runlog_otel.cli.options import MAX_AGE, AsJson, ConfigFile, DatabaseUrl
-from runlog_otel.cli.runs import sql_store
 from runlog_otel.errors import ConfigError
 
 if TYPE_CHECKING:
     from runlog_otel.sources.port import Source
+    from runlog_otel.stores.sql.retention import RetainedSqlStore
 
 db_app = typer.Typer(no_args_is_help=True, help="The database of a SQL store; copies between stores.")
 
@@ -107,10 +107,7 @@ def delete(
     store = sql_store(source(url, config))
     if not is_confirmed:
         typer.confirm(f"delete {'every run' if every else f'{len(run_ids or ())} runs'}", abort=True, err=True)
-    if every:
-        count = retention.clear(store.database, is_confirmed=True)
-    else:
-        count = retention.delete_runs(store.database, run_ids or ())
+    count = retention.clear(store.database) if every else retention.delete_runs(store.database, run_ids or ())
     if as_json:
         output.document({"runs": count})
     else:
@@ -149,9 +146,14 @@ def copy(
     from runlog_otel.sources.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
 
     read = loaded(source, "")
-    read_logs = run_logs(read)
+    read_logs = read.run_logs()
+    if read_logs is None:
+        raise ConfigError(read.where, "has no run logs of runnable or magnus to copy")
     names = run_ids or [run.run_id for run in read.changes(0)]
-    written_logs = target_logs(loaded(target, ""))
+    written = loaded(target, "")
+    written_logs = written.target()
+    if written_logs is None:
+        raise ConfigError(written.where, "takes no run logs; name a config file or a database")
 
     outcomes: Counter[str] = Counter()
     wrong: list[dict[str, Any]] = []
@@ -172,42 +174,9 @@ def copy(
     raise typer.Exit(1 if wrong else 0)
 
 
-def run_logs(source: "Source") -> Any:
-    """Where the run logs of a source are, for those who copy.
-
-    Raises:
-        ConfigError: it has none.
-    """
-    from runlog_otel.sources.host_config import Project
-    from runlog_otel.sources.port import RunLogs
-
-    if isinstance(source, Project):
-        open_early(source.store)
-        return source.host
-    if not isinstance(source, RunLogs):
-        raise ConfigError(source.where, "has no run logs of runnable or magnus to copy")
-    return source
-
-
-def target_logs(source: "Source") -> Any:
-    """Where run logs can be written, for those who copy; tables are made.
-
-    Raises:
-        ConfigError: they cannot be written there.
-    """
-    from runlog_otel.sources.host_config import Project
-    from runlog_otel.sources.port import RunLogTarget
-
-    if isinstance(source, RunLogTarget):
-        source.prepare()
-    elif not isinstance(source, Project):
-        raise ConfigError(source.where, "takes no run logs; name a config file or a database")
-    return run_logs(source)
-
-
-def open_early(store: Any) -> None:
-    """Fill the placeholders of a store's connection string now: the next config may have other secrets."""
-    from runlog_otel.hosts.kit.stores import DocumentPlugin
-
-    if isinstance(store, DocumentPlugin):
-        _ = store.documents
+def sql_store(source: "Source", *, must_exist: bool = True) -> "RetainedSqlStore":
+    """The SQL store of a source; raises ConfigError where it is no SQL store of ours."""
+    store = source.sql_store(must_exist=must_exist)
+    if store is None:
+        raise ConfigError(source.where, "is no store of type sql; name one by --source or --config")
+    return store

@@ -8,8 +8,7 @@ import typer
 
 from runlog_otel.cli import output
 from runlog_otel.core.redaction import bounded, redacted
-from runlog_otel.errors import RunlogOtelError
-from runlog_otel.stores.errors import StoreError
+from runlog_otel.errors import OutputError, RunlogOtelError, StoreError
 
 FAILED, WRONG, UNFORESEEN, INTERRUPTED = 1, 2, 70, 130
 _DEBUG = "RUNLOG_OTEL_DEBUG"
@@ -21,7 +20,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 def status_of(error: Exception) -> int:
     """The exit status of a command that an error ended."""
     if isinstance(error, RunlogOtelError):
-        return FAILED if isinstance(error, StoreError | output.OutputError) else WRONG
+        return FAILED if isinstance(error, StoreError | OutputError) else WRONG
     if isinstance(error, typer.Abort):
         return INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else FAILED
     if isinstance(error, _UsageError):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from runlog_otel.errors import RunlogOtelError
+from runlog_otel.errors import OutputError
 from runlog_otel.printable import printable
 
 if TYPE_CHECKING:
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 
 CLOSED_PIPE_STATUS = 141
 """128 + SIGPIPE: what other programs end with whose reader has had enough (`| head`)."""
-
-
-class OutputError(RunlogOtelError):
-    """Standard output cannot be written: a full device, a closed descriptor."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"standard output cannot be written: {problem}")
 
 
 def line(text: str = "") -> None:

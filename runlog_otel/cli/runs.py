@@ -12,9 +12,7 @@ from runlog_otel.cli.guard import FAILED, problem_of
 from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
 from runlog_otel.cli.output import cell
 from runlog_otel.core.redaction import MASK, Redaction, redacted
-from runlog_otel.core.semconv import HEADER_KEY
-from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError
-from runlog_otel.stores.errors import StoreError
+from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from runlog_otel.stores.compare import ComparedRun
     from runlog_otel.stores.entries import Document
     from runlog_otel.stores.sql.history import Page, RunHistory, RunSummary
-    from runlog_otel.stores.sql.retention import RetainedSqlStore
 
 _Result = TypeVar("_Result")
 Text = Annotated[str, typer.Option(show_default=False)]
@@ -74,15 +71,9 @@ def runs(
         odd = _compare(loaded, page, limit, as_json=as_json)
     else:
         shown, odd = _all_but_odd(page.runs, lambda run: _clean(run, history, patterns))
-        _list(replace(page, runs=tuple(shown)), [*odd, *_unread(history)], as_json=as_json)
-    if odd or _unread(history):
+        _list(replace(page, runs=tuple(shown)), [*odd, *history.unread], as_json=as_json)
+    if odd or history.unread:
         raise typer.Exit(FAILED)
-
-
-def _unread(history: "RunHistory | Listing") -> list[str]:
-    from runlog_otel.sources.listing import Listing
-
-    return history.unread if isinstance(history, Listing) else []
 
 
 def _all_but_odd(
@@ -109,36 +100,11 @@ def _all_but_odd(
 
 def history_of(source: "Source") -> "RunHistory | Listing":
     """What lists the runs of a source."""
-    from runlog_otel.hosts.kit.stores import SqlPlugin
-    from runlog_otel.sources.host_config import Project
     from runlog_otel.sources.listing import Listing
-    from runlog_otel.sources.sql import SqlRuns
     from runlog_otel.stores.sql.history import RunHistory
 
-    if isinstance(source, SqlRuns) or (isinstance(source, Project) and isinstance(source.store, SqlPlugin)):
-        return RunHistory(sql_store(source))
-    return Listing(source)
-
-
-def sql_store(source: "Source", *, must_exist: bool = True) -> "RetainedSqlStore":
-    """The SQL store of a source; a SQLite file that is not there is not made unless said so.
-
-    Raises:
-        ConfigError: it is no SQL store of ours.
-    """
-    from runlog_otel.hosts.kit.stores import SqlPlugin
-    from runlog_otel.sources.host_config import Project
-    from runlog_otel.sources.sql import SqlRuns
-    from runlog_otel.stores.sql.retention import RetainedSqlStore
-
-    if isinstance(source, SqlRuns):
-        if must_exist:
-            source.database.refuse_missing()
-        return RetainedSqlStore(source.database, retention_days=0)
-    if not (isinstance(source, Project) and isinstance(source.store, SqlPlugin)):
-        raise ConfigError(source.where, "is no store of type sql; name one by --source or --config")
-    store: RetainedSqlStore = source.store.opened(must_exist=must_exist)
-    return store
+    store = source.sql_store()
+    return Listing(source) if store is None else RunHistory(store)
 
 
 def moment_ns(text: str, option: str) -> int | None:
@@ -165,14 +131,11 @@ def moment_ns(text: str, option: str) -> int | None:
 
 def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[str, ...]) -> "RunSummary":
     """What is shown of a run, without secrets."""
-    from runlog_otel.core.runlogs.json_runlog import header_from_config
-    from runlog_otel.stores.sql.history import RunHistory
-
     try:
-        config = history.store.config(run.run_id, HEADER_KEY) if isinstance(history, RunHistory) else {}
+        fingerprints = history.secret_fingerprints(run.run_id)
     except RunLogFormatError:  # nobody knows what is secret in it
         return replace(run, tag=run.tag and MASK, pipeline=run.pipeline and MASK)
-    redaction = Redaction(patterns, run.run_id, header_from_config(config).marks)
+    redaction = Redaction(patterns, run.run_id, fingerprints)
     return replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
 
 
@@ -216,13 +179,11 @@ def _list(page: "Page", not_listed: list[str], *, as_json: bool) -> None:
 
 
 def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> list[str]:
-    from runlog_otel.sources.host_config import Project
-    from runlog_otel.sources.port import RunLogs
-
-    if not isinstance(source, RunLogs | Project):
+    logs = source.run_logs()
+    if logs is None:
         raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")
     patterns = source.settings.policy.patterns
-    columns, odd = _all_but_odd(page.runs, lambda run: _compared(source.document(run.run_id), patterns))
+    columns, odd = _all_but_odd(page.runs, lambda run: _compared(logs.document(run.run_id), patterns))
     if as_json:
         output.document([asdict(column) for column in columns])
     else:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runlog_otel.errors import ConfigError, RunlogOtelError
+from runlog_otel.errors import ConfigError, StateInUseError
 from runlog_otel.exporters.metrics.series import Key, Series, SeriesTable
 from runlog_otel.private_files import make_private
 
@@ -50,14 +50,6 @@ class ActiveRun:
     tag: str
     started_ns: int
     changed_ns: int
-
-
-class StateInUseError(RunlogOtelError):
-    """Another process counts with the same state: there is one writer."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__(f"{path} is in use by another `runlog-otel serve`; stop it, or give this one its own --state")
 
 
 class State:

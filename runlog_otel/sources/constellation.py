@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, TableClause, column, func, literal_column, or_, select, table, text
+from typing_extensions import override
 
 from runlog_otel.core.model import Run, StoredRun
 from runlog_otel.core.runlogs.constellation import STATUSES, run_from_execution
@@ -43,7 +44,7 @@ _JSON_FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionsTable:
+class ExecutionsTable(Source):
     """The executions in such a table."""
 
     database: Database
@@ -51,12 +52,13 @@ class ExecutionsTable:
     settings: Settings
 
     @property
+    @override
     def where(self) -> str:
-        """See `Source.where`."""
         return place(f"constellation+{self.database.where}", self.table_name, _DEFAULT_TABLE_NAME)
 
+    @override
     def changes(self, since_ns: int) -> Iterator[StoredRun]:
-        """See `Source.changes`: an execution is written when it starts, and when it ends."""
+        """Constellation writes an execution when it starts, and when it ends."""
         self.database.refuse_missing()
         known = self._table().c
         changed = func.coalesce(known.end_time, known.start_time, literal_column("0"))
@@ -73,8 +75,8 @@ class ExecutionsTable:
                 return
             after = (rows[-1].changed, rows[-1].execution_id)
 
+    @override
     def run(self, run_id: str) -> Run:
-        """See `Source.run`."""
         self.database.refuse_missing()
         row = self.database.read(lambda connection: self._row(connection, run_id))
         if row is None:
@@ -85,20 +87,16 @@ class ExecutionsTable:
             raise RunLogFormatError(f"execution {run_id!r} in {self.where}", str(error)) from error
         return run_from_execution(execution, self.settings.pipeline)
 
+    @override
     def close(self) -> None:
-        """See `Source.close`."""
         self.database.close()
 
+    @override
     def missing(self, run_ids: Sequence[str]) -> set[str]:
-        """See `Source.missing`."""
         known = self._table().c
         statement = select(known.execution_id).where(known.execution_id.in_(list(run_ids)))
         rows = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
         return set(run_ids).difference(rows)
-
-    def size_bytes(self) -> int | None:
-        """See `Source.size_bytes`."""
-        return None
 
     def _row(self, connection: Connection, run_id: str) -> Mapping[str, Any] | None:
         known = self._table()

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpcore
+from typing_extensions import override
 
 from runlog_otel.core.model import Run, StoredRun
 from runlog_otel.core.redaction import origin, url_without_credentials
@@ -20,6 +21,7 @@ from runlog_otel.core.runlogs.constellation import STATUSES, run_from_execution
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
 from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
+from runlog_otel.sources.port import Source
 
 _PAGE = 100
 """The server gives no more at once."""
@@ -38,7 +40,7 @@ _UNKNOWN_MS = sys.maxsize // _MS
 Summary = Mapping[str, Any]
 
 
-class History:
+class History(Source):
     """The executions that a server knows."""
 
     def __init__(self, url: str, headers: Mapping[str, str], settings: Settings) -> None:
@@ -52,12 +54,13 @@ class History:
         """All that the last list told: those among them that ran when the list before was read."""
 
     @property
+    @override
     def where(self) -> str:
-        """See `Source.where`."""
         return f"constellation+{self._url}"
 
+    @override
     def changes(self, since_ns: int) -> list[StoredRun]:
-        """See `Source.changes`. Nothing is told before the list was read to its end: the server may die in between.
+        """Nothing is returned before the list was read to its end: the server may die in between.
 
         The server lists by start, newest first. What changed since may have started long before, but not before the
         oldest of those that the last list had to tell, or that ran then.
@@ -72,25 +75,22 @@ class History:
         self._listed_ids = frozenset(found)
         return sorted(changed.values(), key=lambda run: (run.changed_ns, run.run_id))
 
+    @override
     def run(self, run_id: str) -> Run:
-        """See `Source.run`."""
         document = self._execution(run_id)
         if document is None:
             raise RunNotFoundError(run_id, self.where)
         return run_from_execution(document, self.settings.pipeline)
 
+    @override
     def missing(self, run_ids: Sequence[str]) -> list[str]:
-        """See `Source.missing`: an execution that runs is in each list; only one that is not is asked for."""
+        """A running execution is in every list; the server is asked only for one that is not."""
         unlisted = [run_id for run_id in run_ids if run_id not in self._listed_ids]
         return [run_id for run_id in unlisted[:_ASKED_FOR] if self._execution(run_id) is None]
 
+    @override
     def close(self) -> None:
-        """See `Source.close`."""
         self._client.close()
-
-    def size_bytes(self) -> int | None:
-        """See `Source.size_bytes`."""
-        return None
 
     def _execution(self, run_id: str) -> Any:
         return self._get(f"/api/v1/executions/{quote(run_id, safe='')}")

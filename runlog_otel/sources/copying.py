@@ -13,7 +13,7 @@ from runlog_otel.stores.entries import text_from_value
 COPIED, THERE, DIFFERS, FAILED = "copied", "there", "differs", "failed"
 
 
-class RunLogs(Protocol):
+class CopySource(Protocol):
     """Where run logs come from."""
 
     @property
@@ -27,7 +27,7 @@ class RunLogs(Protocol):
         """The whole run log."""
 
 
-class RunLogTarget(RunLogs, Protocol):
+class CopyTarget(CopySource, Protocol):
     """Where they go."""
 
     def put(self, document: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ class Copy:
 
 
 def copy_runs(
-    source: RunLogs, target: RunLogTarget, run_ids: Iterable[str], *, is_overwriting: bool = False
+    source: CopySource, target: CopyTarget, run_ids: Iterable[str], *, is_overwriting: bool = False
 ) -> Iterator[Copy]:
     """Copy runs one by one; a copy that was interrupted is resumed by calling it again.
 
@@ -68,7 +68,7 @@ def copy_runs(
         yield copied
 
 
-def _copy(source: RunLogs, target: RunLogTarget, run_id: str, is_overwriting: bool) -> Copy:
+def _copy(source: CopySource, target: CopyTarget, run_id: str, is_overwriting: bool) -> Copy:
     document = source.document(run_id)
     if document.get("run_id") != run_id:
         raise RunLogFormatError(f"the log of {run_id!r}", f"its run_id is {document.get('run_id')!r}")
@@ -83,7 +83,7 @@ def _copy(source: RunLogs, target: RunLogTarget, run_id: str, is_overwriting: bo
     return Copy(run_id, COPIED)
 
 
-def _found(store: RunLogs, run_id: str) -> Mapping[str, Any] | None:
+def _found(store: CopySource, run_id: str) -> Mapping[str, Any] | None:
     try:
         return store.document(run_id)
     except store.not_found:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runlog_otel.core.model import Run, StoredRun
-from runlog_otel.core.runlogs.json_runlog import run_from_log
+from typing_extensions import override
+
+from runlog_otel.core.model import StoredRun
 from runlog_otel.settings import Settings
 from runlog_otel.sources.databases import database_at, place, string_and_table
 from runlog_otel.sources.port import RunLogTarget
@@ -20,43 +21,35 @@ class DbLogRuns(RunLogTarget):
     settings: Settings
 
     @property
+    @override
     def where(self) -> str:
-        """See `Source.where`."""
         return place(f"db-log+{self.table.database.where}", self.table.table.name, DEFAULT_TABLE_NAME)
 
+    @override
     def changes(self, since_ns: int) -> Iterator[StoredRun]:
-        """See `Source.changes`."""
         self.table.database.refuse_missing()
         yield from self.table.changes(since_ns)
 
-    def run(self, run_id: str) -> Run:
-        """See `Source.run`."""
-        return run_from_log(self.document(run_id), self.settings.pipeline, self.settings.zone)
-
+    @override
     def document(self, run_id: str) -> Document:
-        """See `RunLogs.document`."""
         self.table.database.refuse_missing()
         return self.table.document(run_id)
 
+    @override
     def prepare(self) -> None:
-        """See `RunLogTarget.prepare`: the table is made as magnus's store does it."""
         self.table.create()
 
+    @override
     def put(self, document: Document) -> None:
-        """See `RunLogTarget.put`."""
         self.table.put(document)
 
+    @override
     def close(self) -> None:
-        """See `Source.close`."""
         self.table.database.close()
 
+    @override
     def missing(self, run_ids: Sequence[str]) -> set[str]:
-        """See `Source.missing`."""
         return self.table.missing(run_ids)
-
-    def size_bytes(self) -> int | None:
-        """See `Source.size_bytes`."""
-        return None
 
 
 def source_from_url(url: str, settings: Settings) -> DbLogRuns:

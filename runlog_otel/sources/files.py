@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from typing_extensions import override
+
 from runlog_otel.core.model import Run, StoredRun
 from runlog_otel.core.redaction import bounded, redacted
 from runlog_otel.core.runlogs.json_runlog import run_from_log
@@ -25,12 +27,12 @@ class Files(RunLogs):
     settings: Settings
 
     @property
+    @override
     def where(self) -> str:
-        """See `Source.where`."""
         return str(self.path)
 
+    @override
     def changes(self, since_ns: int) -> Iterable[StoredRun]:
-        """See `Source.changes`."""
         if not self.path.exists():
             raise SourceError(self.where, "is not there any more")
         try:
@@ -41,12 +43,8 @@ class Files(RunLogs):
         except OSError as error:
             raise SourceError(self.where, f"cannot be listed: {error.strerror}") from error
 
-    def run(self, run_id: str) -> Run:
-        """See `Source.run`."""
-        return run_from_log(self.document(run_id), self.settings.pipeline, self.settings.zone)
-
+    @override
     def document(self, run_id: str) -> Document:
-        """See `RunLogs.document`."""
         if not self.path.is_file():
             return document_in(self.path, run_id)
         document = document_in_file(self.path)
@@ -54,17 +52,9 @@ class Files(RunLogs):
             raise RunNotFoundError(run_id, self.where)
         return document
 
-    def close(self) -> None:
-        """See `Source.close`."""
-        return
-
+    @override
     def missing(self, run_ids: Sequence[str]) -> list[str]:
-        """See `Source.missing`."""
         return [] if self.path.is_file() else runs_missing(self.path, run_ids)
-
-    def size_bytes(self) -> int | None:
-        """See `Source.size_bytes`."""
-        return None
 
 
 def run_from_file(path: Path, settings: Settings) -> Run:
@@ -93,7 +83,7 @@ def source_from_url(url: str, settings: Settings) -> Files:
     except (OSError, ValueError) as error:  # too long, a NUL in it, a bracket that does not close
         problem = error.strerror if isinstance(error, OSError) else error
         shown = bounded(redacted(url), _MAX_SHOWN_BYTES)
-        raise ConfigError("--source", f"{shown} is no place of run logs: {problem}") from error
+        raise ConfigError("--source", f"{shown} names no folder and no file: {problem}") from error
     if not is_there:
         raise ConfigError("--source", f"there is no folder and no file {path}")
     return Files(path, settings)

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runlog_otel.core.model import Run, StoredRun
+from typing_extensions import override
+
+from runlog_otel.core.model import StoredRun
 from runlog_otel.core.redaction import redacted
 from runlog_otel.errors import (
     ConfigError,
@@ -18,17 +21,22 @@ from runlog_otel.errors import (
     UnsupportedStoreError,
 )
 from runlog_otel.hosts.kit.adapter import HostAdapter
-from runlog_otel.hosts.kit.stores import SqlPlugin
+from runlog_otel.hosts.kit.stores import DocumentPlugin, SqlPlugin
 from runlog_otel.hosts.kit.wrapper import OWN_TYPE, inner_store, parts
 from runlog_otel.settings import Settings
+from runlog_otel.sources.port import RunLogs, RunLogTarget
+from runlog_otel.stores.entries import Document
 from runlog_otel.stores.files import is_file, ordered, runs_in_folder, runs_missing
+
+if TYPE_CHECKING:
+    from runlog_otel.stores.sql.retention import RetainedSqlStore
 
 _OF_ONE_RUN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, PermissionError)
 """What a host raises for a damaged log; anything else may be the client of a bucket that cannot be reached."""
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(RunLogTarget):
     """The settings and the inner store of a config file; without a host, the environment's settings alone."""
 
     config_file: str
@@ -87,26 +95,20 @@ class Project:
         return self.host.store
 
     @property
+    @override
     def where(self) -> str:
-        """The store, for messages."""
         if self._host is None:
             return "no store"
         names = ("bucket", "log_folder", "location")
         place = next((found for name in names if (found := getattr(self.store, name, ""))), "")
         return f"{self.kind} store {place}".strip()
 
-    def run(self, run_id: str) -> Run:
-        """A run of the store; raises as `document`, and RunLogFormatError where it is no run log."""
-        return self.host.mapped(self.document(run_id))
+    @override
+    def outside_a_run(self, run_id: str) -> AbstractContextManager[None]:
+        return self.host.outside_a_run(run_id)
 
-    def document(self, run_id: str) -> dict[str, Any]:
-        """A run log of the store.
-
-        Raises:
-            RunNotFoundError: the store has none of that id.
-            RunLogFormatError: what the store has is damaged, or may not be read.
-            RunlogOtelError: the store cannot be reached.
-        """
+    @override
+    def document(self, run_id: str) -> Document:
         try:
             with self.host.outside_a_run(run_id):
                 return self.host.document(run_id)
@@ -123,13 +125,9 @@ class Project:
         """The runs of the store, the last written first; raises as `changes` does."""
         return list(self.changes(0))[::-1]
 
+    @override
     def changes(self, since_ns: int) -> Iterable[StoredRun]:
-        """The runs that were written at or after a moment, in the order of their last write.
-
-        Raises:
-            UnsupportedStoreError: it is not known how to list a store of this type.
-            RunlogOtelError: the store cannot be reached.
-        """
+        """Raises UnsupportedStoreError for a type of store that nobody here knows how to list."""
         host, lister = self.host, _LISTERS.get(self.kind)
         if lister is None:
             raise UnsupportedStoreError(self.kind, sorted(_LISTERS))
@@ -140,8 +138,8 @@ class Project:
         except Exception as error:
             raise self._unreachable(error) from error
 
+    @override
     def missing(self, run_ids: Sequence[str]) -> Iterable[str]:
-        """Those of some runs that the store does not have any more; raises as `changes` does."""
         finder = _FINDERS.get(self.kind)
         if finder is None:
             return ()
@@ -156,18 +154,44 @@ class Project:
         problem = redacted(str(error)).replace("\n", " ") or type(error).__name__
         return SourceError(self.where, f"cannot be read: {problem}")
 
+    @override
     def close(self) -> None:
-        """Give the connections of a database back."""
         if self._host is not None and isinstance(self.store, SqlPlugin):
             self.store.close()
 
+    @override
     def size_bytes(self) -> int | None:
-        """What a database takes on the disk; None of other stores."""
         if not isinstance(self.store, SqlPlugin) or self.store.documents.database.is_missing:
             return None
         from runlog_otel.stores.sql.history import RunHistory
 
         return RunHistory(self.store.documents).size_bytes()
+
+    @override
+    def run_logs(self) -> RunLogs:
+        self.prepare()
+        return self
+
+    @override
+    def prepare(self) -> None:
+        """Fill the placeholders of a connection string now: the next config may have other secrets."""
+        if isinstance(self.store, DocumentPlugin):
+            _ = self.store.documents
+
+    @override
+    def put(self, document: Document) -> None:
+        self.host.put(document)
+
+    @override
+    def as_kept(self, document: Document) -> Document:
+        return self.host.as_kept(document)
+
+    @override
+    def sql_store(self, *, must_exist: bool = True) -> "RetainedSqlStore | None":
+        if not isinstance(self.store, SqlPlugin):
+            return None
+        store: RetainedSqlStore = self.store.opened(must_exist=must_exist)
+        return store
 
 
 def _service(host: type[HostAdapter], chosen: str) -> tuple[str, Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from runlog_otel.core import semconv
-from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.model import Run, SecretFingerprint, StoredRun
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Result, SpanRole
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError
@@ -46,6 +46,11 @@ class Listing:
                 shown.append(summary)
                 last = f"{run.changed_ns}.{run.run_id}"
         return Page(tuple(shown), None)
+
+    @staticmethod
+    def secret_fingerprints(_: str) -> tuple[SecretFingerprint, ...]:
+        """As `RunHistory.secret_fingerprints`: none are looked for."""
+        return ()
 
     def _summaries(self, stored: StoredRun, wanted: RunFilter) -> Iterator[RunSummary]:
         try:

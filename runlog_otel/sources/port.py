@@ -1,106 +1,154 @@
-"""Whatever can list and read runs, named by a URL: the port that commands and `serve` read by.
+"""The port that commands and `serve` read runs by; `source_from_url` makes the source that a URL names.
 
 A source is a module of its own; docs/sources.md shows how to write one.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
+
+from typing_extensions import override
 
 from runlog_otel.core.model import Run, StoredRun
 from runlog_otel.core.redaction import redacted
+from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.errors import ConfigError, RunlogOtelError, RunNotFoundError
 from runlog_otel.settings import Settings
 from runlog_otel.stores.connection_string import filled, masked
 from runlog_otel.stores.entries import Document
 
+if TYPE_CHECKING:
+    from runlog_otel.stores.sql.retention import RetainedSqlStore
+
 ENTRY_POINTS = "runlog_otel.sources"
 """The group of the functions that make sources: each is named by what its URLs begin with, up to `+` or `:`."""
 
 
-class Source(Protocol):
-    """Runs, wherever they are kept."""
+class Source(ABC):
+    """Runs, wherever they are kept. Every method raises RunlogOtelError when they cannot be reached.
+
+    The abstract methods are what a source must have. The others have an answer for a source that cannot do it.
+    """
+
+    __slots__ = ()
+
+    settings: Settings
+    """How its runs are mapped, and where their traces go."""
 
     @property
-    def settings(self) -> Settings:
-        """How its runs are mapped, and where their traces go."""
-
-    @property
+    @abstractmethod
     def where(self) -> str:
-        """The place, for messages and in what `serve` keeps: the same one at each start."""
+        """The place, for messages and in the state of `serve`: the same text at each start."""
 
+    @abstractmethod
     def changes(self, since_ns: int) -> Iterable[StoredRun]:
-        """The runs that were written at or after a moment, in the order of their last write.
+        """The runs that were written at or after a moment, each once, in the order of their last write.
+
+        Args:
+            since_ns: the moment, in nanoseconds since the epoch; 0 lists every run.
 
         Raises:
-            RunlogOtelError: they cannot be listed.
+            RunlogOtelError: they cannot be listed; a part of the list is worth nothing then.
         """
 
+    @abstractmethod
     def run(self, run_id: str) -> Run:
         """A whole run.
 
         Raises:
-            RunNotFoundError: there is none of that id.
-            RunLogFormatError: what there is cannot be read as a run.
-            RunlogOtelError: the source cannot be reached.
+            RunNotFoundError: there is no run of that id.
+            RunLogFormatError: what is there cannot be read as a run.
         """
 
     def missing(self, run_ids: Sequence[str]) -> Iterable[str]:
-        """Those of some runs, listed before, that are certainly not there any more; none where that cannot be told.
+        """Those of some runs, listed before, that certainly no longer exist, in any order; none if that is unknown.
 
-        `serve` asks this of the runs that have not ended, after `changes`, at each look: it must cost little.
-
-        Raises:
-            RunlogOtelError: the source cannot be reached.
+        `serve` asks this about the runs that have not ended, after `changes`, at each poll: it must cost little.
         """
         return ()
 
     def size_bytes(self) -> int | None:
-        """What the runs take on the disk; None where it is not known at once.
-
-        Raises:
-            RunlogOtelError: the source cannot be reached.
-        """
+        """How much disk space the runs take; None if that is not known at once."""
+        return None
 
     def close(self) -> None:
-        """Give connections back; the next call opens new ones."""
+        """Close the connections; the next call opens new ones."""
+        return
+
+    def run_logs(self) -> "RunLogs | None":
+        """The same source as one of run logs, to compare and to copy them; None if its runs are something else."""
+        return None
+
+    def target(self) -> "RunLogTarget | None":
+        """The same source, prepared to have run logs written to it; None if it is only read.
+
+        Raises:
+            StoreError: what is missing, such as tables, cannot be made.
+        """
+        return None
+
+    def sql_store(self, *, must_exist: bool = True) -> "RetainedSqlStore | None":
+        """The SQL store of ours that the runs are in: lists are read from it, `db` works on it; else None.
+
+        Args:
+            must_exist: whether a SQLite file that does not exist is an error; else it is made.
+
+        Raises:
+            StoreError: the file does not exist.
+        """
+        return None
 
 
-class RunLogs:
-    """What a source also is whose runs are run logs of runnable or magnus, verbatim: they are compared, and copied."""
+class RunLogs(Source):
+    """A source whose runs are run logs of runnable or magnus, verbatim."""
 
     __slots__ = ()
     not_found: ClassVar[type[Exception]] = RunNotFoundError
 
-    @staticmethod
-    def outside_a_run(_: str) -> AbstractContextManager[None]:
-        """See `sources.copying.RunLogs`: nothing."""
+    def outside_a_run(self, run_id: str) -> AbstractContextManager[None]:
+        """What must be entered to read or write a run log where no run is in progress: nothing."""
         return nullcontext()
 
     @abstractmethod
     def document(self, run_id: str) -> Document:
-        """A whole run log; raises as `Source.run`."""
+        """A whole run log; raises as `run` does."""
+
+    @override
+    def run(self, run_id: str) -> Run:
+        return run_from_log(self.document(run_id), self.settings.pipeline, self.settings.zone)
+
+    @override
+    def run_logs(self) -> "RunLogs":
+        return self
 
 
 class RunLogTarget(RunLogs):
-    """What a source is, too, that takes run logs."""
+    """A source that run logs can be written to."""
 
     __slots__ = ()
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make what is missing, before the first is put."""
+        """Make what is missing, before the first `put`."""
 
     @abstractmethod
     def put(self, document: Document) -> None:
-        """Add a run log, or merge it into the one that is there; doing it again changes nothing. Raises StoreError."""
+        """Add a run log, or merge it into the existing one; a second call with the same changes nothing.
 
-    @staticmethod
-    def as_kept(document: Document) -> Document:
-        """How a run log will be read back, once it was put: as it is."""
+        Raises:
+            StoreError: it cannot be written.
+        """
+
+    def as_kept(self, document: Document) -> Document:
+        """How a run log reads back after `put`: unchanged. Raises ValueError for one that cannot be kept."""
         return document
+
+    @override
+    def target(self) -> "RunLogTarget":
+        self.prepare()
+        return self
 
 
 SourceMaker = Callable[[str, Settings], Source]
@@ -111,26 +159,26 @@ def source_from_url(url: str, settings: Settings, secret: Callable[[str], str | 
     """The source that a URL, or the path of a folder or file, names.
 
     Args:
-        url: it; `${NAME}` in it stands for a secret.
+        url: the URL or path; `${NAME}` in it is replaced by a secret.
         settings: how runs are mapped, and where their traces go.
         secret: the value of a secret, or None.
 
     Raises:
-        ConfigError: the URL names no source that is known, or a secret has no value.
-        RunlogOtelError: what the kind of source raises.
+        ConfigError: the URL names no known kind of source, or a secret has no value.
+        RunlogOtelError: the source itself refuses the URL.
     """
     text = filled(url, secret, "--source")
     scheme, has_scheme, _ = text.partition(":")
     kind = scheme.partition("+")[0].lower() if has_scheme else "file"
-    found = entry_points(group=ENTRY_POINTS, name=kind)
-    if not found:
+    makers = entry_points(group=ENTRY_POINTS, name=kind)
+    if not makers:
         known = ", ".join(sorted(entry_points(group=ENTRY_POINTS).names))
         raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {known} (docs/sources.md)")
-    make: SourceMaker = next(iter(found)).load()
+    make: SourceMaker = next(iter(makers)).load()
     return make(text, settings)
 
 
 def one_line(error: Exception) -> str:
-    """An error as a line of the log; of one that nobody foresaw its kind, too."""
+    """An error as a line of the log; an unforeseen one with its type."""
     text = str(error) if isinstance(error, RunlogOtelError) else f"{type(error).__name__}: {redacted(str(error))}"
     return " ".join(text.split())

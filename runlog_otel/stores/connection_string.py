@@ -69,7 +69,8 @@ def is_in_memory(connection_string: str) -> bool:
     scheme, _, path = connection_string.partition("://")
     if not scheme.lower().startswith("sqlite"):
         return False
-    return path.split("?", 1)[0] in ("", "/", "/:memory:") or "mode=memory" in path
+    # SQLAlchemy 2.1 writes `:memory:` with percent signs.
+    return unquote(path.split("?", 1)[0]) in ("", "/", "/:memory:") or "mode=memory" in path
 
 
 def placeholders(connection_string: str) -> list[str]:

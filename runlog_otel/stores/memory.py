@@ -6,6 +6,8 @@ It is the SQL store on a SQLite database that has no file, so that nothing behav
 from collections.abc import Mapping
 from typing import Any
 
+from typing_extensions import override
+
 from runlog_otel.stores.entries import text_from_value
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.retention import keep_newest
@@ -31,30 +33,32 @@ class MemoryStore(SqlStore):
         self.max_runs = max_runs
         self.max_value_characters = max_value_characters
 
+    @override
     def create(self, header: Mapping[str, Any]) -> None:
-        """As `SqlStore.create`; the oldest runs make room."""
+        """The oldest runs make room."""
         super().create(header)
         keep_newest(self.database, self.max_runs)
 
+    @override
     def put(self, document: Mapping[str, Any], pipeline: str = "") -> None:
-        """As `SqlStore.put`; the oldest runs make room."""
+        """The oldest runs make room."""
         super().put(self._shortened(document), pipeline)
         keep_newest(self.database, self.max_runs)
 
+    @override
     def put_step(self, step: Mapping[str, Any], run_id: str) -> None:
-        """As `SqlStore.put_step`."""
         super().put_step(self._shortened(step), run_id)
 
+    @override
     def put_branch(self, branch: Mapping[str, Any], run_id: str) -> None:
-        """As `SqlStore.put_branch`."""
         super().put_branch(self._shortened(branch), run_id)
 
+    @override
     def put_job(self, job: Mapping[str, Any], run_id: str) -> None:
-        """As `SqlStore.put_job`."""
         super().put_job(self._shortened(job), run_id)
 
+    @override
     def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None:
-        """As `SqlStore.set_parameters`."""
         super().set_parameters(run_id, {name: self._parameter(value) for name, value in parameters.items()}, branch)
 
     def _shortened(self, document: Any) -> Any:

@@ -89,7 +89,10 @@ def test_an_unknown_run_is_not_copied(sql: Command) -> None:
     """It is told, and the exit status says that not all are there."""
     called = sql("db", "copy", "--from", "files.yaml", "--to", "sql.yaml", "absent")
     assert (called.status, called.out) == (1, "0 copied, 0 there, 0 differs, 1 failed\n")
-    assert called.err == "absent: Run id for absent is not found in the datastore\n"
+    assert called.err == (
+        "absent: run 'absent' is not in file-system store .run_log_store; "
+        "`runlog-otel check` shows which store the config names\n"
+    )
 
 
 def test_old_runs_are_pruned(sql: Command) -> None:

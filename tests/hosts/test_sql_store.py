@@ -15,9 +15,8 @@ from runnable import context
 from runnable.datastore import RunLog
 from runnable.secrets import DoNothingSecretManager, EnvSecretsManager
 
-from runlog_otel.errors import ConfigError
+from runlog_otel.errors import ConfigError, StoreError
 from runlog_otel.hosts.runnable.stores import MemoryRunLogStore, SqlRunLogStore
-from runlog_otel.stores.errors import StoreError
 
 SECRET = "hunter2-very-secret"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runlog_otel.core.model import Run, Status, StoredRun
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError, StoreError
 from runlog_otel.settings import Settings
-from runlog_otel.stores.errors import StoreError
+from runlog_otel.sources.port import Source
 from tests.core.logs import attempt, run, task, verdict
 
 LONG_AGO_NS = time.time_ns() - 3600 * 10**9
@@ -26,7 +26,7 @@ def going(run_id: str) -> Run:
 
 
 @dataclass
-class MemorySource:
+class MemorySource(Source):
     """Runs by their ids; reading the one at `fails_at` raises `failure`, `torn` holds ids of runs that are damaged."""
 
     folder: Path
@@ -34,14 +34,17 @@ class MemorySource:
     torn: set[str] = field(default_factory=set)
     fails_at: str = ""
     failure: Exception = field(default_factory=lambda: StoreError("memory", "it is gone"))
-    telemetry: dict[str, str] = field(default_factory=lambda: {"exporter": "none"})
     read: list[str] = field(default_factory=list)
     where: str = "memory"
+    settings: Settings = field(init=False)
 
-    @property
-    def settings(self) -> Settings:
-        """Nothing is sent, unless `telemetry` says where."""
-        return Settings.load({"outbox": str(self.folder / "unsent"), **self.telemetry}, {})
+    def __post_init__(self) -> None:
+        """Nothing is sent, until a test says where."""
+        self.send_by(exporter="none")
+
+    def send_by(self, **telemetry: str) -> None:
+        """Use these settings from now on."""
+        self.settings = Settings.load({"outbox": str(self.folder / "unsent"), **telemetry}, {})
 
     def put(self, log: Run, changed_ns: int | None = None) -> None:
         """Write a run."""
@@ -67,10 +70,3 @@ class MemorySource:
     def missing(self, run_ids: Sequence[str]) -> list[str]:
         """See `Source.missing`."""
         return [run_id for run_id in run_ids if run_id not in self.runs]
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def size_bytes(self) -> int | None:
-        """See `Source.size_bytes`."""
-        return None

@@ -358,7 +358,7 @@ def test_a_log_that_cannot_be_sent_holds_up_no_other(tmp_path: Path, caplog: pyt
 
 
 def _healer(source: MemorySource, server: Backend) -> Resender:
-    source.telemetry = {"endpoint": server.url}
+    source.send_by(endpoint=server.url)
     return Resender(source, SeriesTable())
 
 

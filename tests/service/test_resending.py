@@ -39,7 +39,7 @@ def source(tmp_path: Path) -> MemorySource:
 
 def resender_of(source: MemorySource, server: Backend, *run_ids: str) -> Resender:
     """Sends to a server; it remembers these runs."""
-    source.telemetry = {"endpoint": server.url}
+    source.send_by(endpoint=server.url)
     resender = Resender(source, SeriesTable())
     for run_id in run_ids:
         resender.remember(run_id, "a test wants it")
@@ -96,7 +96,7 @@ def test_nothing_is_sent_by_an_exporter_that_sends_nothing(
     source.put(ended("good"))
     resender = resender_of(source, server, "good")
     for exporter in ("none,none", "none"):
-        source.telemetry = {"exporter": exporter}
+        source.send_by(exporter=exporter)
         resender.resend()
     assert (server.requests, resender.unsent()) == ([], 1)
     assert [record.getMessage() for record in caplog.records] == [

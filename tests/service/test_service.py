@@ -10,10 +10,10 @@ import pytest
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run
+from runlog_otel.errors import StoreError
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
-from runlog_otel.stores.errors import StoreError
 from tests.core.logs import START, attempt, run, task, verdict
 from tests.e2e.backend import backend, healthy
 from tests.service.sources import LONG_AGO_NS, MemorySource, ended, going
@@ -287,7 +287,7 @@ def test_every_run_that_ends_is_sent_when_asked_for(tmp_path: Path, source: Memo
 def test_a_run_that_ends_is_read_once_to_be_counted_and_sent(source: MemorySource, start: Start) -> None:
     """Sending uses the traces that counting made of it."""
     with backend(healthy) as server:
-        source.telemetry = {"endpoint": server.url}
+        source.send_by(endpoint=server.url)
         service = start(ServeOptions(resend=Resend.ALL))
         service.poll()
         source.put(ended("r"))

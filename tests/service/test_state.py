@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runlog_otel.errors import ConfigError
-from runlog_otel.service.state import ActiveRun, State, StateInUseError
+from runlog_otel.errors import ConfigError, StateInUseError
+from runlog_otel.service.state import ActiveRun, State
 
 
 def test_there_is_one_writer(tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ from sqlalchemy import create_engine, text
 from runlog_otel.core.model import StoredRun
 from runlog_otel.core.runlogs.constellation import run_from_execution
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError, SourceError
+from runlog_otel.errors import RunLogFormatError, RunNotFoundError, SourceError, StoreError
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source, source_from_url
-from runlog_otel.stores.errors import StoreError
 from tests.core.runlogs.test_constellation import START_MS, execution, result
 from tests.sources.histories import NODES, ConstellationServer, constellation_server, fill_table, history, moved
 

@@ -153,7 +153,7 @@ def test_a_log_that_is_written_and_replaced_meanwhile_is_whole_or_damaged(tmp_pa
 @pytest.mark.parametrize("url", ["file://[", "/" + "x" * 5000])
 def test_a_path_that_is_none_is_said(url: str) -> None:
     """In one line that is not longer for it."""
-    with pytest.raises(ConfigError, match=r"^--source: .{5,300} is no place of run logs: [^\n]+$"):
+    with pytest.raises(ConfigError, match=r"^--source: .{5,300} names no folder and no file: [^\n]+$"):
         source_from_url(url, Settings(), os.environ.get)
 
 
@@ -167,13 +167,14 @@ def test_a_real_run_with_a_slash_is_seen_by_every_command(tmp_path: Path, where:
         done = project.python("-m", "runlog_otel", *arguments)
         return done.returncode, done.output
 
+    dry = ("--dry-run", "--endpoint", (tmp_path / "traces.jsonl").as_uri())
     assert '"run_id": "feature/x"' in command("runs", "--json", *where)[1]
-    assert "feature/x  1 executions" in command("export", "--all", "--dry-run", *where)[1]
+    assert "feature/x  1 executions" in command("export", "--all", *dry, *where)[1]
     read = where[1] if where else "runnable-config.yaml"
     copy = ("db", "copy", "--from", read, "--to", "sqlite:///copied.db")
     assert command(*copy) == (0, "1 copied, 0 there, 0 differs, 0 failed\n")
     (tmp_path / "x.json").write_text(json.dumps({**LOG, "run_id": "../x"}), encoding="utf-8")
-    for arguments in (("show", *where), ("audit", *where), ("export", "--dry-run", *where), copy):
+    for arguments in (("show", *where), ("audit", *where), ("export", *dry, *where), copy):
         status, output = command(*arguments, "../x")
         assert (status != 0, output.count("run '../x' is not read: as a path it leads out of ")) == (True, 1)
         assert "Traceback" not in output

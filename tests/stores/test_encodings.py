@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from runlog_otel.core.redaction import bounded
+from runlog_otel.errors import StoreError
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.sources.sql import source_from_url
-from runlog_otel.stores.errors import StoreError
 from runlog_otel.stores.sql.check import problems
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunFilter, RunHistory

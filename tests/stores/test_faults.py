@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, make_url
 
-from runlog_otel.errors import ConfigError
-from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
+from runlog_otel.errors import ConfigError, SchemaVersionError, StoreError, StoreUnavailableError
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.store import SqlStore
 from runlog_otel.stores.sql.upgrade import create_tables

@@ -134,7 +134,6 @@ def test_stats_count_by_status(history: RunHistory) -> None:
         newest_ns=2,
         schema="0002",
         deleted=0,
-        capacity=None,
     )
     assert stats == expected
     assert stats.by_status == {"FAIL": 1, "PROCESSING": 4, "SUCCESS": 1}
@@ -143,8 +142,8 @@ def test_stats_count_by_status(history: RunHistory) -> None:
 
 def test_stats_of_an_empty_store(store: SqlStore) -> None:
     """Nothing has no times."""
-    stats = RunHistory(store, capacity=10).stats()
-    assert (stats.total, stats.oldest_ns, stats.newest_ns, stats.capacity) == (0, None, None, 10)
+    stats = RunHistory(store).stats()
+    assert (stats.total, stats.oldest_ns, stats.newest_ns) == (0, None, None)
 
 
 def test_an_update_merges_what_the_function_returns(history: RunHistory) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from runlog_otel.errors import ConfigError
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunHistory
 from runlog_otel.stores.sql.retention import RetainedSqlStore, clear, delete_runs, expired, keep_newest, prune
@@ -100,13 +99,10 @@ def test_runs_are_deleted_by_id(store: SqlStore) -> None:
     assert RunHistory(store).stats().deleted == 2
 
 
-def test_clearing_wants_a_confirmation(store: SqlStore) -> None:
-    """Without it nothing goes."""
-    make(store, "a")
-    with pytest.raises(ConfigError):
-        clear(store.database, is_confirmed=False)
-    assert left(store.database)[0] == ["a"]
-    assert clear(store.database, is_confirmed=True) == 1
+def test_clearing_deletes_every_run(store: SqlStore) -> None:
+    """Finished or not."""
+    make(store, "a", status="PROCESSING")
+    assert clear(store.database) == 1
     assert left(store.database) == ([], 0, [("a", "on demand")])
 
 

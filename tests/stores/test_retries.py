@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection
 
-from runlog_otel.stores.errors import RunExistsError
+from runlog_otel.errors import RunExistsError
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunFilter, RunHistory
 from runlog_otel.stores.sql.store import SqlStore

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from runlog_otel.stores.errors import StoreError
+from runlog_otel.errors import StoreError
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunHistory
 from runlog_otel.stores.sql.store import SqlStore

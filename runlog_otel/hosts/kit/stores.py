@@ -4,40 +4,25 @@ A host's class adds what only that host has; what a document means is known in `
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
 
 from runlog_otel.core.model import Status
 from runlog_otel.core.runlogs.json_runlog import pipeline_from_config
-from runlog_otel.errors import RunNotFoundError
+from runlog_otel.errors import (
+    BranchNotFoundError,
+    JobNotFoundError,
+    RunExistsError,
+    RunNotFoundError,
+    StepNotFoundError,
+)
 from runlog_otel.hosts.kit.secrets import mask_what_the_host_prints
 from runlog_otel.stores.connection_string import filled, is_in_memory, masked
-from runlog_otel.stores.errors import BranchNotFoundError, JobNotFoundError, RunExistsError, StepNotFoundError
-
-Document = dict[str, Any]
-
-
-class DocumentStore(Protocol):
-    """What the plugins ask of a store; `runlog_otel.stores.sql.store.SqlStore` says what each method does."""
-
-    def create(self, header: Mapping[str, Any]) -> None: ...  # noqa: D102
-    def header(self, run_id: str) -> Document: ...  # noqa: D102
-    def document(self, run_id: str) -> Document: ...  # noqa: D102
-    def put(self, document: Mapping[str, Any], pipeline: str = "") -> None: ...  # noqa: D102
-    def set_status(self, run_id: str, status: str) -> None: ...  # noqa: D102
-    def step(self, key: str, run_id: str) -> Document: ...  # noqa: D102
-    def put_step(self, step: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
-    def branch(self, key: str, run_id: str) -> Document: ...  # noqa: D102
-    def put_branch(self, branch: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
-    def parameters(self, run_id: str, branch: str = "") -> Document: ...  # noqa: D102
-    def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None: ...  # noqa: D102
-    def config(self, run_id: str) -> Document: ...  # noqa: D102
-    def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None: ...  # noqa: D102
-    def job(self, run_id: str) -> Document: ...  # noqa: D102
-    def put_job(self, job: Mapping[str, Any], run_id: str) -> None: ...  # noqa: D102
+from runlog_otel.stores.entries import Document
+from runlog_otel.stores.port import DocumentStore
 
 
 class DocumentPlugin(BaseModel):

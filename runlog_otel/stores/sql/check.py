@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, func, not_, select
 
 from runlog_otel.core.model import TERMINAL_KINDS, Status
-from runlog_otel.errors import RunLogFormatError
+from runlog_otel.errors import RunLogFormatError, StoreError, StoreUnavailableError
 from runlog_otel.stores.entries import value_of
-from runlog_otel.stores.errors import StoreError, StoreUnavailableError
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.store import entry_from_row, header_from_row
 

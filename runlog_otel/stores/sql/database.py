@@ -14,11 +14,10 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from runlog_otel.errors import MissingExtraError
+from runlog_otel.errors import MissingExtraError, StoreError, StoreUnavailableError
 from runlog_otel.loggers import package_logger
 from runlog_otel.private_files import make_private
 from runlog_otel.stores.connection_string import is_in_memory, masked
-from runlog_otel.stores.errors import StoreError, StoreUnavailableError
 from runlog_otel.stores.sql import dialects, schema_version
 from runlog_otel.stores.sql.faults import fault_from_error
 from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME, REVISION, Tables, tables_named

@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from runlog_otel.errors import ConfigError
+from runlog_otel.errors import ConfigError, StoreError, StoreUnavailableError
 from runlog_otel.stores.connection_string import WANTED, is_in_memory, masked, with_driver
-from runlog_otel.stores.errors import StoreError, StoreUnavailableError
 from runlog_otel.stores.sql.schema import SERVER_CODEC
 
 _SQLITE_OPTIONS = ("cached_statements", "check_same_thread", "detect_types", "isolation_level", "timeout", "uri")
@@ -109,7 +108,7 @@ def sqlite_engine(url: URL, limits: Limits, *, is_foreign: bool) -> Engine:
     connect: dict[str, Any] = {"timeout": limits.timeout_seconds, "check_same_thread": False}
     options: dict[str, Any] = {"hide_parameters": True}
     file = file_of(url)
-    in_memory = is_in_memory(unquote(str(url)))  # some versions of SQLAlchemy quote `:memory:`
+    in_memory = is_in_memory(str(url))
     is_read_only = not in_memory and "uri" not in url.query and is_unwritable(file)
     if in_memory:
         options |= {"connect_args": connect, "poolclass": StaticPool}

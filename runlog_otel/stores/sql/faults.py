@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import DBAPIError
 
 from runlog_otel.core.redaction import MASK, bounded, redacted
-from runlog_otel.stores.errors import SchemaVersionError, StoreError, StoreUnavailableError
+from runlog_otel.errors import SchemaVersionError, StoreError, StoreUnavailableError
 
 _MAX_REASON_BYTES = 300
 _TRANSIENT_SQLSTATES = ("40001", "40P01", "08", "57P0")

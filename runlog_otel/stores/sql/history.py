@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
-from runlog_otel.core.model import FINAL_STATUSES, Status, StoredRun
+from runlog_otel.core.model import FINAL_STATUSES, SecretFingerprint, Status, StoredRun
+from runlog_otel.core.runlogs.json_runlog import header_from_config
+from runlog_otel.core.semconv import HEADER_KEY
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.entries import Document
 from runlog_otel.stores.sql.database import Database
@@ -60,7 +62,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a store holds. `capacity` is None where nothing but the disk bounds it."""
+    """What a store holds."""
 
     total: int
     running: int
@@ -72,7 +74,6 @@ class Stats:
     schema: str
     deleted: int
     """How many runs were ever deleted, by retention or on demand."""
-    capacity: int | None = None
     by_status: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -82,10 +83,12 @@ class RunHistory:
     Every method raises StoreError when the database fails.
     """
 
-    def __init__(self, store: SqlStore, capacity: int | None = None) -> None:
+    unread: Sequence[str] = ()
+    """A list of rows reads every run (`sources.listing.Listing` may not)."""
+
+    def __init__(self, store: SqlStore) -> None:
         self.store = store
         self.database: Database = store.database
-        self.capacity = capacity
 
     def page(self, wanted: RunFilter | None = None, *, after: str | None = None, limit: int = 50) -> Page:
         """One page of at most `limit` (1 to 1,000) runs, newest first; costs the same wherever it begins.
@@ -132,6 +135,10 @@ class RunHistory:
         found = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
         return set(run_ids).difference(found)
 
+    def secret_fingerprints(self, run_id: str) -> tuple[SecretFingerprint, ...]:
+        """Of the secrets that the run's own part may hold; raises RunLogFormatError where that is damaged."""
+        return header_from_config(self.store.config(run_id, HEADER_KEY)).marks
+
     def get(self, run_id: str) -> Document:
         """The whole document of a run; raises RunNotFoundError."""
         return self.store.document(run_id)
@@ -174,7 +181,6 @@ class RunHistory:
             size_bytes=self._size_bytes(connection),
             schema=schema_revision(connection, self.database.tables) or "",
             deleted=connection.execute(select(func.count(deletions.seq))).scalar_one(),
-            capacity=self.capacity,
             by_status=by_status,
         )
 

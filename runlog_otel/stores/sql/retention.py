@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select
+from typing_extensions import override
 
-from runlog_otel.errors import ConfigError
+from runlog_otel.errors import StoreError
 from runlog_otel.loggers import package_logger
-from runlog_otel.stores.errors import StoreError
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.store import SqlStore
 
@@ -31,14 +31,8 @@ def delete_runs(database: Database, run_ids: Sequence[str]) -> int:
     return deleted
 
 
-def clear(database: Database, *, is_confirmed: bool) -> int:
-    """Delete all runs, finished or not; how many there were.
-
-    Raises:
-        ConfigError: `is_confirmed` is not True.
-    """
-    if is_confirmed is not True:
-        raise ConfigError("clear", f"deletes every run of {database.where}: confirm it")
+def clear(database: Database) -> int:
+    """Delete all runs, finished or not; returns how many there were."""
     return _delete_all(database, ON_DEMAND)
 
 
@@ -68,8 +62,9 @@ class RetainedSqlStore(SqlStore):
         super().__init__(database, **options)
         self.retention_days = retention_days
 
+    @override
     def create(self, header: Mapping[str, Any]) -> None:
-        """As `SqlStore.create`; failing to delete expired runs is logged and does not fail the run."""
+        """A failure to delete expired runs is logged and does not fail the run."""
         super().create(header)
         if self.retention_days:
             try:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, column, select, table, text
 
-from runlog_otel.stores.errors import SchemaVersionError
+from runlog_otel.errors import SchemaVersionError
 from runlog_otel.stores.sql.schema import REVISION, Tables
 
 if TYPE_CHECKING:

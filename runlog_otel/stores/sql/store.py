@@ -15,12 +15,20 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
+from typing_extensions import override
 
 from runlog_otel.core.model import FINAL_STATUSES, Status
-from runlog_otel.errors import RunLogFormatError, RunNotFoundError
+from runlog_otel.errors import (
+    BranchNotFoundError,
+    JobNotFoundError,
+    RunExistsError,
+    RunLogFormatError,
+    RunNotFoundError,
+    StepNotFoundError,
+)
 from runlog_otel.stores import entries as parts
 from runlog_otel.stores.entries import Document, Entry
-from runlog_otel.stores.errors import BranchNotFoundError, JobNotFoundError, RunExistsError, StepNotFoundError
+from runlog_otel.stores.port import DocumentStore
 from runlog_otel.stores.sql.database import Database
 
 COMPRESSED_FROM_CHARACTERS = 1_000_000
@@ -38,11 +46,8 @@ class Known:
     is_work: bool
 
 
-class SqlStore:
-    """Run logs as rows; documents are dicts as the hosts' models dump them.
-
-    Every method raises RunNotFoundError when the run is not there, and StoreError when the database fails; those
-    that read raise RunLogFormatError when a row is damaged.
+class SqlStore(DocumentStore):
+    """Run logs as rows, in SQLite or PostgreSQL.
 
     Arguments:
         database: where.
@@ -59,8 +64,8 @@ class SqlStore:
         self.is_compressing = is_compressing
         self.source = source
 
+    @override
     def create(self, header: Mapping[str, Any]) -> None:
-        """Add a run; raises RunExistsError. A create that was tried again after a lost answer is one create."""
         token = uuid.uuid4().hex
 
         def work(connection: Connection) -> bool:
@@ -74,18 +79,17 @@ class SqlStore:
         if not self.database.write(work):
             raise RunExistsError(header["run_id"])
 
+    @override
     def header(self, run_id: str) -> Document:
-        """The run without its steps: its own part, parameters, config and job."""
-
         def work(connection: Connection) -> Document:
             run = self._run(connection, run_id)
-            found = self._entries(connection, run, self._begins_with(parts.OF_RUN))
-            return parts.document_from_entries(_header(run), found)
+            entries = self._entries(connection, run, self._begins_with(parts.OF_RUN))
+            return parts.document_from_entries(_header(run), entries)
 
         return self.database.read(work)
 
+    @override
     def document(self, run_id: str) -> Document:
-        """The whole run."""
         return self.database.read(lambda connection: self.document_in(connection, run_id))
 
     def document_in(self, connection: Connection, run_id: str) -> Document:
@@ -93,8 +97,8 @@ class SqlStore:
         run = self._run(connection, run_id)
         return parts.document_from_entries(_header(run), self._entries(connection, run))
 
+    @override
     def put(self, document: Mapping[str, Any], pipeline: str = "") -> None:
-        """Add or merge a document: what it holds is written, what it does not hold stays."""
         self.database.write(lambda connection: self.put_in(connection, document, pipeline))
 
     def put_in(self, connection: Connection, document: Mapping[str, Any], pipeline: str = "") -> None:
@@ -118,32 +122,32 @@ class SqlStore:
             changes["pipeline"] = searched(pipeline)
         self._merge(connection, run, entries, **changes)
 
+    @override
     def set_status(self, run_id: str, status: str) -> None:
-        """Set the status of the run."""
         self._write(run_id, (), status=status.upper())
 
+    @override
     def step(self, key: str, run_id: str) -> Document:
-        """A step without its branches; raises StepNotFoundError."""
         found = self._found(run_id, parts.identity("step", key))
         if not found:
             raise StepNotFoundError(key, run_id)
         return dict(parts.value_of(found[0], run_id))
 
+    @override
     def put_step(self, step: Mapping[str, Any], run_id: str) -> None:
-        """Add or replace a step; branches that are not in the document stay. Raises BranchNotFoundError."""
         parent = parts.branch_of_step(step["internal_name"])
         self._write(run_id, parts.entries_from_step(step, parent))
 
+    @override
     def branch(self, key: str, run_id: str) -> Document:
-        """A branch with its parameters and without its steps; raises BranchNotFoundError."""
         found = self._found(run_id, parts.identity("branch", key))
         branch = next((entry for entry in found if entry.kind == "branch"), None)
         if branch is None:
             raise BranchNotFoundError(key, run_id)
         return {**parts.value_of(branch, run_id), "parameters": _parameters(found, run_id)}
 
+    @override
     def put_branch(self, branch: Mapping[str, Any], run_id: str) -> None:
-        """Add or merge a branch; steps that are not in the document stay. Raises StepNotFoundError."""
         key = branch["internal_name"]
 
         def work(connection: Connection) -> None:
@@ -153,38 +157,36 @@ class SqlStore:
 
         self.database.write(work)
 
+    @override
     def parameters(self, run_id: str, branch: str = "") -> Document:
-        """The parameters of a branch, or of the run; raises BranchNotFoundError."""
         found = self._found(run_id, parts.identity("branch", branch) if branch else parts.PARAMETERS_OF_RUN)
         if branch and not any(entry.kind == "branch" for entry in found):
             raise BranchNotFoundError(branch, run_id)
         return _parameters(found, run_id)
 
+    @override
     def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None:
-        """Merge parameters into those of a branch, or of the run; raises BranchNotFoundError."""
         self._write(run_id, parts.entries_from_parameters(parameters, branch))
 
+    @override
     def config(self, run_id: str, key: str = "") -> Document:
-        """The run config, or as much of it as stands under one key."""
         wanted = parts.identity("config", key) if key else parts.CONFIG_OF_RUN
         return {entry.key: parts.value_of(entry, run_id) for entry in self._found(run_id, wanted)}
 
+    @override
     def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None:
-        """Merge into the run config, by its top-level keys; `pipeline` is the name that lists show."""
         self._write(run_id, parts.entries_from_config(config), **({"pipeline": searched(pipeline)} if pipeline else {}))
 
+    @override
     def job(self, run_id: str) -> Document:
-        """The job of the run; raises JobNotFoundError."""
         found = self._found(run_id, parts.identity("job", ""))
         if not found:
             raise JobNotFoundError(run_id)
         return dict(parts.value_of(found[0], run_id))
 
+    @override
     def put_job(self, job: Mapping[str, Any], run_id: str) -> None:
-        """Add or replace the job; the run takes its status."""
         self._write(run_id, [parts.entry_from_job(job)], status=parts.status_of(job))
-
-    # Reading
 
     def _run(self, connection: Connection, run_id: str) -> Row[Any]:
         runs = self.database.tables.runs
@@ -250,16 +252,14 @@ class SqlStore:
 
     def _known(self, connection: Connection, run: Row[Any], entries: Sequence[Entry]) -> dict[bytes, Known]:
         columns = self.database.tables.entries.c
-        wanted = {entry.identity for entry in entries} | {_parent_identity(entry) for entry in entries if entry.parent}
-        identities = sorted(wanted)
+        identities = sorted({e.identity for e in entries} | {_parent_identity(e) for e in entries if e.parent})
         known = {}
         for start in range(0, len(identities), _AT_ONCE):
             statement = select(columns.identity, columns.kind, columns.seq, columns.status, columns.step_type).where(
                 columns.run_seq == run.seq, columns.identity.in_(identities[start : start + _AT_ONCE])
             )
             for identity, kind, seq, status, step_type in connection.execute(statement):
-                is_work = Entry(kind, "", "", step_type=step_type).is_work
-                known[bytes(identity)] = Known(seq, status, is_work)
+                known[bytes(identity)] = Known(seq, status, Entry(kind, "", "", step_type=step_type).is_work)
         return known
 
     def _check_parents(self, run: Row[Any], new: Sequence[Entry], known: Mapping[Any, Any]) -> None:

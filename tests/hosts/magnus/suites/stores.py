@@ -49,7 +49,7 @@ def _store(kind: str, folder: Path) -> Iterator[Any]:
         if isinstance(made, SqlRunLogStore) and kind == "postgres":
             from runlog_otel.stores.sql.retention import clear
 
-            clear(made.documents.database, is_confirmed=True)
+            clear(made.documents.database)
         made.close()
 
 
