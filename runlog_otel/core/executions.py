@@ -4,11 +4,13 @@ The wrapper records the number of the execution with each attempt. In older logs
 Clocks differ and jump, so times only decide where the order leaves a choice.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from graphlib import CycleError, TopologicalSorter
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from runlog_otel.core.model import Attempt, Branch, Run, Status, Step
 
@@ -80,7 +82,8 @@ def _slots(run: Run, at_least: int) -> list[_Slot]:
     Each verdict of the root graph ends one, and each change of the retry indicator within a step begins one. The header
     may list more, without a verdict, and one is open if the log has work after the last verdict.
     """
-    slots = [_Slot(attempt.retry_indicator, (key, attempt)) for key, attempt in _verdicts(run.steps, run.status)]
+    ranks = _indicator_ranks(run)
+    slots = [_Slot(attempt.retry_indicator, (key, attempt)) for key, attempt in _verdicts(run.steps, run.status, ranks)]
     starts: dict[str, int] = {}
     sequences: set[tuple[str, ...]] = set()
     for step in run.all_steps():
@@ -136,6 +139,7 @@ class _Numbering:
     def __init__(self, run: Run, slots: list[_Slot]) -> None:
         self._slots = slots
         self._has_executor_retries = run.has_executor_retries
+        self._ranks = _indicator_ranks(run)
         self.numbers: dict[Key, int] = {}
         self._run_started = dict(run.header.retries)
         for number, slot in enumerate(slots, 1):
@@ -176,7 +180,7 @@ class _Numbering:
 
     def _terminals(self, steps: tuple[Step, ...], status: Status, floor: int, ceiling: int) -> None:
         """Number the verdicts of a graph, one per execution."""
-        verdicts = [item for item in _verdicts(steps, status) if item[0] not in self.numbers]
+        verdicts = [item for item in _verdicts(steps, status, self._ranks) if item[0] not in self.numbers]
         for index, (key, attempt) in enumerate(verdicts):
             highest = len(self._slots) - (len(verdicts) - 1 - index)
             floor = self._number(key, attempt, floor, highest if index else min(highest, ceiling)) + 1
@@ -219,16 +223,44 @@ class _Numbering:
         return number
 
 
-def _verdicts(steps: tuple[Step, ...], status: Status) -> list[tuple[Key, Attempt]]:
-    """The attempts of a graph's terminal steps in order; the graph's status decides which was last."""
-    terminals = [step for step in steps if step.is_terminal]
+def _indicator_ranks(run: Run) -> dict[str, int]:
+    """The retry indicators in the order in which steps were attempted with them; empty where steps disagree."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    before: dict[str, set[str]] = defaultdict(set)
+    for step in run.all_steps():
+        indicators = [indicator for indicator, _ in groupby(attempt.retry_indicator for attempt in step.attempts)]
+        for earlier, later in pairwise(indicators):
+            sorter.add(later, earlier)
+            before[later].add(earlier)
+    ranks: dict[str, int] = {}
+    try:
+        for indicator in sorter.static_order():
+            ranks[indicator] = 1 + max((ranks[earlier] for earlier in before[indicator]), default=0)
+    except CycleError:
+        return {}
+    return ranks
+
+
+def _verdicts(steps: tuple[Step, ...], status: Status, ranks: Mapping[str, int]) -> list[tuple[Key, Attempt]]:
+    """The attempts of a graph's terminal steps in order.
+
+    The first is of the terminal step that is first in the log, the last is of the one that the graph's status names.
+    """
+    terminals = [step for step in steps if step.is_terminal and step.attempts]
     lists = ([((step.path, index), attempt) for index, attempt in enumerate(step.attempts)] for step in terminals)
-    verdicts = list(merge(*lists, key=lambda item: (item[1].execution or 0, _start(item[1]))))
+    verdicts = list(merge(*lists, key=lambda item: _verdict_order(item[1], ranks)))
+    first = next((at for at, (key, _) in enumerate(verdicts) if key == (terminals[0].path, 0)), 0)
+    if verdicts and verdicts[first][1].execution is None:
+        verdicts.insert(0, verdicts.pop(first))
     paths = {step.path for step in terminals if (step.verdict is Status.SUCCESS) == (status is Status.SUCCESS)}
     last = max((index for index, (key, _) in enumerate(verdicts) if key[0] in paths), default=None)
     if status.is_final and last is not None:
         verdicts.append(verdicts.pop(last))
     return verdicts
+
+
+def _verdict_order(attempt: Attempt, ranks: Mapping[str, int]) -> tuple[int, int, int]:
+    return attempt.execution or 0, ranks.get(attempt.retry_indicator, 0), _start(attempt)
 
 
 def _keys(steps: Iterable[Step]) -> Iterator[Key]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runlog_otel.core import semconv
@@ -64,6 +64,8 @@ def test_clocks_make_no_execution(fails: str, off: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("executor", ["local", "argo"])
 @given(plans, st.booleans(), skews)
+@example(["fan.x.two", "fan.y.one"], False, (0, -10_000_000_001))
+@example(["load", "fan.x.two", "fan.y.one"], False, (0, -10_000_000_001))
 def test_clocks_move_no_attempt_of_a_retry_with_indicators(
     executor: str, failing: list[str], is_last_failed: bool, off: tuple[int, ...]
 ) -> None:
