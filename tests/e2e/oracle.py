@@ -230,7 +230,7 @@ class Oracle:
                 "runlog.parameters.output": sorted(attempt["output_parameters"]),
                 "error.type": cause.kind if failed else "",
                 "process.exit.code": cause.status if failed else "",
-                **_code(attempt.get("code_identities") or step.get("code_identities") or ()),
+                **(_code(attempt.get("code_identities") or ()) or _code(step.get("code_identities") or ())),
                 **{f"runlog.metric.{name}": value for name, value in _metrics(attempt["user_defined_metrics"])},
             },
         )
