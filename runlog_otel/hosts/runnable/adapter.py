@@ -15,6 +15,7 @@ from typing_extensions import override
 from runlog_otel.core.model import TERMINAL_KINDS, Run
 from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document, retried_config
 from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.runnable import private
 
 
 class HostAdapter(adapter.HostAdapter):
@@ -25,7 +26,7 @@ class HostAdapter(adapter.HostAdapter):
     base: ClassVar[type] = BaseRunLogStore
     not_found: ClassVar[type[Exception]] = exceptions.RunLogNotFoundError
     no_secret: ClassVar[type[Exception]] = exceptions.SecretNotFoundError
-    printer = "get_service_by_name"
+    printer = private.STORE_FACTORY
 
     @staticmethod
     @override
@@ -54,10 +55,7 @@ class HostAdapter(adapter.HostAdapter):
     @staticmethod
     @override
     def is_orchestrator() -> bool:
-        """What the host's `BaseExecutor` says of itself."""
-        current: Any = context.get_run_context()
-        executor = getattr(current, "pipeline_executor", None) or getattr(current, "job_executor", None)
-        return bool(getattr(executor, "_should_setup_run_log_at_traversal", False))
+        return private.is_orchestrator()
 
     @staticmethod
     @override
@@ -92,7 +90,7 @@ class HostAdapter(adapter.HostAdapter):
         """A retry looks for the branches of a chunked store in files of their own."""
         run_log = RunLog(**document)
         self.refuse_odd_files(run_log.run_id)
-        branches = list(_taken_branches(run_log)) if hasattr(self.store, "_list_branch_logs") else []
+        branches = list(_taken_branches(run_log)) if private.is_chunked(self.store) else []
         self.store.put_run_log(run_log)
         for branch in branches:
             self.store.add_branch_log(branch, run_log.run_id)
@@ -160,14 +158,13 @@ def whole_run_log(store: BaseRunLogStore, run_id: str) -> RunLog:
         Exception: whatever the store raises.
     """
     run_log = store.get_run_log_by_id(run_id, full=True)
-    list_branches = getattr(store, "_list_branch_logs", None)
-    if list_branches is None:
+    if not private.is_chunked(store):
         return run_log
     steps: dict[str, StepLog] = {}
-    found = _collect(run_log, steps)
-    lost = [name for name in list_branches(run_id) if name.removeprefix("BranchLog-") not in found]
-    for name in sorted(lost, key=len):
-        branch = BranchLog.model_validate(store._retrieve(run_id=run_id, name=name))
+    attached = _collect(run_log, steps)
+    files = private.branch_files(store, run_id)
+    for lost in sorted((path for path in files if path not in attached), key=len):
+        branch = private.read_branch(store, run_id, files[lost])
         path = branch.internal_name
         owner = max((step for step in steps if path.startswith(f"{step}.")), key=len, default=None)
         if owner is not None:
@@ -178,12 +175,12 @@ def whole_run_log(store: BaseRunLogStore, run_id: str) -> RunLog:
 
 def _collect(graph: Any, steps: dict[str, StepLog]) -> set[str]:
     """Note the steps of a graph at every depth; return the paths of its branches."""
-    found: set[str] = set()
+    branches: set[str] = set()
     for path, step in graph.steps.items():
         steps[path] = step
         for name, branch in step.branches.items():
-            found |= {name} | _collect(branch, steps)
-    return found
+            branches |= {name} | _collect(branch, steps)
+    return branches
 
 
 def _taken_branches(graph: RunLog | BranchLog) -> Iterator[BranchLog]:

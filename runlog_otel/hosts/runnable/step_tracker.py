@@ -5,28 +5,24 @@ The host swallows what a step raises, in one of two places, with the exception s
 """
 
 import logging
-import subprocess
 import sys
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runnable import defaults, exceptions, get_stream_queue, set_stream_queue, task_console
+from runnable import defaults
 from runnable.datastore import JobLog, StepLog
 
 from runlog_otel.core import failure
 from runlog_otel.core.failure import Redact
 from runlog_otel.core.redaction import redacted
+from runlog_otel.hosts.runnable import private
 from runlog_otel.live import attempt_context
 from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.observer import Observer
 
-_LOG_SUFFIX = ".execution.log"
 READ_BYTES = failure.LOG_BYTES + 16 * 1024
 """Of an execution log: more than is told, as a secret that is cut in its midst is not recognised."""
-_VARIABLE_PREFIX = "RUNNABLE_"
-"""What a shell task is handed on of the environment (`ShellTaskType.execute_command`)."""
 
 
 class FailureCapture(logging.Filter):
@@ -48,11 +44,11 @@ class FailureCapture(logging.Filter):
         """Why the code failed, as far as the host had an exception."""
         self.log = ""
         """The end of the execution log."""
-        self._queue_before = get_stream_queue()
+        self._queue_before = private.stream_queue()
         self._has_evidence = has_evidence
         if has_evidence:
-            set_stream_queue(self)
-            _logger().addFilter(self)
+            private.replace_stream_queue(self)
+            private.host_logger().addFilter(self)
 
     def code_has_ended(self) -> None:
         """Put back what can be: the host told of an exception before, and may raise one out of the run after this."""
@@ -66,13 +62,13 @@ class FailureCapture(logging.Filter):
 
     def _stop_looking(self) -> None:
         if self._has_evidence:
-            _logger().removeFilter(self)
-            if get_stream_queue() is self:
-                set_stream_queue(self._queue_before)
+            private.host_logger().removeFilter(self)
+            if private.stream_queue() is self:
+                private.replace_stream_queue(self._queue_before)
 
     def put_nowait(self, event: dict[str, Any]) -> None:
         """Look at an event of the host, and hand it to whoever streams events."""
-        if event.get("type") == "task_error":
+        if private.is_task_error(event):
             self._failed(sys.exc_info()[1])
         if self._queue_before is not None:
             self._queue_before.put_nowait(event)
@@ -93,7 +89,7 @@ class FailureCapture(logging.Filter):
             at = max(0, path.stat().st_size - READ_BYTES)
             file.seek(at)
             text = file.read(READ_BYTES).decode("utf-8", "replace")
-            self.log = failure.unfolded(text.partition("\n")[2] if at else text, max(task_console.width, 10))
+            self.log = failure.unfolded(text.partition("\n")[2] if at else text, max(private.log_width(), 10))
 
     def evidence(self) -> str:
         """The message of the failed attempt; empty when nothing is known, or nothing is to be told."""
@@ -124,7 +120,7 @@ class StepTracker:
     def enter(self, run_id: str, path: str, number: int) -> None:
         """The code of an attempt is about to run."""
         self._leave()
-        entered = self._observer.attempt_entered(run_id, path, number, _VARIABLE_PREFIX)
+        entered = self._observer.attempt_entered(run_id, path, number, private.VARIABLE_PREFIX)
         if entered is not None:
             has_evidence = self._observer.settings.failure_evidence
             self._inside = FailureCapture(entered, number, self._redact, has_evidence=has_evidence)
@@ -137,7 +133,7 @@ class StepTracker:
     def log_saved(self, name: str) -> None:
         """A file goes into the catalog: what was printed in a step before it is recorded, in a job afterwards."""
         inside = self._inside or self._failed
-        if inside and name.endswith(_LOG_SUFFIX):
+        if inside and name.endswith(private.EXECUTION_LOG_SUFFIX):
             inside.log_saved(Path(name))
             self._send_log()
 
@@ -168,19 +164,7 @@ class StepTracker:
 
 
 def _message(error: BaseException, redact: Redact) -> str:
-    """What the host says of its own (`CommandCallError`) is left out: the exception under it, or the program's end."""
-    if isinstance(error, exceptions.CommandCallError):
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            for value in list(frame.f_locals.values()):
-                if isinstance(value, subprocess.Popen) and value.returncode:
-                    result = frame.f_locals.get("result") or ("", str(error))
-                    return failure.message_from_exit(value.returncode, str(result[1]), redact)
-        error = error.__cause__ or error
-    trace = error.__traceback__
-    while trace and trace.tb_next and trace.tb_frame.f_globals.get("__name__") == "runnable.tasks":
-        trace = trace.tb_next
-    return failure.message_from_exception(error, trace, redact)
-
-
-def _logger() -> logging.Logger:
-    return logging.getLogger(defaults.LOGGER_NAME)
+    """Why the code failed: its own exception, or the exit status of its program."""
+    if exit_status := private.program_exit(error):
+        return failure.message_from_exit(*exit_status, redact)
+    return failure.message_from_exception(*private.error_of_code(error), redact)

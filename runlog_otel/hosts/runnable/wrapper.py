@@ -1,6 +1,5 @@
 """The wrapper (`type: otel`) as a store of runnable."""
 
-import sys
 from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
@@ -11,12 +10,9 @@ from runlog_otel.core.runlogs import json_runlog
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.hosts.kit import adapter
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, add_forwarders
+from runlog_otel.hosts.runnable import private
 from runlog_otel.hosts.runnable.adapter import HostAdapter
 from runlog_otel.hosts.runnable.step_tracker import StepTracker
-
-_RUNS_CODE = ("execute", "execute_async")
-"""Where the host reads a step's log right before it runs the code (`TaskNode`); nothing else tells, least of all the
-status: on Argo a step that is retried still has that of the attempt before. It numbers attempts by those in the log."""
 
 
 class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
@@ -50,8 +46,8 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> StepLog:
         """See `BaseRunLogStore.get_step_log`."""
         step_log = super().get_step_log(internal_name, run_id, **kwargs)
-        if step_log.step_type not in WITHOUT_CODE and sys._getframe(1).f_code.co_name in _RUNS_CODE:
-            self._steps.enter(run_id, internal_name, len(step_log.attempts) + 1)
+        if step_log.step_type not in WITHOUT_CODE and private.is_read_before_code():
+            self._steps.enter(run_id, internal_name, len(step_log.attempts) + 1)  # as the host numbers them
         return step_log
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> Any:
