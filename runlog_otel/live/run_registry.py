@@ -1,6 +1,7 @@
 """The runs that a process takes part in: which execution of each it records, and whether that has ended."""
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,28 +14,34 @@ from runlog_otel.settings import Settings
 
 
 class RunSource(Protocol):
-    """Where the observer reads a run log from; a host's adapter over the store that is wrapped."""
+    """Where the observer reads run logs; the adapter of each host implements it over the wrapped store."""
 
+    @abstractmethod
     def header(self, run_id: str) -> Run:
-        """The run, and of its steps only the root graph's terminal ones, which retries are counted by: a cheap read."""
+        """The run with only the terminal steps of its root graph, which suffice to count retries: a cheap read."""
 
+    @abstractmethod
     def run(self, run_id: str) -> Run:
         """The whole run."""
 
+    @abstractmethod
     def retry_indicator(self, run_id: str) -> str | None:
-        """What the attempts of this process carry when it retries the run; None when it does not."""
+        """The retry indicator that this process writes into attempts; None when it does not retry the run."""
 
+    @abstractmethod
     def note_changes(self, run: Run, execution: int) -> Run | None:
-        """Note in the header of a run that failed what is not as in the last one that succeeded; the run with it.
+        """Note in a failed run's header what differs from the last successful run, and return the changed run.
 
-        None: the store cannot tell, knows no such run, or has the note already.
+        None: the store cannot tell, there is no successful run, or the note is already there.
         """
 
+    @abstractmethod
     def masked(self, text: str) -> str:
-        """Text for people without what is secret: what settings and patterns name, and what this process knows."""
+        """The text with secrets masked: what settings and patterns describe, and what this process knows."""
 
+    @abstractmethod
     def mark_retry(self, run: Run, execution: int) -> Run:
-        """Note in the run's header that an execution begins, which the rest of the log cannot tell; the run with it."""
+        """Note in the run's header that an execution begins, as the rest of the log does not say so; return the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,21 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from runlog_otel.core.model import Run, Status
 from runlog_otel.core.redaction import Redaction
 from runlog_otel.core.runlogs.json_runlog import Document, changed_config, pipeline_from_config, run_from_log
 from runlog_otel.hosts.kit.secrets import ExposedSecrets
 from runlog_otel.hosts.kit.stores import SqlPlugin
+from runlog_otel.live.run_registry import RunSource
 from runlog_otel.settings import Settings
 from runlog_otel.stores.compare import changes
 from runlog_otel.stores.files import refuse_odd_files
 
 
-class HostAdapter(ABC):
-    """The runs in a store of a host; an observer's `RunSource`. Can be pickled as far as the store can."""
+class HostAdapter(RunSource, ABC):
+    """The runs in a store of a host. Can be pickled if the store can."""
 
     name: ClassVar[str]
     where: ClassVar[str]
@@ -107,18 +110,6 @@ class HostAdapter(ABC):
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """How a run log will be read back, once it was put; raises ValueError for one that is not of this host."""
 
-    @abstractmethod
-    def header(self, run_id: str) -> Run:
-        """See `runlog_otel.live.run_registry.RunSource`."""
-
-    @abstractmethod
-    def retry_indicator(self, run_id: str) -> str | None:
-        """See `runlog_otel.live.run_registry.RunSource`."""
-
-    @abstractmethod
-    def mark_retry(self, run: Run, execution: int) -> Run:
-        """See `runlog_otel.live.run_registry.RunSource`."""
-
     def refuse_odd_files(self, run_id: str) -> None:
         """Look at the files of a run before the store opens them, if it keeps them in a folder.
 
@@ -129,8 +120,9 @@ class HostAdapter(ABC):
         if folder := getattr(self.store, "log_folder", ""):
             refuse_odd_files(Path(folder), run_id)
 
+    @override
     def note_changes(self, run: Run, execution: int) -> Run | None:
-        """See `runlog_otel.live.run_registry.RunSource`: the SQL store can tell."""
+        """Only the SQL store can tell."""
         if not isinstance(self.store, SqlPlugin):
             return None
         from runlog_otel.stores.sql.history import RunFilter, RunHistory
@@ -150,12 +142,12 @@ class HostAdapter(ABC):
         store.set_config(run.run_id, noted)
         return self.run(run.run_id)
 
+    @override
     def masked(self, text: str) -> str:
-        """See `runlog_otel.live.run_registry.RunSource`."""
         return Redaction(self.settings.policy.patterns)(self.exposed.masked(text))
 
+    @override
     def run(self, run_id: str) -> Run:
-        """See `runlog_otel.live.run_registry.RunSource`."""
         return self.mapped(self.document(run_id))
 
     def mapped(self, document: Document) -> Run:

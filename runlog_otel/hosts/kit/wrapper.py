@@ -150,7 +150,7 @@ class Wrapper(BaseModel):
         return dumped
 
     def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
-        """Add the header to the config of a new run; see `BaseRunLogStore.set_run_config`."""
+        """Record the config of a new run, with our header."""
         if not self._observer.settings.is_active:
             return self._inner.set_run_config(run_id, run_config, **kwargs)
         marks = self._observer.guard(lambda: self._marks_in_config(run_config, run_id)) or ()
@@ -164,20 +164,20 @@ class Wrapper(BaseModel):
         self._observer.run_started(run, is_orchestrator=self._host.is_orchestrator())
 
     def put_run_log(self, run_log: Any, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.put_run_log`. On Argo it is how a run fails."""
+        """Record the run log; on Argo a failed run ends with this call."""
         answer = self._inner.put_run_log(run_log, **kwargs)
         self._may_be_complete(run_log.run_id, run_log.status)
         return answer
 
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.get_step_log`."""
+        """Return the step, and remember how many attempts it has."""
         step_log = self._inner.get_step_log(internal_name, run_id, **kwargs)
         self._observer.guard(self._exposed.learn_of_context)
         self._see(run_id, internal_name, step_log)
         return step_log
 
     def add_step_log(self, step_log: Any, run_id: str, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.add_step_log`. Attempts that were not there before are final now."""
+        """Record the step; its new attempts are final now."""
         if not step_log.attempts and self._attempts_seen(run_id, step_log.internal_name):
             step_log = self._begun_again(step_log, run_id)
         self._note(run_id, step_log.internal_name, step_log)
@@ -303,7 +303,7 @@ def _forwarding(name: str) -> Callable[..., Any]:
         return getattr(self._inner, name)(*args, **kwargs)
 
     forward.__name__ = name
-    forward.__doc__ = f"See `BaseRunLogStore.{name}`."
+    forward.__doc__ = f"Call `{name}` of the inner store."
     return forward
 
 

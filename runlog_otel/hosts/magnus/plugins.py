@@ -181,8 +181,9 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
     _entered: AttemptScope | None = PrivateAttr(default=None)
 
+    @override
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> StepLog:
-        """See `BaseRunLogStore.get_step_log`. A step in progress is read when its code is about to run."""
+        """The host reads a step in progress right before it runs its code."""
         step_log = super().get_step_log(internal_name, run_id, **kwargs)
         if step_log.status == defaults.PROCESSING and step_log.step_type not in WITHOUT_CODE:
             self._leave()
@@ -191,11 +192,13 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             self._entered = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
         return step_log
 
+    @override
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.add_step_log`. The code has ended, however it did."""
+        """The step's code has ended, whether it failed or not."""
         self._leave()
         return super().add_step_log(step_log, run_id, **kwargs)
 
+    @override
     def _add_note(self, logged: StepLog, index: int, note: AttemptNote) -> None:
         logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
 
@@ -205,7 +208,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             entered.leave()
 
     def update_run_log_status(self, run_id: str, status: str) -> Any:
-        """See `BaseRunLogStore.update_run_log_status`. It is how a single function or notebook ends."""
+        """Set the run's status; a single function or notebook ends with this call."""
         answer = self._inner.update_run_log_status(run_id, status)
         self._may_be_complete(run_id, status)
         return answer
