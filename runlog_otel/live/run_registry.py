@@ -1,4 +1,4 @@
-"""The runs that a process takes part in: which execution of each it records, and whether that has ended."""
+"""The runs that a process works on: which execution of each it records, and whether that has ended."""
 
 import os
 from abc import abstractmethod
@@ -46,19 +46,19 @@ class RunSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What a process knows of a run that it records attempts of; travels into pool workers."""
+    """What a process knows about a run whose attempts it records; pickled for pool workers."""
 
     execution: Execution
     header: Header
     was_final: bool = False
     """Whether the run had ended already when this process first saw it: a sibling pod failed."""
     orchestrator_pid: int | None = None
-    """The process that started this execution; None in a process that runs one step of it."""
+    """The process that started this execution; None in a process that runs one of its steps."""
     is_complete: bool = False
 
 
 class RunRegistry:
-    """`RunState` by run id. Travels into pool workers."""
+    """`RunState` by run id. Pickled for pool workers."""
 
     def __init__(self, settings: Settings, source: RunSource) -> None:
         self._settings = settings
@@ -69,7 +69,7 @@ class RunRegistry:
         return run_id in self._states
 
     def add(self, run: Run, number: int, *, is_orchestrator: bool = False, was_final: bool = False) -> RunState:
-        """This process records an execution of a run.
+        """Add a run of which this process records an execution.
 
         Args:
             run: the run with its header.
@@ -83,7 +83,7 @@ class RunRegistry:
         return state
 
     def state(self, run_id: str) -> RunState:
-        """The state of a run; a process of one step reads the run's header, once."""
+        """The state of a run; a process that runs one step reads the run's header once."""
         if run_id in self._states:
             return self._states[run_id]
         indicator = self._source.retry_indicator(run_id)
@@ -92,13 +92,13 @@ class RunRegistry:
         return self.add(run, number, was_final=indicator is None and run.status.is_final)
 
     def execution_number(self, run_id: str) -> int:
-        """The number of the execution that this process takes part in; only a retry needs a read for it."""
+        """The number of the execution that this process works on; only a retry reads the header for it."""
         if run_id not in self._states and self._source.retry_indicator(run_id) is None:
             return 1
         return self.state(run_id).execution.number
 
     def set_complete(self, run_id: str) -> None:
-        """The execution has ended, and its containers are on their way."""
+        """The execution has ended, and its containers are being exported."""
         self._states[run_id] = replace(self._states[run_id], is_complete=True)
 
     def unfinished(self) -> Iterator[tuple[str, RunState]]:

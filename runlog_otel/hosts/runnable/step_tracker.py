@@ -1,7 +1,7 @@
-"""A step of runnable from within: its attempt is current while its code runs, and why it failed is caught.
+"""Makes a step's attempt current while its code runs, and captures why the code failed.
 
-The host swallows what a step raises, in one of two places, with the exception still in hand: it tells its stream queue
-(`BaseTaskType._emit_event`: Python tasks), or its logger (`expose_secrets` and `execution_context`: all others).
+The host swallows the exceptions of a step. While it handles one, it reports it to its stream queue (Python tasks) or to
+its logger (all others): see `private`.
 """
 
 import logging
@@ -22,17 +22,17 @@ from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.observer import Observer
 
 READ_BYTES = failure.LOG_BYTES + 16 * 1024
-"""Of an execution log: more than is told, as a secret that is cut in its midst is not recognised."""
+"""How much of an execution log is read: more than is exported, as a secret that is cut in two is not recognised."""
 
 
 class FailureCapture(logging.Filter):
-    """The time in which a step's code runs; a stream queue of the host, and a filter that filters nothing.
+    """Captures failures of a step's code: a stream queue of the host and a pass-through filter of its logger.
 
     Args:
-        entered: the attempt that is current.
+        entered: the current attempt.
         number: of the attempt.
-        redact: takes secrets out of what is written into the log.
-        has_evidence: whether to find out why it fails.
+        redact: masks secrets in what is written into the log.
+        has_evidence: whether to capture why the code fails.
     """
 
     def __init__(self, entered: AttemptScope, number: int, redact: Redact, *, has_evidence: bool) -> None:
@@ -41,7 +41,7 @@ class FailureCapture(logging.Filter):
         self._redact = redact
         self.entered = entered
         self.message = ""
-        """Why the code failed, as far as the host had an exception."""
+        """Why the code failed; empty if the host reported no exception."""
         self.log = ""
         """The end of the execution log."""
         self._queue_before = private.stream_queue()
@@ -51,12 +51,12 @@ class FailureCapture(logging.Filter):
             private.host_logger().addFilter(self)
 
     def code_has_ended(self) -> None:
-        """Put back what can be: the host told of an exception before, and may raise one out of the run after this."""
+        """Restore what can be restored: the host has reported an exception by now, and may still raise another one."""
         self.entered.code_has_ended()
         self._stop_looking()
 
     def leave(self) -> None:
-        """Put everything back as it was."""
+        """Restore everything."""
         self.entered.leave()
         self._stop_looking()
 
@@ -67,24 +67,24 @@ class FailureCapture(logging.Filter):
                 private.replace_stream_queue(self._queue_before)
 
     def put_nowait(self, event: dict[str, Any]) -> None:
-        """Look at an event of the host, and hand it to whoever streams events."""
+        """Inspect an event of the host, and forward it to the original queue."""
         if private.is_task_error(event):
             self._failed(sys.exc_info()[1])
         if self._queue_before is not None:
             self._queue_before.put_nowait(event)
 
     def __getattr__(self, name: str) -> Any:
-        """To the code of the step this is the queue that is streamed to."""
+        """Behave like the original queue for the step's code."""
         return getattr(self._queue_before, name)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Look at a record of the host's logger."""
+        """Inspect a record of the host's logger; let it pass."""
         if record.exc_info and attempt_context.entered_here() is self.entered:
             self._failed(record.exc_info[1])
         return True
 
     def log_saved(self, path: Path) -> None:
-        """The execution log passes by: keep its end. The code may have left anything there, or nothing."""
+        """Keep the end of the saved execution log, which may be missing or contain anything."""
         with suppress(OSError), path.open("rb") as file:
             at = max(0, path.stat().st_size - READ_BYTES)
             file.seek(at)
@@ -92,19 +92,19 @@ class FailureCapture(logging.Filter):
             self.log = failure.unfolded(text.partition("\n")[2] if at else text, max(private.log_width(), 10))
 
     def evidence(self) -> str:
-        """The message of the failed attempt; empty when nothing is known, or nothing is to be told."""
+        """The message of the failed attempt; empty if none is known or evidence is turned off."""
         with suppress(Exception):
             return self.message or (failure.message_from_log(self.log, self._redact) if self._has_evidence else "")
         return ""
 
     def _failed(self, error: BaseException | None) -> None:
-        with suppress(Exception):  # evidence degrades, and the step goes on as it would
+        with suppress(Exception):  # evidence is lost, but the step continues
             if error is not None:
                 self.message = _message(error, self._redact)
 
 
 class StepTracker:
-    """The step whose code runs in this process, from what a wrapper sees of it. Can be pickled between steps."""
+    """Tracks the step whose code runs in this process, from the calls to a wrapper. Can be pickled between steps."""
 
     def __init__(self, observer: Observer, redact: Redact = redacted) -> None:
         self._observer = observer
@@ -113,7 +113,7 @@ class StepTracker:
         self._failed: FailureCapture | None = None
 
     def run_begins(self) -> None:
-        """Leave what a run before it left current: its host raised while a span around the code was open."""
+        """Leave a previous run's attempt, if the host raised while a span around the code was open."""
         if (entered := attempt_context.entered_here()) and entered.has_ended:
             entered.leave()
 
@@ -126,19 +126,19 @@ class StepTracker:
             self._inside = FailureCapture(entered, number, self._redact, has_evidence=has_evidence)
 
     def parameters_set(self) -> None:
-        """The host sets parameters when the code has ended, however it did (`BaseTaskType.execution_context`)."""
+        """The host sets parameters when the code has ended, failed or not (`BaseTaskType.execution_context`)."""
         if self._inside:
             self._inside.code_has_ended()
 
     def log_saved(self, name: str) -> None:
-        """A file goes into the catalog: what was printed in a step before it is recorded, in a job afterwards."""
+        """A file is saved in the catalog: an execution log, before a step is recorded, but after a job."""
         inside = self._inside or self._failed
         if inside and name.endswith(private.EXECUTION_LOG_SUFFIX):
             inside.log_saved(Path(name))
             self._send_log()
 
     def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> None:
-        """A step is about to be recorded: if its attempt failed, its message is to say why."""
+        """A step is about to be recorded: if its attempt failed, write the reason into its message."""
         inside = self._inside
         if inside and (inside.entered.current.run_id, inside.entered.current.step) == (run_id, path):
             attempts = logged.attempts[inside.number - 1 :]
@@ -148,7 +148,7 @@ class StepTracker:
             self._leave()
 
     def recorded(self) -> None:
-        """What ended is recorded."""
+        """The step that ended is recorded."""
         self._send_log()
 
     def _send_log(self) -> None:

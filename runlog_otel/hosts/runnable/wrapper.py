@@ -17,7 +17,7 @@ from runlog_otel.hosts.runnable.step_tracker import StepTracker
 
 
 class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
-    """A store of runnable, and a trace of every run; retries and jobs are runnable's own, and how its steps run."""
+    """A store of runnable, and a trace of every run; adds retries, jobs and the tracking of steps."""
 
     _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
     _steps: StepTracker = PrivateAttr()
