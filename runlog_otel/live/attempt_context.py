@@ -63,8 +63,8 @@ class AttemptScope:
 
 def current() -> AttemptContext | None:
     """The attempt whose code is running here; in a thread without one, the only one of the process."""
-    entered = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
-    return entered.current if entered and not entered.has_ended else None
+    scope = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
+    return scope.current if scope and not scope.has_ended else None
 
 
 def entered_here() -> AttemptScope | None:
@@ -93,16 +93,16 @@ class _Environment:
         self._entered: dict[AttemptScope, Mapping[str, str | None]] = {}
         self._before: dict[str, str | None] = {}
 
-    def enter(self, entered: AttemptScope, variables: Mapping[str, str | None]) -> None:
+    def enter(self, scope: AttemptScope, variables: Mapping[str, str | None]) -> None:
         with self._lock:
             for name in variables:
                 self._before.setdefault(name, os.environ.get(name))
-            self._entered[entered] = variables
+            self._entered[scope] = variables
             _set(variables)
 
-    def leave(self, entered: AttemptScope) -> None:
+    def leave(self, scope: AttemptScope) -> None:
         with self._lock:
-            if self._entered.pop(entered, None) is None:
+            if self._entered.pop(scope, None) is None:
                 return
             _set(self._before | dict(next(reversed(self._entered.values()), {})))
             if not self._entered:

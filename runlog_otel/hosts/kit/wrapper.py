@@ -46,7 +46,7 @@ def parts(config: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], Any
 
     Args:
         config: the wrapper's config.
-        where: where it stands in the host's config file.
+        where: its place in the host's config file.
 
     Raises:
         ConfigError: there is another key, or `telemetry` is no mapping.
@@ -65,7 +65,7 @@ def inner_store(config: Any, host: type[HostAdapter], where: str) -> Any:
     Args:
         config: the key `inner`: `{type, config}`, as the host writes a store.
         host: whose store it must be.
-        where: where it stands in the host's config file.
+        where: its place in the host's config file.
 
     Raises:
         ConfigError: it is not such a mapping, no store of that type is installed, or the store's model refuses a value.

@@ -205,9 +205,9 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
 
     def _leave(self) -> None:
-        entered, self._entered = self._entered, None
-        if entered is not None:
-            entered.leave()
+        scope, self._entered = self._entered, None
+        if scope is not None:
+            scope.leave()
 
     def update_run_log_status(self, run_id: str, status: str) -> Any:
         """Set the run's status; a single function or notebook ends with this call."""

@@ -29,17 +29,17 @@ class FailureCapture(logging.Filter):
     """Captures failures of a step's code: a stream queue of the host and a pass-through filter of its logger.
 
     Args:
-        entered: the current attempt.
+        scope: the current attempt.
         number: of the attempt.
         redact: masks secrets in what is written into the log.
         has_evidence: whether to capture why the code fails.
     """
 
-    def __init__(self, entered: AttemptScope, number: int, redact: Redact, *, has_evidence: bool) -> None:
+    def __init__(self, scope: AttemptScope, number: int, redact: Redact, *, has_evidence: bool) -> None:
         super().__init__()
         self.number = number
         self._redact = redact
-        self.entered = entered
+        self.scope = scope
         self.message = ""
         """Why the code failed; empty if the host reported no exception."""
         self.log = ""
@@ -52,12 +52,12 @@ class FailureCapture(logging.Filter):
 
     def code_has_ended(self) -> None:
         """Restore what can be restored: the host has reported an exception by now, and may still raise another one."""
-        self.entered.code_has_ended()
+        self.scope.code_has_ended()
         self._stop_looking()
 
     def leave(self) -> None:
         """Restore everything."""
-        self.entered.leave()
+        self.scope.leave()
         self._stop_looking()
 
     def _stop_looking(self) -> None:
@@ -79,7 +79,7 @@ class FailureCapture(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Inspect a record of the host's logger; let it pass."""
-        if record.exc_info and attempt_context.entered_here() is self.entered:
+        if record.exc_info and attempt_context.entered_here() is self.scope:
             self._failed(record.exc_info[1])
         return True
 
@@ -109,42 +109,42 @@ class StepTracker:
     def __init__(self, observer: Observer, redact: Redact = redacted) -> None:
         self._observer = observer
         self._redact = redact
-        self._inside: FailureCapture | None = None
+        self._capture: FailureCapture | None = None
         self._failed: FailureCapture | None = None
 
     def run_begins(self) -> None:
         """Leave a previous run's attempt, if the host raised while a span around the code was open."""
-        if (entered := attempt_context.entered_here()) and entered.has_ended:
-            entered.leave()
+        if (scope := attempt_context.entered_here()) and scope.has_ended:
+            scope.leave()
 
     def enter(self, run_id: str, path: str, number: int) -> None:
         """The code of an attempt is about to run."""
         self._leave()
-        entered = self._observer.attempt_entered(run_id, path, number, private.VARIABLE_PREFIX)
-        if entered is not None:
+        scope = self._observer.attempt_entered(run_id, path, number, private.VARIABLE_PREFIX)
+        if scope is not None:
             has_evidence = self._observer.settings.failure_evidence
-            self._inside = FailureCapture(entered, number, self._redact, has_evidence=has_evidence)
+            self._capture = FailureCapture(scope, number, self._redact, has_evidence=has_evidence)
 
     def parameters_set(self) -> None:
         """The host sets parameters when the code has ended, failed or not (`BaseTaskType.execution_context`)."""
-        if self._inside:
-            self._inside.code_has_ended()
+        if self._capture:
+            self._capture.code_has_ended()
 
     def log_saved(self, name: str) -> None:
         """A file is saved in the catalog: an execution log, before a step is recorded, but after a job."""
-        inside = self._inside or self._failed
-        if inside and name.endswith(private.EXECUTION_LOG_SUFFIX):
-            inside.log_saved(Path(name))
+        capture = self._capture or self._failed
+        if capture and name.endswith(private.EXECUTION_LOG_SUFFIX):
+            capture.log_saved(Path(name))
             self._send_log()
 
     def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> None:
         """A step is about to be recorded: if its attempt failed, write the reason into its message."""
-        inside = self._inside
-        if inside and (inside.entered.current.run_id, inside.entered.current.step) == (run_id, path):
-            attempts = logged.attempts[inside.number - 1 :]
-            self._failed = inside if attempts and attempts[-1].status == defaults.FAIL else None
+        capture = self._capture
+        if capture and (capture.scope.current.run_id, capture.scope.current.step) == (run_id, path):
+            attempts = logged.attempts[capture.number - 1 :]
+            self._failed = capture if attempts and attempts[-1].status == defaults.FAIL else None
             if self._failed:
-                attempts[-1].message = inside.evidence() or attempts[-1].message
+                attempts[-1].message = capture.evidence() or attempts[-1].message
             self._leave()
 
     def recorded(self) -> None:
@@ -155,12 +155,12 @@ class StepTracker:
         if self._failed and self._failed.log:
             failed, self._failed = self._failed, None
             if text := failure.without_parameters(failed.log).strip():
-                self._observer.attempt_logged(failed.entered.current, text)
+                self._observer.attempt_logged(failed.scope.current, text)
 
     def _leave(self) -> None:
-        inside, self._inside = self._inside, None
-        if inside:
-            inside.leave()
+        capture, self._capture = self._capture, None
+        if capture:
+            capture.leave()
 
 
 def _message(error: BaseException, redact: Redact) -> str:
