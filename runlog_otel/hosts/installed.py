@@ -1,4 +1,4 @@
-"""The stores of the host that is installed, runnable or magnus: what the entry points name. Imports it when asked."""
+"""The stores of the installed host, runnable or magnus, which the entry points name. Imports the host on access."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ _MODULES = {
 
 
 def installed() -> str | None:
-    """The host that is installed, None when there is none; one environment cannot have both."""
+    """The installed host, None without one; one environment cannot have both."""
     return next((host for host in _MODULES if find_spec(host) is not None), None)
 
 

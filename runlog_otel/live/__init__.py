@@ -1,1 +1,1 @@
-"""While a pipeline runs: what becomes final is sent, and the attempt is the current span."""
+"""While a pipeline runs: exports what is final, and makes the attempt the current span."""

@@ -1,7 +1,7 @@
-"""While a step's code runs, its attempt is the current span: in OpenTelemetry's context, and in the environment.
+"""Makes an attempt the current span while its code runs, in OpenTelemetry's context and in the environment.
 
-Spans of any instrumentation, and of programs that read TRACEPARENT, then stand under the attempt. Uses nothing but
-OpenTelemetry's API; the providers of the process are not looked at.
+The attempt is then the parent of the spans of any instrumentation, and of programs that read TRACEPARENT. Only
+OpenTelemetry's API is used, not the providers of the process.
 """
 
 import os
@@ -19,12 +19,12 @@ from runlog_otel.core.trace import AttemptContext
 
 
 class AttemptScope:
-    """The time in which an attempt is current. `leave` it in the same thread or task; to leave it twice does no harm.
+    """The time in which an attempt is current. `leave` it in the same thread or task; leaving it twice is harmless.
 
     Args:
         current: the attempt.
-        prefix: of further variables, for a host that hands on only those that begin with it.
-        has_baggage: whether the run id is told to whoever is called, as baggage.
+        prefix: of additional variables, for a host that passes only those on to programs.
+        has_baggage: whether called programs and services get the run id as baggage.
     """
 
     def __init__(self, current: AttemptContext, prefix: str = "", *, has_baggage: bool = False) -> None:
@@ -34,7 +34,7 @@ class AttemptScope:
         span_context = SpanContext(
             int.from_bytes(current.trace_id, "big"),
             int.from_bytes(current.span_id, "big"),
-            is_remote=True,  # no SDK of this process records it: their processors are to take its children for roots
+            is_remote=True,  # no SDK of this process records it; span processors must treat its children as roots
             trace_flags=TraceFlags(int(current.is_sampled)),
         )
         self._context = set_span_in_context(NonRecordingSpan(span_context))
@@ -45,30 +45,30 @@ class AttemptScope:
         _ENVIRONMENT.enter(self, self._variables)
 
     def code_has_ended(self) -> None:
-        """Put the environment back, and the context too unless a span of somebody's around the code is still open."""
+        """Restore the environment, and also the context unless a span around the code is still open."""
         self.has_ended = True
         _ENVIRONMENT.leave(self)
         if context.get_current() is self._context:
             self.leave()
 
     def leave(self) -> None:
-        """Put back what was current before."""
+        """Restore what was current before."""
         self.has_ended = True
         _ENVIRONMENT.leave(self)
         if _CURRENT_SCOPE.get() is self:
-            with suppress(ValueError):  # a task that has a copy of the context cannot put back the original
+            with suppress(ValueError):  # a task with a copy of the context cannot restore the original
                 _CURRENT_SCOPE.reset(self._own_token)
                 context.detach(self._token)
 
 
 def current() -> AttemptContext | None:
-    """The attempt whose code is running here; in a thread that knows of none, the only one of the process."""
-    entered = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
-    return entered.current if entered and not entered.has_ended else None
+    """The attempt whose code is running here; in a thread without one, the only one of the process."""
+    scope = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
+    return scope.current if scope and not scope.has_ended else None
 
 
 def entered_here() -> AttemptScope | None:
-    """What this thread or task has entered and not left."""
+    """The scope that this thread or task has entered and not left."""
     return _CURRENT_SCOPE.get()
 
 
@@ -86,23 +86,23 @@ def _variables(current: AttemptContext, prefix: str, *, has_baggage: bool) -> di
 
 
 class _Environment:
-    """The variables of those that are entered. Of several in one process (threads, tasks) the last one has them."""
+    """The variables of the entered scopes. Of several in one process (threads, tasks), the last one sets them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entered: dict[AttemptScope, Mapping[str, str | None]] = {}
         self._before: dict[str, str | None] = {}
 
-    def enter(self, entered: AttemptScope, variables: Mapping[str, str | None]) -> None:
+    def enter(self, scope: AttemptScope, variables: Mapping[str, str | None]) -> None:
         with self._lock:
             for name in variables:
                 self._before.setdefault(name, os.environ.get(name))
-            self._entered[entered] = variables
+            self._entered[scope] = variables
             _set(variables)
 
-    def leave(self, entered: AttemptScope) -> None:
+    def leave(self, scope: AttemptScope) -> None:
         with self._lock:
-            if self._entered.pop(entered, None) is None:
+            if self._entered.pop(scope, None) is None:
                 return
             _set(self._before | dict(next(reversed(self._entered.values()), {})))
             if not self._entered:
@@ -112,7 +112,7 @@ class _Environment:
         return next(iter(self._entered)) if len(self._entered) == 1 else None
 
     def reset_after_fork(self) -> None:
-        """In the child of a fork, where the lock may be held by a thread that is not there."""
+        """In a forked child, the lock may be held by a thread that no longer exists."""
         self._lock = threading.Lock()
 
 

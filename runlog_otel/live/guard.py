@@ -1,4 +1,4 @@
-"""The one place that stands between telemetry and the pipeline: no error of telemetry passes it."""
+"""The one place that keeps errors of telemetry away from the pipeline."""
 
 import logging
 import traceback
@@ -11,17 +11,17 @@ _T = TypeVar("_T")
 
 
 class Guard:
-    """Logs the first error as a warning, and the rest for debugging only. Can be pickled as far as `masked` can."""
+    """Logs the first error as a warning, and the others at debug level. Can be pickled if `masked` can."""
 
     def __init__(self, masked: Callable[[str], str]) -> None:
         self._masked = masked
         self._has_logged = False
 
     def call(self, work: Callable[[], _T]) -> _T | None:
-        """What `work` returns; None when it fails."""
+        """Return what `work` returns, or None if it fails."""
         try:
             return work()
-        except Exception as error:  # noqa: BLE001 whatever it is, the pipeline goes on
+        except Exception as error:  # noqa: BLE001 the pipeline continues after any error
             self._log(error)
             return None
 

@@ -1,4 +1,4 @@
-"""A filter that joins a program's own log records to the run: `handler.addFilter(RunlogContextFilter())`."""
+"""A filter that adds the run to a program's own log records: `handler.addFilter(RunlogContextFilter())`."""
 
 import logging
 
@@ -10,8 +10,8 @@ from runlog_otel.live.attempt_context import current
 class RunlogContextFilter(logging.Filter):
     """Gives every record `run_id`, `step`, `trace_id` and `span_id`, for any formatter; empty outside of a step.
 
-    The span is the innermost one that is current: the attempt's, or one of the program's own. Put it on a handler:
-    the filters of a logger do not see what its children log.
+    The span is the innermost current one: the attempt's, or one of the program's own. Add the filter to a handler:
+    a logger's filters do not see the records of its children.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -1,8 +1,8 @@
-"""The life of a run as the wrapper sees it: what is final now, what goes out. No error of telemetry leaves this module.
+"""Exports a run's spans as they become final. No error of telemetry leaves this module.
 
-An attempt goes out when it is recorded, by the process that recorded it; containers go out once, when the execution is
-complete, by the process that completed it, mapped from the whole log (docs/architecture.md). Of a run that is not
-sampled nothing goes out but, by the process that completed it, a whole execution that failed or took long.
+The process that records an attempt exports it at once. The process that completes an execution maps the whole log and
+exports the containers, once (docs/architecture.md). Of a run that is not sampled, only whole executions that failed or
+took long are exported, by the process that completed them.
 """
 
 import atexit
@@ -47,7 +47,7 @@ _T = TypeVar("_T")
 def _never_raising(
     method: Callable[Concatenate["Observer", _P], _T],
 ) -> Callable[Concatenate["Observer", _P], _T | None]:
-    """Telemetry never breaks a pipeline: what goes wrong is logged, the first time, and the pipeline goes on."""
+    """Telemetry never breaks a pipeline: its first error is logged, and the pipeline continues."""
 
     @functools.wraps(method)
     def guarded(observer: "Observer", /, *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
@@ -57,7 +57,7 @@ def _never_raising(
 
 
 class Observer:
-    """Told by a wrapper what its host recorded; sends what became final by it. Can be pickled."""
+    """Exports what became final by the records that a wrapper reports. Can be pickled."""
 
     def __init__(self, settings: Settings, source: RunSource) -> None:
         self.settings = settings
@@ -69,16 +69,16 @@ class Observer:
         _OBSERVERS.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing with a thread or a socket travels."""
+        """Leave out what has a thread or a socket."""
         return self.__dict__ | {"_live": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take up observing in another process."""
+        """Continue in another process."""
         self.__dict__.update(state)
         _OBSERVERS.add(self)
 
     def guard(self, work: Callable[[], _T]) -> _T | None:
-        """Do what a wrapper does for telemetry beside its store's work; None when it fails, or nothing is sent."""
+        """Do a wrapper's work for telemetry; None if it fails or telemetry is inactive."""
         return self._guard.call(work) if self.settings.is_active else None
 
     @_never_raising
@@ -86,18 +86,18 @@ class Observer:
         """A run's header is written: make the run visible.
 
         Args:
-            run: the run with its header; its steps are not looked at.
-            is_orchestrator: whether the run ends with this process, as no other one takes it further.
+            run: the run with its header; its steps are ignored.
+            is_orchestrator: whether the run ends with this process, as no other one continues it.
         """
         state = self._runs.add(run, 1, is_orchestrator=is_orchestrator)
         self._send_start(state.execution, run.header.created_ns)
         if is_orchestrator and self.settings.metrics.listen:
-            known = known_points(run, self.settings.policy, by_tag=self.settings.metrics.by_tag)
-            self._served_table().add(known)
+            points = known_points(run, self.settings.policy, by_tag=self.settings.metrics.by_tag)
+            self._served_table().add(points)
 
     @_never_raising
     def retry_started(self, read: Callable[[], Run], run_id: str, *, is_orchestrator: bool) -> None:
-        """A retry was given the whole log by its store; see `run_started`.
+        """A retry read the whole log from its store; see `run_started`.
 
         Args:
             read: maps that log.
@@ -109,7 +109,7 @@ class Observer:
             return
         run = read()
         timeline = timeline_of(run)
-        is_noted = _is_to_be_noted(run, timeline, indicator, is_orchestrator=is_orchestrator)
+        is_noted = _must_be_noted(run, timeline, indicator, is_orchestrator=is_orchestrator)
         if is_noted:
             run = self._source.mark_retry(run, timeline.count + 1)
             timeline = timeline_of(run)
@@ -119,7 +119,7 @@ class Observer:
 
     @_never_raising
     def job_begins_again(self, run_id: str, execution: int) -> None:
-        """A pod runs a job again that failed: an execution of its own, as the failure ended the one before."""
+        """A pod runs a failed job again: this is a new execution, as the failure ended the previous one."""
         if run_id not in self._runs:
             self._runs.add(self._source.header(run_id), execution)
 
@@ -130,7 +130,7 @@ class Observer:
         Args:
             run_id: the run.
             first: index of the first new attempt.
-            step_of: maps the step with what the run's header says of times.
+            step_of: maps the step, with times as the run's header defines them.
         """
         state = self._runs.state(run_id)
         step = step_of(state.header)
@@ -142,7 +142,7 @@ class Observer:
 
     @_never_raising
     def execution_may_be_complete(self, run_id: str) -> None:
-        """Something was recorded that may be the last of an execution: send the containers if it was."""
+        """The last record of an execution may have been made: if so, export the containers."""
         self._complete(run_id)
 
     @_never_raising
@@ -153,24 +153,23 @@ class Observer:
             run_id: the run.
             path: the step.
             number: the number that the attempt will have.
-            prefix: of the variables that the host hands on to programs; see `AttemptScope`.
-            repeat: which one it will be of several with this number.
+            prefix: of the variables that the host passes on to programs; see `AttemptScope`.
+            repeat: its index among attempts with this number, from 1.
         """
-        execution = Execution(
-            run_id, "", self._runs.execution_number(run_id), self.settings.namespace
-        )  # ids need no more
+        number_of_execution = self._runs.execution_number(run_id)
+        execution = Execution(run_id, "", number_of_execution, self.settings.namespace)  # enough for ids
         span_id, is_sampled = execution.span_id(SpanRole.ATTEMPT, path, number, repeat), self.settings.samples(run_id)
         current = AttemptContext(run_id, path, execution.trace_id, span_id, is_sampled)
         return AttemptScope(current, prefix, has_baggage=self.settings.baggage)
 
     @_never_raising
     def execution_number(self, run_id: str) -> int:
-        """The number of the execution that this process takes part in."""
+        """The number of the execution that this process works on."""
         return self._runs.execution_number(run_id)
 
     @_never_raising
     def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
-        """The end of the execution log of a failed attempt, which was recorded before."""
+        """Export the end of the execution log of a failed attempt, which is already recorded."""
         if self.settings.logs and self.settings.samples(attempt.run_id):
             execution = self._runs.state(attempt.run_id).execution
             self._send(execution, [], record_from_log(execution, attempt, text, time.time_ns(), self.masked))
@@ -184,15 +183,15 @@ class Observer:
         if trace is None or not trace.is_complete:
             return
         if trace.spans[0].error is not None:
-            noted = self.guard(lambda: self._source.note_changes(run, execution.number))
-            trace = (self._trace(noted, execution) if noted else None) or trace
+            run_with_changes = self.guard(lambda: self._source.note_changes(run, execution.number))
+            trace = (self._trace(run_with_changes, execution) if run_with_changes else None) or trace
         self._runs.set_complete(run_id)
         self._send(execution, self._left_to_send(run, trace))
         if self.settings.metrics.listen or self.settings.metrics.push:
             self._count(points_from_trace(run, trace, by_tag=self.settings.metrics.by_tag))
 
     def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
-        """What of a complete execution was not sent before: of one that is not sampled all of it, or nothing."""
+        """The spans of a complete execution that were not sent before: all or none if it is not sampled."""
         execution = trace.execution
         if not self.settings.samples(execution.run_id):
             return trace.spans if self.settings.sends(trace) else ()
@@ -205,7 +204,7 @@ class Observer:
         return [span for span in trace.spans if span.role in _CONTAINERS or span.span_id in late]
 
     def _count(self, points: ExecutionPoints) -> None:
-        """Tell the points of an execution, to whom the settings say; a run that is sampled out counts, too."""
+        """Serve or push the points of an execution, as the settings say; runs that are not sampled count too."""
         if self.settings.metrics.listen:
             self._served_table().add(points.points)
         if self.settings.metrics.push:
@@ -221,14 +220,14 @@ class Observer:
         return next((trace for trace in traces if trace.execution.number == execution.number), None)
 
     def masked(self, text: str) -> str:
-        """Text as a wrapper may write it down, see `RunSource.masked`."""
+        """The text with secrets masked, see `RunSource.masked`."""
         return self._source.masked(text)
 
     @_never_raising
     def remember_unfinished(self) -> None:
-        """At the end of a process: note the runs that it started and that did not end, because the host raised."""
+        """At the end of the process, note the runs that it started and that did not end because the host raised."""
         for run_id, state in self._runs.unfinished():
-            is_first = state.execution.number == 1  # a retry leaves the status of the execution before it in place
+            is_first = state.execution.number == 1  # a retry keeps the status of the previous execution
             if not (is_first and self._source.header(run_id).status.is_final):  # else another process ended it
                 self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
 
@@ -247,10 +246,10 @@ class Observer:
             self._live.flush()
 
 
-def _is_to_be_noted(run: Run, timeline: Timeline, indicator: str, *, is_orchestrator: bool) -> bool:
-    """Whether verdicts alone, which is all that a process of one step looks at, do not tell the retry that begins.
+def _must_be_noted(run: Run, timeline: Timeline, indicator: str, *, is_orchestrator: bool) -> bool:
+    """Whether a new retry cannot be seen from terminal steps alone, which is all that a process of one step reads.
 
-    Without a starter (Argo) every pod of a retry comes here: only the first of them finds an execution that is over.
+    Without an orchestrating process (Argo), every pod of a retry asks; only the first one finds an ended execution.
     """
     if is_orchestrator:
         return timeline.next_number == timeline.count

@@ -1,6 +1,7 @@
-"""The runs that a process takes part in: which execution of each it records, and whether that has ended."""
+"""The runs that a process works on: which execution of each it records, and whether that has ended."""
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,45 +14,51 @@ from runlog_otel.settings import Settings
 
 
 class RunSource(Protocol):
-    """Where the observer reads a run log from; a host's adapter over the store that is wrapped."""
+    """Where the observer reads run logs; the adapter of each host implements it over the wrapped store."""
 
+    @abstractmethod
     def header(self, run_id: str) -> Run:
-        """The run, and of its steps only the root graph's terminal ones, which retries are counted by: a cheap read."""
+        """The run with only the terminal steps of its root graph, which suffice to count retries: a cheap read."""
 
+    @abstractmethod
     def run(self, run_id: str) -> Run:
         """The whole run."""
 
+    @abstractmethod
     def retry_indicator(self, run_id: str) -> str | None:
-        """What the attempts of this process carry when it retries the run; None when it does not."""
+        """The retry indicator that this process writes into attempts; None when it does not retry the run."""
 
+    @abstractmethod
     def note_changes(self, run: Run, execution: int) -> Run | None:
-        """Note in the header of a run that failed what is not as in the last one that succeeded; the run with it.
+        """Note in a failed run's header what differs from the last successful run, and return the changed run.
 
-        None: the store cannot tell, knows no such run, or has the note already.
+        None: the store cannot tell, there is no successful run, or the note is already there.
         """
 
+    @abstractmethod
     def masked(self, text: str) -> str:
-        """Text for people without what is secret: what settings and patterns name, and what this process knows."""
+        """The text with secrets masked: what settings and patterns describe, and what this process knows."""
 
+    @abstractmethod
     def mark_retry(self, run: Run, execution: int) -> Run:
-        """Note in the run's header that an execution begins, which the rest of the log cannot tell; the run with it."""
+        """Note in the run's header that an execution begins, as the rest of the log does not say so; return the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What a process knows of a run that it records attempts of; travels into pool workers."""
+    """What a process knows about a run whose attempts it records; pickled for pool workers."""
 
     execution: Execution
     header: Header
     was_final: bool = False
     """Whether the run had ended already when this process first saw it: a sibling pod failed."""
     orchestrator_pid: int | None = None
-    """The process that started this execution; None in a process that runs one step of it."""
+    """The process that started this execution; None in a process that runs one of its steps."""
     is_complete: bool = False
 
 
 class RunRegistry:
-    """`RunState` by run id. Travels into pool workers."""
+    """`RunState` by run id. Pickled for pool workers."""
 
     def __init__(self, settings: Settings, source: RunSource) -> None:
         self._settings = settings
@@ -62,7 +69,7 @@ class RunRegistry:
         return run_id in self._states
 
     def add(self, run: Run, number: int, *, is_orchestrator: bool = False, was_final: bool = False) -> RunState:
-        """This process records an execution of a run.
+        """Add a run of which this process records an execution.
 
         Args:
             run: the run with its header.
@@ -76,7 +83,7 @@ class RunRegistry:
         return state
 
     def state(self, run_id: str) -> RunState:
-        """The state of a run; a process of one step reads the run's header, once."""
+        """The state of a run; a process that runs one step reads the run's header once."""
         if run_id in self._states:
             return self._states[run_id]
         indicator = self._source.retry_indicator(run_id)
@@ -85,13 +92,13 @@ class RunRegistry:
         return self.add(run, number, was_final=indicator is None and run.status.is_final)
 
     def execution_number(self, run_id: str) -> int:
-        """The number of the execution that this process takes part in; only a retry needs a read for it."""
+        """The number of the execution that this process works on; only a retry reads the header for it."""
         if run_id not in self._states and self._source.retry_indicator(run_id) is None:
             return 1
         return self.state(run_id).execution.number
 
     def set_complete(self, run_id: str) -> None:
-        """The execution has ended, and its containers are on their way."""
+        """The execution has ended, and its containers are being exported."""
         self._states[run_id] = replace(self._states[run_id], is_complete=True)
 
     def unfinished(self) -> Iterator[tuple[str, RunState]]:

@@ -1,4 +1,4 @@
-"""What tells one host from another: where its config says what, and how its run logs are read and written."""
+"""What differs between hosts: where their config is, and how their run logs are read and written."""
 
 import contextlib
 import os
@@ -8,27 +8,31 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from runlog_otel.core.model import Run, Status
 from runlog_otel.core.redaction import Redaction
 from runlog_otel.core.runlogs.json_runlog import Document, changed_config, pipeline_from_config, run_from_log
 from runlog_otel.hosts.kit.secrets import ExposedSecrets
 from runlog_otel.hosts.kit.stores import SqlPlugin
+from runlog_otel.live.run_registry import RunSource
 from runlog_otel.settings import Settings
 from runlog_otel.stores.compare import changes
 from runlog_otel.stores.files import refuse_odd_files
 
 
-class HostAdapter(ABC):
-    """The runs in a store of a host; an observer's `RunSource`. Can be pickled as far as the store can."""
+class HostAdapter(RunSource, ABC):
+    """The runs in a store of a host. Can be pickled if the store can."""
 
     name: ClassVar[str]
     where: ClassVar[str]
-    """Where the store's config stands in the host's config file, for messages."""
+    """Where the store's config is in the host's config file, for messages."""
     base: ClassVar[type]
     """The base class of the host's stores."""
     not_found: ClassVar[type[Exception]]
+    """What a store of the host raises for a missing run."""
     no_secret: ClassVar[type[Exception]]
-    """What a store of the host raises for a run that it does not have."""
+    """What a secrets manager of the host raises for a missing secret."""
     printer: ClassVar[str]
     """The host's function that makes stores, and prints their config when that fails."""
 
@@ -40,37 +44,37 @@ class HostAdapter(ABC):
     @staticmethod
     @abstractmethod
     def config_file() -> str:
-        """The config file that is in force, whether it is there or not."""
+        """The config file in force, whether it exists or not."""
 
     @staticmethod
     @abstractmethod
     def choose(config_file: str) -> None:
-        """Put a config file in force, for this process and its children: it wins over the host's variables."""
+        """Make this the config file of this process and its children; it takes precedence over the host's variables."""
 
     @staticmethod
     @abstractmethod
     def service(config_file: str) -> Any:
-        """The store as that config file, or the host's defaults without it, have it: `{type, config}`.
+        """The store's `{type, config}` in that config file, or else in the host's defaults.
 
         Raises:
-            ConfigError: the host does not read what is there.
+            ConfigError: the host would ignore what is there.
             Exception: whatever reading the file raises.
         """
 
     @staticmethod
     def outside_a_run(run_id: str) -> AbstractContextManager[None]:
-        """What a store must have around it to be read where no run is: nothing."""
+        """The context that a store needs to be read outside of a run; by default, none."""
         return contextlib.nullcontext()
 
     @staticmethod
     @abstractmethod
     def is_orchestrator() -> bool:
-        """Whether this process takes the current run from its start to its end, and no orchestrator elsewhere."""
+        """Whether this process controls the current run from start to end, rather than an orchestrator elsewhere."""
 
     @staticmethod
     @abstractmethod
     def initial_log(run_id: str, run_config: Mapping[str, Any]) -> Document:
-        """The log of a run of which nothing but the config is known yet."""
+        """The log of a new run, of which only the config is known."""
 
     @staticmethod
     @abstractmethod
@@ -79,10 +83,10 @@ class HostAdapter(ABC):
 
     @classmethod
     def secret(cls, name: str) -> str | None:
-        """A secret from the host's secrets manager; from the environment when that has none of this name.
+        """A secret from the host's secrets manager, or else from the environment.
 
-        The manager is asked in a copy: that of `.env` files keeps what it read in a field, and the host dumps it into
-        the run log.
+        This asks a copy of the manager: the one for `.env` files keeps what it read in a field, which the host would
+        dump into the run log.
         """
         try:
             value = cls.secrets().model_copy(deep=True).get(name)
@@ -93,7 +97,7 @@ class HostAdapter(ABC):
     @staticmethod
     @abstractmethod
     def graph() -> Any:
-        """The definition of what the current run runs, as a document; None outside of a run."""
+        """The definition of the current pipeline or job, as a document; None outside of a run."""
 
     @abstractmethod
     def document(self, run_id: str) -> dict[str, Any]:
@@ -101,36 +105,25 @@ class HostAdapter(ABC):
 
     @abstractmethod
     def put(self, document: Mapping[str, Any]) -> None:
-        """Write a whole run log, so that the host can go on with it; raises what the store raises."""
+        """Write a whole run log, so that the host can retry the run; raises what the store raises."""
 
     @abstractmethod
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """How a run log will be read back, once it was put; raises ValueError for one that is not of this host."""
-
-    @abstractmethod
-    def header(self, run_id: str) -> Run:
-        """See `runlog_otel.live.run_registry.RunSource`."""
-
-    @abstractmethod
-    def retry_indicator(self, run_id: str) -> str | None:
-        """See `runlog_otel.live.run_registry.RunSource`."""
-
-    @abstractmethod
-    def mark_retry(self, run: Run, execution: int) -> Run:
-        """See `runlog_otel.live.run_registry.RunSource`."""
+        """The run log as it reads back after `put`; raises ValueError for the log of another host."""
 
     def refuse_odd_files(self, run_id: str) -> None:
-        """Look at the files of a run before the store opens them, if it keeps them in a folder.
+        """Check the files of a run before the store opens them, if it keeps them in a folder.
 
         Raises:
-            RunOutsideError: they would not be in the folder.
+            RunOutsideError: they would be outside the folder.
             RunLogFormatError: one would block, as it is a FIFO or a device.
         """
         if folder := getattr(self.store, "log_folder", ""):
             refuse_odd_files(Path(folder), run_id)
 
+    @override
     def note_changes(self, run: Run, execution: int) -> Run | None:
-        """See `runlog_otel.live.run_registry.RunSource`: the SQL store can tell."""
+        """Only the SQL store can tell."""
         if not isinstance(self.store, SqlPlugin):
             return None
         from runlog_otel.stores.sql.history import RunFilter, RunHistory
@@ -150,14 +143,14 @@ class HostAdapter(ABC):
         store.set_config(run.run_id, noted)
         return self.run(run.run_id)
 
+    @override
     def masked(self, text: str) -> str:
-        """See `runlog_otel.live.run_registry.RunSource`."""
         return Redaction(self.settings.policy.patterns)(self.exposed.masked(text))
 
+    @override
     def run(self, run_id: str) -> Run:
-        """See `runlog_otel.live.run_registry.RunSource`."""
         return self.mapped(self.document(run_id))
 
     def mapped(self, document: Document) -> Run:
-        """A run log as the settings say: its pipeline's name, its time zone."""
+        """The run of a log, with the pipeline's name and the time zone from the settings."""
         return run_from_log(document, self.settings.pipeline, self.settings.zone)

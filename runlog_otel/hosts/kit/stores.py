@@ -1,6 +1,6 @@
-"""What the plugins of our stores (`type: sql`, also `db`, and `type: memory`) share: their config, and what they open.
+"""What both hosts' plugins of our stores (`type: sql`, also `db`, and `type: memory`) share: their config, and opening.
 
-A host's class adds what only that host has; what a document means is known in `runlog_otel.stores`.
+A host's class adds what only that host has; `runlog_otel.stores` knows what a document means.
 """
 
 from abc import abstractmethod
@@ -26,15 +26,15 @@ from runlog_otel.stores.port import DocumentStore
 
 
 class DocumentPlugin(BaseModel):
-    """A store of documents that a host makes of its config: every method of both hosts' base classes.
+    """A store that a host makes from its config, with every method of both hosts' base classes.
 
-    No method rewrites the run. Further keywords are magnus's.
+    No method rewrites the whole run. Only magnus passes additional keywords.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     _source: ClassVar[str]
-    """The host, as the store notes who wrote a run."""
+    """The name of the host, which the store records with each run."""
     _printer: ClassVar[str]
     """The host's function that makes stores, and prints their config when that fails."""
     _models: ClassVar[Any]
@@ -69,8 +69,8 @@ class DocumentPlugin(BaseModel):
         **_: Any,
     ) -> Any:
         """Add a run log; raises RunLogExistsError."""
-        known = {"use_cached": use_cached, "original_run_id": original_run_id}
-        rerun = {name: value for name, value in known.items() if name in self._models.RunLog.model_fields}
+        options = {"use_cached": use_cached, "original_run_id": original_run_id}
+        rerun = {name: value for name, value in options.items() if name in self._models.RunLog.model_fields}
         run_log = self._models.RunLog(run_id=run_id, dag_hash=dag_hash, tag=tag, status=status, **rerun)
         with host_errors(self._exceptions):
             self.documents.create(run_log.model_dump())
@@ -143,11 +143,11 @@ class SqlPlugin(DocumentPlugin):
 
     Arguments:
         connection_string: SQLAlchemy URL with `${secret}` placeholders.
-        table_name: what the names of the tables begin with.
+        table_name: prefix of the names of the tables.
         retention_days: finished runs older than this are deleted, a few with each new run; 0 keeps all.
         enable_compression: of documents above 1,000,000 characters.
         max_connections: of one process.
-        timeout_seconds: to connect, per statement, and for all tries of one call together.
+        timeout_seconds: to connect, per statement, and for all attempts of one call together.
     """
 
     service_name: str = "sql"
@@ -190,7 +190,7 @@ class SqlPlugin(DocumentPlugin):
 
     @property
     def documents(self) -> Any:
-        """The `RetainedSqlStore`; made again when the config was changed (integrations of the host do so)."""
+        """The `RetainedSqlStore`; made anew when the config has changed, as integrations of the host do."""
         config = (
             self._connection_string(),
             self.table_name,
@@ -224,7 +224,7 @@ class SqlPlugin(DocumentPlugin):
         return masked(self._connection_string())
 
     def opened(self, *, must_exist: bool = False) -> Any:
-        """A `RetainedSqlStore` of this config; with `must_exist`, a SQLite file is not made."""
+        """A `RetainedSqlStore` of this config; with `must_exist`, a SQLite file is not created."""
         from runlog_otel.stores.sql.database import Database
         from runlog_otel.stores.sql.retention import RetainedSqlStore
 
@@ -257,7 +257,7 @@ class MemoryPlugin(DocumentPlugin):
     _opened: Any = PrivateAttr(default=None)
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Without the runs: they are this process's."""
+        """Without the runs, which stay in this process."""
         return {**super().__getstate__(), "__pydantic_private__": {"_opened": None}}
 
     def close(self) -> None:
@@ -283,7 +283,7 @@ class MemoryPlugin(DocumentPlugin):
 
 @contextmanager
 def host_errors(exceptions: Any) -> Iterator[None]:
-    """What a store raises, as the host's module of exceptions has it."""
+    """Raise a store's errors as the host's exceptions."""
     try:
         yield
     except RunExistsError as error:

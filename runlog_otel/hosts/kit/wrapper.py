@@ -1,7 +1,7 @@
 """The store that users name in their config (`type: otel`): their own store, and a trace of every run.
 
-It is invisible: every method, property and attribute is the inner store's, its errors too. A host's class adds its
-base class, and what only that host has.
+It is transparent: every method, property, attribute and error is the inner store's. A host's class adds its base class
+and what only that host has.
 """
 
 import os
@@ -28,25 +28,25 @@ _KEYS = ("inner", "telemetry")
 _GROUP = "run_log_store"
 OWN_TYPE = "otel"
 WITHOUT_CODE = (*TERMINAL_KINDS, *COMPOSITE_KINDS)
-"""Types of steps that have no code of the user's."""
+"""Types of steps without code of the user."""
 
 StepOf = Callable[[json_runlog.Document, TimestampParser], Step]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A step as this process last saw it: how many attempts it had, and when that was, in the zone of then."""
+    """A step as this process last saw it: its number of attempts, and when, in the time zone of that moment."""
 
     attempts: int
     at: datetime
 
 
 def parts(config: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], Any]:
-    """The two keys of the wrapper's config: `telemetry`, which may be left out, and `inner`.
+    """The two keys of the wrapper's config: `telemetry`, which is optional, and `inner`.
 
     Args:
         config: the wrapper's config.
-        where: where it stands in the host's config file.
+        where: its place in the host's config file.
 
     Raises:
         ConfigError: there is another key, or `telemetry` is no mapping.
@@ -65,7 +65,7 @@ def inner_store(config: Any, host: type[HostAdapter], where: str) -> Any:
     Args:
         config: the key `inner`: `{type, config}`, as the host writes a store.
         host: whose store it must be.
-        where: where it stands in the host's config file.
+        where: its place in the host's config file.
 
     Raises:
         ConfigError: it is not such a mapping, no store of that type is installed, or the store's model refuses a value.
@@ -87,8 +87,8 @@ def inner_store(config: Any, host: type[HostAdapter], where: str) -> Any:
     try:
         store: Any = DriverManager(_GROUP, kind, invoke_on_load=True, invoke_kwds=dict(kwargs)).driver
     except NoMatches:
-        known = sorted(set(ExtensionManager(_GROUP).names()) - {OWN_TYPE})
-        raise ConfigError(f"{where}.type", f"unknown type {kind!r}; installed are {', '.join(known)}") from None
+        types = sorted(set(ExtensionManager(_GROUP).names()) - {OWN_TYPE})
+        raise ConfigError(f"{where}.type", f"unknown type {kind!r}; installed are {', '.join(types)}") from None
     except ValidationError as error:  # its own text would show the values
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join([where, "config", *(str(part) for part in first["loc"])])
@@ -99,20 +99,20 @@ def inner_store(config: Any, host: type[HostAdapter], where: str) -> Any:
 
 
 class Wrapper(BaseModel):
-    """Forwards everything to the inner store, and tells an observer what was recorded."""
+    """Forwards everything to the inner store, and reports to an observer what was recorded."""
 
     _host: ClassVar[type[HostAdapter]]
     _inner: Any = PrivateAttr()
     _observer: Observer = PrivateAttr()
     _exposed: ExposedSecrets = PrivateAttr()
     _seen: dict[tuple[str, str], Seen] = PrivateAttr(default_factory=dict)
-    """(run id, step) → what is in the log already: attempts that `add_step_log` brings beyond that are new."""
+    """(run id, step) → what the log already has: further attempts that `add_step_log` records are new."""
 
     def __init__(self, **config: Any) -> None:
-        """Make the wrapper of a config with the keys `inner` and `telemetry`.
+        """Make the wrapper from a config with the keys `inner` and `telemetry`.
 
         Raises:
-            ConfigError: a key is unknown, missing, or of a wrong type. The host prints the config with it: so masked.
+            ConfigError: a key is unknown, missing, or of a wrong type. The host prints the config too, which is masked.
         """
         host = self._host
         try:
@@ -127,20 +127,20 @@ class Wrapper(BaseModel):
         self._inner, self._observer, self._exposed = inner, Observer(settings, runs), runs.exposed
 
     def __getattr__(self, name: str) -> Any:
-        """What the wrapper does not have, the inner store may have (`log_folder`, methods of its own)."""
+        """Look up other names in the inner store (`log_folder`, methods of its own)."""
         if name.startswith("_"):
             return super().__getattr__(name)  # type: ignore[misc]
         return getattr(self._inner, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Executors set `log_folder`: what is not the wrapper's own is set on the inner store."""
+        """Set other names on the inner store, as executors set `log_folder`."""
         if name in self.__private_attributes__:
             super().__setattr__(name, value)
         else:
             setattr(self._inner, name, value)
 
     def __repr_args__(self) -> Any:
-        """What the host prints: the inner store as it shows itself, settings masked."""
+        """What the host prints: the inner store's own representation, and the settings with secrets masked."""
         return [("inner", self._inner), ("telemetry", self._observer.settings)]
 
     @model_serializer
@@ -150,7 +150,7 @@ class Wrapper(BaseModel):
         return dumped
 
     def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
-        """Add the header to the config of a new run; see `BaseRunLogStore.set_run_config`."""
+        """Record the config of a new run, with our header."""
         if not self._observer.settings.is_active:
             return self._inner.set_run_config(run_id, run_config, **kwargs)
         marks = self._observer.guard(lambda: self._marks_in_config(run_config, run_id)) or ()
@@ -164,20 +164,20 @@ class Wrapper(BaseModel):
         self._observer.run_started(run, is_orchestrator=self._host.is_orchestrator())
 
     def put_run_log(self, run_log: Any, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.put_run_log`. On Argo it is how a run fails."""
+        """Record the run log; on Argo a failed run ends with this call."""
         answer = self._inner.put_run_log(run_log, **kwargs)
         self._may_be_complete(run_log.run_id, run_log.status)
         return answer
 
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.get_step_log`."""
+        """Return the step, and remember how many attempts it has."""
         step_log = self._inner.get_step_log(internal_name, run_id, **kwargs)
         self._observer.guard(self._exposed.learn_of_context)
         self._see(run_id, internal_name, step_log)
         return step_log
 
     def add_step_log(self, step_log: Any, run_id: str, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.add_step_log`. Attempts that were not there before are final now."""
+        """Record the step; its new attempts are final now."""
         if not step_log.attempts and self._attempts_seen(run_id, step_log.internal_name):
             step_log = self._begun_again(step_log, run_id)
         self._note(run_id, step_log.internal_name, step_log)
@@ -193,12 +193,12 @@ class Wrapper(BaseModel):
         return self._exposed.marks_in(run_config, run_id)
 
     def _may_be_complete(self, run_id: str, status: str) -> None:
-        """The run has this status now: what has no verdict in its graph ends by it."""
+        """The run now has this status, which ends a run without a terminal step."""
         if status in FINAL_STATUSES:
             self._observer.execution_may_be_complete(run_id)
 
     def _begun_again(self, step_log: Any, run_id: str) -> Any:
-        """A step that the host begins anew within a run, as a map has equal values: with its earlier attempts."""
+        """A step that the host starts again within a run (a map with equal values), with its earlier attempts."""
 
         def merged() -> Any:
             before = self._inner.get_step_log(step_log.internal_name, run_id)
@@ -214,7 +214,7 @@ class Wrapper(BaseModel):
         self._seen[run_id, path] = Seen(len(logged.attempts), datetime.now().astimezone())
 
     def _note(self, run_id: str, path: str, logged: Any) -> None:
-        """Let new attempts say what only this process knows of them: see `runlog_otel.core.runlogs.timestamps`.
+        """Add to new attempts what only this process knows about them; see `runlog_otel.core.runlogs.timestamps`.
 
         The host reads a step's log right before its code runs: the start is near that moment, the end near this one.
         """
@@ -222,9 +222,9 @@ class Wrapper(BaseModel):
         def note() -> None:
             now = datetime.now().astimezone()
             seen = self._seen.get((run_id, path), Seen(0, now))
-            known = notes_of(_codes(logged) | {"attempts": list(map(_codes, logged.attempts))})
+            notes = notes_of(_codes(logged) | {"attempts": list(map(_codes, logged.attempts))})
             for index, attempt in enumerate(logged.attempts[seen.attempts :], seen.attempts):
-                if known[index] == AttemptNote():
+                if notes[index] == AttemptNote():
                     offsets = utc_offset_seconds(attempt.start_time, seen.at), utc_offset_seconds(attempt.end_time, now)
                     self._add_note(logged, index, AttemptNote(self._observer.execution_number(run_id), *offsets))
 
@@ -240,7 +240,7 @@ class Wrapper(BaseModel):
         return seen.attempts if seen else 0
 
     def _attempted(self, run_id: str, path: str, logged: Any, step_of: StepOf) -> bool:
-        """A step or job was recorded: tell of attempts that were not there before, and whether there were any."""
+        """Report the new attempts of a recorded step or job; return whether there are any."""
         first = self._attempts_seen(run_id, path)
         self._see(run_id, path, logged)
         is_new = len(logged.attempts) > first
@@ -255,15 +255,15 @@ class Wrapper(BaseModel):
 
 
 def _codes(part: Any) -> dict[str, Any]:
-    """Of a step or an attempt its code identities, where the host has them there."""
+    """The code identities of a step or an attempt, if the host keeps them there."""
     return {"code_identities": [code.model_dump() for code in getattr(part, "code_identities", ())]}
 
 
 def utc_offset_seconds(text: str, near: datetime) -> int | None:
-    """The UTC offset with which a naive local time was written; None for none.
+    """The UTC offset of a naive local time; None for a time with an offset or a malformed one.
 
-    It is the one that brings the time closest to an aware moment: that moment's own (the code of a step may have
-    changed the process's zone since), or one of the zone's, of which there are two where clocks are put back.
+    It is the candidate that brings the time closest to `near`: the offset of `near` (a step's code may have changed the
+    process's zone since), or one of the zone's, which are two when clocks are put back.
     """
     try:
         naive = datetime.fromisoformat(text)
@@ -278,7 +278,7 @@ def utc_offset_seconds(text: str, near: datetime) -> int | None:
 
 
 def add_forwarders(wrapper: type[Wrapper]) -> None:
-    """Every other public name of the host's base class is the inner store's, those too that a later host brings."""
+    """Forward every other public name of the host's base class, also those that a later version adds."""
     base = wrapper._host.base
     own = {*vars(wrapper), *vars(Wrapper)}
     for name in dir(base):
@@ -303,7 +303,7 @@ def _forwarding(name: str) -> Callable[..., Any]:
         return getattr(self._inner, name)(*args, **kwargs)
 
     forward.__name__ = name
-    forward.__doc__ = f"See `BaseRunLogStore.{name}`."
+    forward.__doc__ = f"Call `{name}` of the inner store."
     return forward
 
 
@@ -315,7 +315,7 @@ def _inner_field(name: str) -> property:
 
 
 def _connection_string(store: Any) -> str:
-    """What a database's store is configured with, placeholders of secrets included; empty for any other store."""
+    """The connection string of a database's store, with placeholders of secrets; empty for any other store."""
     value = getattr(store, "connection_string", "")
     return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 

@@ -22,9 +22,9 @@ from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, add_forwarders
 from runlog_otel.live.attempt_context import AttemptScope
 
 _TRAVERSING = ("local", "local-container", "mocked")
-"""Executors whose process walks the whole graph; the others (`argo`) have an orchestrator do it."""
+"""Executors whose process runs the whole graph; for the others (`argo`), an orchestrator does."""
 _CONFIG_FILES = ("MAGNUS_CONFIGURATION_FILE", defaults.MAGNUS_CONFIG_FILE)
-"""The first is read by `magnus.sdk.Pipeline.execute`; the command line of magnus sets the second for its children."""
+"""`magnus.sdk.Pipeline.execute` reads the first; the command line of magnus sets the second for its children."""
 
 
 class HostAdapter(adapter.HostAdapter):
@@ -50,9 +50,9 @@ class HostAdapter(adapter.HostAdapter):
     @staticmethod
     @override
     def service(config_file: str) -> Any:
-        """Refuses a key of older versions, which magnus ignores."""
-        if found := _service("run_log_store", config_file):
-            return found
+        """Refuse a key of older versions, which magnus ignores."""
+        if service := _service("run_log_store", config_file):
+            return service
         if _service("run_log", config_file):
             raise ConfigError(config_file, "magnus 0.5.1 ignores run_log; it reads run_log_store")
         return defaults.DEFAULT_RUN_LOG_STORE
@@ -94,7 +94,7 @@ class HostAdapter(adapter.HostAdapter):
 
     @override
     def put(self, document: Mapping[str, Any]) -> None:
-        """A chunked store gets branches, steps and parameters one by one."""
+        """Write branches, steps and parameters one by one to a chunked store."""
         run_log = RunLog(**document)
         self.refuse_odd_files(run_log.run_id)
         if not _is_chunked(self.store):
@@ -130,12 +130,14 @@ class HostAdapter(adapter.HostAdapter):
 
 def _service(kind: str, config_file: str) -> Any:
     """A service as `magnus.entrypoints.prepare_configurations` finds it: the config file, else the user's defaults."""
-    is_given = config_file and config_file != defaults.USER_CONFIG_FILE
-    given = utils.load_yaml(config_file) if is_given else None
-    if found := (given or {}).get(kind):
-        return found
-    users = utils.load_yaml(defaults.USER_CONFIG_FILE) if utils.does_file_exist(defaults.USER_CONFIG_FILE) else None
-    return ((users or {}).get("defaults") or {}).get(kind)
+    has_file = config_file and config_file != defaults.USER_CONFIG_FILE
+    config = utils.load_yaml(config_file) if has_file else None
+    if service := (config or {}).get(kind):
+        return service
+    user_config = (
+        utils.load_yaml(defaults.USER_CONFIG_FILE) if utils.does_file_exist(defaults.USER_CONFIG_FILE) else None
+    )
+    return ((user_config or {}).get("defaults") or {}).get(kind)
 
 
 def _is_chunked(store: Any) -> bool:
@@ -143,10 +145,10 @@ def _is_chunked(store: Any) -> bool:
 
 
 def _whole_run_log(store: Any, run_id: str) -> RunLog:
-    """The whole log, of a chunked store put together here.
+    """The whole log; that of a chunked store is assembled here.
 
-    Its own reading (`ChunkedRunLogStore._prepare_full_run_log`) raises where no step was recorded yet, leaves out
-    branches that have no step, and does not find the step of a branch that is named by a value with a dot in it.
+    The store's own `ChunkedRunLogStore._prepare_full_run_log` raises if no step was recorded yet, leaves out branches
+    without steps, and does not find the step of a branch whose name has a value with a dot.
     """
     if not _is_chunked(store):
         return store.get_run_log_by_id(run_id, full=True)
@@ -181,8 +183,9 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
     _entered: AttemptScope | None = PrivateAttr(default=None)
 
+    @override
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> StepLog:
-        """See `BaseRunLogStore.get_step_log`. A step in progress is read when its code is about to run."""
+        """The host reads a step in progress right before it runs its code."""
         step_log = super().get_step_log(internal_name, run_id, **kwargs)
         if step_log.status == defaults.PROCESSING and step_log.step_type not in WITHOUT_CODE:
             self._leave()
@@ -191,21 +194,23 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             self._entered = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
         return step_log
 
+    @override
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.add_step_log`. The code has ended, however it did."""
+        """The step's code has ended, whether it failed or not."""
         self._leave()
         return super().add_step_log(step_log, run_id, **kwargs)
 
+    @override
     def _add_note(self, logged: StepLog, index: int, note: AttemptNote) -> None:
         logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
 
     def _leave(self) -> None:
-        entered, self._entered = self._entered, None
-        if entered is not None:
-            entered.leave()
+        scope, self._entered = self._entered, None
+        if scope is not None:
+            scope.leave()
 
     def update_run_log_status(self, run_id: str, status: str) -> Any:
-        """See `BaseRunLogStore.update_run_log_status`. It is how a single function or notebook ends."""
+        """Set the run's status; a single function or notebook ends with this call."""
         answer = self._inner.update_run_log_status(run_id, status)
         self._may_be_complete(run_id, status)
         return answer

@@ -1,4 +1,4 @@
-"""How runs are read from a store of runnable, and written to it: for the observer, and for the command line."""
+"""Reads runs from a store of runnable and writes them to it, for the observer and the command line."""
 
 import contextlib
 import os
@@ -15,6 +15,7 @@ from typing_extensions import override
 from runlog_otel.core.model import TERMINAL_KINDS, Run
 from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document, retried_config
 from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.runnable import private
 
 
 class HostAdapter(adapter.HostAdapter):
@@ -25,12 +26,12 @@ class HostAdapter(adapter.HostAdapter):
     base: ClassVar[type] = BaseRunLogStore
     not_found: ClassVar[type[Exception]] = exceptions.RunLogNotFoundError
     no_secret: ClassVar[type[Exception]] = exceptions.SecretNotFoundError
-    printer = "get_service_by_name"
+    printer = private.STORE_FACTORY
 
     @staticmethod
     @override
     def config_file() -> str:
-        """The one that the host's `ServiceConfigurations` reads."""
+        """The file that the host's `ServiceConfigurations` reads."""
         return os.environ.get(defaults.RUNNABLE_CONFIGURATION_FILE) or defaults.USER_CONFIG_FILE
 
     @staticmethod
@@ -41,7 +42,7 @@ class HostAdapter(adapter.HostAdapter):
     @staticmethod
     @override
     def service(config_file: str) -> Any:
-        """The host's variables are applied."""
+        """Apply the host's variables too."""
         file = config_file if config_file != defaults.USER_CONFIG_FILE else ""
         return context.ServiceConfigurations(configuration_file=file).services["run_log_store"]
 
@@ -54,10 +55,7 @@ class HostAdapter(adapter.HostAdapter):
     @staticmethod
     @override
     def is_orchestrator() -> bool:
-        """What the host's `BaseExecutor` says of itself."""
-        current: Any = context.get_run_context()
-        executor = getattr(current, "pipeline_executor", None) or getattr(current, "job_executor", None)
-        return bool(getattr(executor, "_should_setup_run_log_at_traversal", False))
+        return private.is_orchestrator()
 
     @staticmethod
     @override
@@ -72,8 +70,8 @@ class HostAdapter(adapter.HostAdapter):
     @override
     def graph() -> Any:
         current = context.get_run_context()
-        found = next((graph for key in ("dag", "job") if (graph := getattr(current, key, None))), None)
-        return found.model_dump() if found is not None else None
+        definition = next((graph for key in ("dag", "job") if (graph := getattr(current, key, None))), None)
+        return definition.model_dump() if definition is not None else None
 
     @staticmethod
     @override
@@ -82,17 +80,17 @@ class HostAdapter(adapter.HostAdapter):
 
     @override
     def document(self, run_id: str) -> dict[str, Any]:
-        """With the branches that a chunked store does not find: see `whole_run_log`."""
+        """Include the branches that a chunked store does not attach: see `whole_run_log`."""
         self.refuse_odd_files(run_id)
         document: dict[str, Any] = whole_run_log(self.store, run_id).model_dump()
         return document
 
     @override
     def put(self, document: Mapping[str, Any]) -> None:
-        """A retry looks for the branches of a chunked store in files of their own."""
+        """Write the branches of a chunked store to files of their own, where a retry reads them."""
         run_log = RunLog(**document)
         self.refuse_odd_files(run_log.run_id)
-        branches = list(_taken_branches(run_log)) if hasattr(self.store, "_list_branch_logs") else []
+        branches = list(_taken_branches(run_log)) if private.is_chunked(self.store) else []
         self.store.put_run_log(run_log)
         for branch in branches:
             self.store.add_branch_log(branch, run_log.run_id)
@@ -112,7 +110,7 @@ class HostAdapter(adapter.HostAdapter):
         return self.mapped(header | {"steps": {step.internal_name: step.model_dump() for step in steps}})
 
     def _verdicts(self, run_log: RunLog) -> Iterator[StepLog]:
-        """The terminal steps of the root graph, from a store whose header comes without steps."""
+        """The terminal steps of the root graph, for a store whose header has no steps."""
         nodes = (run_log.run_config.get("dag") or {}).get("nodes") or {}
         for name, node in nodes.items():
             if node.get("node_type") in TERMINAL_KINDS:
@@ -121,14 +119,14 @@ class HostAdapter(adapter.HostAdapter):
 
     @override
     def retry_indicator(self, run_id: str) -> str | None:
-        """As `RunnableContext.retry_indicator` and `is_retry` read it."""
+        """Read the variables that `RunnableContext.retry_indicator` and `is_retry` read."""
         if os.environ.get(defaults.RETRY_RUN_ID) != run_id:
             return None
         return os.environ.get(defaults.RETRY_INDICATOR, "")
 
     @override
     def mark_retry(self, run: Run, execution: int) -> Run:
-        """Only the new key is written: the host merges a run config."""
+        """Write only the new key, as the host merges run configs."""
         run_config = self.store.get_run_config(run.run_id)
         marked = retried_config(run_config, execution, datetime.now().astimezone())
         if marked:
@@ -138,7 +136,7 @@ class HostAdapter(adapter.HostAdapter):
 
 @contextlib.contextmanager
 def run_context(run_id: str) -> Iterator[None]:
-    """Stand in for a run, outside of one: the minio stores take the folder in their bucket from the run context.
+    """A run context outside of a run: the minio stores read the folder in their bucket from it.
 
     With a context, an object parameter's description says where the object is by `object_serialisation`.
     """
@@ -151,23 +149,22 @@ def run_context(run_id: str) -> Iterator[None]:
 
 
 def whole_run_log(store: BaseRunLogStore, run_id: str) -> RunLog:
-    """The whole log, with those branches too that a chunked store has and does not find.
+    """The whole log, with the branches that a chunked store has but does not attach to a step.
 
-    It looks for a branch's step before the last dot (`ChunkedRunLogStore._prepare_full_run_log`), where a value with a
-    dot in it (`mp.1.5`) has none. A branch without its step would leave its attempts without a parent.
+    The store expects a branch's step before the last dot (`ChunkedRunLogStore._prepare_full_run_log`), which is wrong
+    for a value with a dot (`mp.1.5`). The attempts in an unattached branch would have no parent.
 
     Raises:
         Exception: whatever the store raises.
     """
     run_log = store.get_run_log_by_id(run_id, full=True)
-    list_branches = getattr(store, "_list_branch_logs", None)
-    if list_branches is None:
+    if not private.is_chunked(store):
         return run_log
     steps: dict[str, StepLog] = {}
-    found = _collect(run_log, steps)
-    lost = [name for name in list_branches(run_id) if name.removeprefix("BranchLog-") not in found]
-    for name in sorted(lost, key=len):
-        branch = BranchLog.model_validate(store._retrieve(run_id=run_id, name=name))
+    attached = _collect(run_log, steps)
+    files = private.branch_files(store, run_id)
+    for lost in sorted((path for path in files if path not in attached), key=len):
+        branch = private.read_branch(store, run_id, files[lost])
         path = branch.internal_name
         owner = max((step for step in steps if path.startswith(f"{step}.")), key=len, default=None)
         if owner is not None:
@@ -177,13 +174,13 @@ def whole_run_log(store: BaseRunLogStore, run_id: str) -> RunLog:
 
 
 def _collect(graph: Any, steps: dict[str, StepLog]) -> set[str]:
-    """Note the steps of a graph at every depth; return the paths of its branches."""
-    found: set[str] = set()
+    """Collect the steps of a graph at every depth; return the paths of its branches."""
+    branches: set[str] = set()
     for path, step in graph.steps.items():
         steps[path] = step
         for name, branch in step.branches.items():
-            found |= {name} | _collect(branch, steps)
-    return found
+            branches |= {name} | _collect(branch, steps)
+    return branches
 
 
 def _taken_branches(graph: RunLog | BranchLog) -> Iterator[BranchLog]:

@@ -1,4 +1,4 @@
-"""Our stores (`type: sql`, also `db`, and `type: memory`) as stores of runnable: its models are documents, and back."""
+"""Our stores (`type: sql`, also `db`, and `type: memory`) as stores of runnable, whose models they convert."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from runlog_otel.hosts.runnable.adapter import HostAdapter
 
 
 class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc]
-    """runnable has models of parameters, and jobs."""
+    """A store of documents with what only runnable has: models of parameters, and jobs."""
 
     _source = RUNNABLE
     _printer = HostAdapter.printer

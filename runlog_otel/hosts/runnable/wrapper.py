@@ -1,43 +1,40 @@
 """The wrapper (`type: otel`) as a store of runnable."""
 
-import sys
 from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 from runnable.datastore import BaseRunLogStore, CodeIdentity, DataCatalog, JobLog, RunLog, StepLog
+from typing_extensions import override
 
 from runlog_otel.core.model import Status
 from runlog_otel.core.runlogs import json_runlog
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.hosts.kit import adapter
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, add_forwarders
+from runlog_otel.hosts.runnable import private
 from runlog_otel.hosts.runnable.adapter import HostAdapter
 from runlog_otel.hosts.runnable.step_tracker import StepTracker
 
-_RUNS_CODE = ("execute", "execute_async")
-"""Where the host reads a step's log right before it runs the code (`TaskNode`); nothing else tells, least of all the
-status: on Argo a step that is retried still has that of the attempt before. It numbers attempts by those in the log."""
-
 
 class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
-    """A store of runnable, and a trace of every run; retries and jobs are runnable's own, and how its steps run."""
+    """A store of runnable, and a trace of every run; adds retries, jobs and the tracking of steps."""
 
     _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
     _steps: StepTracker = PrivateAttr()
 
     def __init__(self, **config: Any) -> None:
-        """See `Wrapper`."""
         super().__init__(**config)
         self._steps = StepTracker(self._observer, self._observer.masked)
 
+    @override
     def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.set_run_config`. A run begins with it."""
+        """A run begins with this call."""
         if self._observer.settings.is_active:
             self._steps.run_begins()
         return super().set_run_config(run_id, run_config, **kwargs)
 
     def get_run_log_by_id(self, run_id: str, full: bool = False) -> RunLog:
-        """See `BaseRunLogStore.get_run_log_by_id`. A retry begins with the whole log."""
+        """Return the log; a retry begins when the host reads the whole one."""
         run_log = self._inner.get_run_log_by_id(run_id, full)
         if full:
             self._observer.retry_started(
@@ -47,33 +44,33 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             )
         return run_log
 
+    @override
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> StepLog:
-        """See `BaseRunLogStore.get_step_log`."""
         step_log = super().get_step_log(internal_name, run_id, **kwargs)
-        if step_log.step_type not in WITHOUT_CODE and sys._getframe(1).f_code.co_name in _RUNS_CODE:
-            self._steps.enter(run_id, internal_name, len(step_log.attempts) + 1)
+        if step_log.step_type not in WITHOUT_CODE and private.is_read_before_code():
+            self._steps.enter(run_id, internal_name, len(step_log.attempts) + 1)  # as the host numbers them
         return step_log
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.set_parameters`."""
+        """Set parameters; the host does so when a step's code has ended, whether it failed or not."""
         try:
             return self._inner.set_parameters(*args, **kwargs)
         finally:
             self._steps.parameters_set()
 
     def create_data_catalog(self, name: str) -> DataCatalog:
-        """See `BaseRunLogStore.create_data_catalog`. What a step printed passes by here."""
+        """Return a catalog entry; a step's execution log is a file in the catalog."""
         self._steps.log_saved(name)
         return self._inner.create_data_catalog(name)
 
+    @override
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
-        """See `BaseRunLogStore.add_step_log`."""
         self._steps.ended(run_id, step_log.internal_name, step_log)
         self._mark(run_id, step_log.internal_name, step_log)
         return super().add_step_log(step_log, run_id, **kwargs)
 
     def get_job_log(self, run_id: str) -> JobLog:
-        """See `BaseRunLogStore.get_job_log`."""
+        """Return the job's log; the host reads it right before it runs the job's code."""
         job_log = self._inner.get_job_log(run_id)
         self._observer.guard(self._exposed.learn_of_context)
         self._see(run_id, json_runlog.JOB_STEP, job_log)
@@ -83,7 +80,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         return job_log
 
     def add_job_log(self, run_id: str, job_log: JobLog) -> Any:
-        """See `BaseRunLogStore.add_job_log`: it sets the run's status too."""
+        """Record the job; the inner store also sets the run's status."""
         self._steps.ended(run_id, json_runlog.JOB_STEP, job_log)
         self._mark(run_id, json_runlog.JOB_STEP, job_log)
         self._note(run_id, json_runlog.JOB_STEP, job_log)
@@ -93,7 +90,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         return answer
 
     def _mark(self, run_id: str, path: str, logged: StepLog | JobLog) -> None:
-        """Let new attempts say which secrets stand in their part of the log, so that every mapping of it masks them."""
+        """Add to new attempts the fingerprints of secrets in their part of the log: every mapping masks these."""
 
         def mark() -> None:
             new = logged.attempts[self._attempts_seen(run_id, path) :]
@@ -103,9 +100,11 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
 
         self._observer.guard(mark)
 
+    @override
     def _add_note(self, logged: StepLog | JobLog, index: int, note: AttemptNote) -> None:
         logged.attempts[index].code_identities.append(CodeIdentity(**code_from_note(note)))
 
+    @override
     def _attempted(self, run_id: str, path: str, logged: Any, step_of: StepOf) -> bool:
         is_new = super()._attempted(run_id, path, logged, step_of)
         if is_new:

@@ -1,0 +1,97 @@
+"""Every use of runnable (0.50) beyond its documented interface; `tests/hosts/test_private.py` checks each of them."""
+
+import logging
+import subprocess
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+from runnable import context, defaults, exceptions, get_stream_queue, set_stream_queue, task_console
+from runnable.datastore import BranchLog
+
+STORE_FACTORY = "get_service_by_name"
+"""The function of `runnable.context` that makes a store from its config, and prints the config when that fails."""
+VARIABLE_PREFIX = "RUNNABLE_"
+"""A shell task passes only variables with this prefix to its program (`ShellTaskType.execute_command`)."""
+EXECUTION_LOG_SUFFIX = ".execution.log"
+"""How the names of execution logs end in the catalog (`runnable.utils.make_log_file_name`)."""
+CODE_RUNNERS = ("execute", "execute_async")
+"""The methods of `TaskNode` that read a step's log right before they run its code."""
+_BRANCH_FILE = "BranchLog-"
+
+
+def is_read_before_code() -> bool:
+    """Whether the store's method that asks is called by the host to run a step's code.
+
+    Nothing else tells: on Argo, a retried step still has the status of the attempt before.
+    """
+    return sys._getframe(2).f_code.co_name in CODE_RUNNERS
+
+
+def is_orchestrator() -> bool:
+    """Whether this process runs the whole pipeline or job, as `BaseExecutor` declares it."""
+    current: Any = context.get_run_context()
+    executor = getattr(current, "pipeline_executor", None) or getattr(current, "job_executor", None)
+    return bool(getattr(executor, "_should_setup_run_log_at_traversal", False))
+
+
+def is_chunked(store: Any) -> bool:
+    """Whether a store keeps branches in files or objects of their own."""
+    return hasattr(store, "_list_branch_logs")
+
+
+def branch_files(store: Any, run_id: str) -> dict[str, str]:
+    """The file names of a chunked store's branches, by the branch's path."""
+    return {name.removeprefix(_BRANCH_FILE): name for name in store._list_branch_logs(run_id)}
+
+
+def read_branch(store: Any, run_id: str, file_name: str) -> BranchLog:
+    """The branch in a file of a chunked store."""
+    return BranchLog.model_validate(store._retrieve(run_id=run_id, name=file_name))
+
+
+def host_logger() -> logging.Logger:
+    """The logger that gets the exceptions of all tasks but Python ones (`expose_secrets`, `execution_context`)."""
+    return logging.getLogger(defaults.LOGGER_NAME)
+
+
+def stream_queue() -> Any:
+    """The queue that gets the events of Python tasks (`BaseTaskType._emit_event`); None without one."""
+    return get_stream_queue()
+
+
+def replace_stream_queue(queue: Any) -> None:
+    """Let another queue, or none, get the events."""
+    set_stream_queue(queue)
+
+
+def is_task_error(event: dict[str, Any]) -> bool:
+    """Whether an event says that a Python task failed; the host sends it while it handles the exception."""
+    return event.get("type") == "task_error"
+
+
+def log_width() -> int:
+    """The width at which the host wraps the lines of an execution log."""
+    return int(task_console.width)
+
+
+def program_exit(error: BaseException) -> tuple[int, str] | None:
+    """The exit status of a shell task's failed program, and its standard error; None for another error."""
+    if isinstance(error, exceptions.CommandCallError):
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            for value in list(frame.f_locals.values()):
+                if isinstance(value, subprocess.Popen) and value.returncode:
+                    output = frame.f_locals.get("result") or ("", str(error))
+                    return value.returncode, str(output[1])
+    return None
+
+
+def error_of_code(error: BaseException) -> tuple[BaseException, TracebackType | None]:
+    """The exception of the user's code, without the host's own exception and frames around it."""
+    if isinstance(error, exceptions.CommandCallError):
+        error = error.__cause__ or error
+    trace = error.__traceback__
+    while trace and trace.tb_next and trace.tb_frame.f_globals.get("__name__") == "runnable.tasks":
+        trace = trace.tb_next
+    return error, trace
