@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runlog_otel.cli import output
+from runlog_otel.cli.loading import run_named, source
+from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run, SecretFingerprint
 from runlog_otel.core.redaction import Redaction, RedactionPolicy
@@ -17,7 +19,6 @@ from runlog_otel.core.trace import Attributes, Span, Trace, Value
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
-from runlog_otel.sources.port import Source
 
 _PARAMETERS = (semconv.prefix_of(semconv.INPUT_VALUE), semconv.prefix_of(semconv.OUTPUT_VALUE))
 
@@ -34,10 +35,15 @@ class HeldBack:
     """Span, and where in it → texts that were shortened, or attributes and items too many."""
 
 
-def audit_run(source: Source, run: Run, *, as_json: bool) -> None:
-    """Print what `runlog-otel export RUN_ID` would send, and what it would not."""
-    settings = source.settings
-    document = audited(run, settings)
+def audit(
+    run: RunNamed,
+    url: SourceUrl = "",
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print exactly what leaves of a run, and names and counts of what is held back."""
+    loaded = source(url, config)
+    document = audited(run_named(loaded, run), loaded.settings)
     if as_json:
         output.document(document)
         return

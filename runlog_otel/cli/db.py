@@ -1,36 +1,36 @@
 """`runlog-otel db`: the database of a SQL store is made, looked at, pruned, checked; runs are copied between stores."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runlog_otel.cli import output
+from runlog_otel.cli import loading, output
 from runlog_otel.cli.options import MAX_AGE, AsJson, ConfigFile, DatabaseUrl
+from runlog_otel.cli.runs import time_text
 from runlog_otel.errors import ConfigError
 
 if TYPE_CHECKING:
     from runlog_otel.sources.port import Source
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
-db_app = typer.Typer(no_args_is_help=True, help="The database of a SQL store; copies between stores.")
+HELP = "The database of a SQL store; copies between stores."
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-@db_app.command()
 def upgrade(
     url: DatabaseUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
     """Make the tables, or bring them to the version of this program."""
-    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.schema import REVISION
     from runlog_otel.stores.sql.upgrade import upgrade_database
 
-    database = sql_store(source(url, config), must_exist=False).database
+    database = sql_store(loading.source(url, config), must_exist=False).database
     is_changed = upgrade_database(database)
     if as_json:
         output.document({"where": database.where, "schema": REVISION, "is_changed": is_changed})
@@ -38,14 +38,11 @@ def upgrade(
         output.line(f"{database.where}: {'upgraded to' if is_changed else 'is at'} version {REVISION}")
 
 
-@db_app.command()
 def stats(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Count runs by status; show age, size and version."""
-    from runlog_otel.cli.loading import source
-    from runlog_otel.cli.runs import time_text
     from runlog_otel.stores.sql.history import RunHistory
 
-    store = sql_store(source(url, config))
+    store = sql_store(loading.source(url, config))
     found = asdict(RunHistory(store).stats())
     if as_json:
         output.document({"where": store.database.where, **found})
@@ -58,7 +55,6 @@ def stats(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
             output.line(f"{name[:-3]:11}{time_text(found[name])}")
 
 
-@db_app.command()
 def prune(
     days: Annotated[
         float | None, typer.Option(help="Default: retention_days of the config.", show_default=False)
@@ -69,10 +65,9 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Delete finished runs that were written to for the last time more than so many days ago."""
-    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql import retention
 
-    store = sql_store(source(url, config))
+    store = sql_store(loading.source(url, config))
     age = store.retention_days if days is None else days
     if days is None and not age:
         raise ConfigError("--days", "say how old: there is no retention_days in force")
@@ -89,7 +84,6 @@ def prune(
         output.line(f"{count} runs {'would be' if is_dry else 'were'} deleted: finished, and older than {age:g} days")
 
 
-@db_app.command()
 def delete(
     run_ids: Annotated[list[str] | None, typer.Argument(help="These runs.", metavar="RUN_ID")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run, finished or not.")] = False,
@@ -99,12 +93,11 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Delete runs, whatever their status, after a question."""
-    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql import retention
 
     if bool(run_ids) == every:
         raise ConfigError("delete", "name runs, or say --all")
-    store = sql_store(source(url, config))
+    store = sql_store(loading.source(url, config))
     if not is_confirmed:
         typer.confirm(f"delete {'every run' if every else f'{len(run_ids or ())} runs'}", abort=True, err=True)
     count = retention.clear(store.database) if every else retention.delete_runs(store.database, run_ids or ())
@@ -114,13 +107,11 @@ def delete(
         output.line(f"{count} runs were deleted")
 
 
-@db_app.command()
 def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Look for damage: pages, counts, parents, headers, documents. Exit status 1 when there is some."""
-    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.check import problems
 
-    store = sql_store(source(url, config))
+    store = sql_store(loading.source(url, config))
     found = problems(store.database)
     if as_json:
         output.document({"where": store.database.where, "problems": found})
@@ -129,7 +120,6 @@ def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
     raise typer.Exit(1 if found else 0)
 
 
-@db_app.command()
 def copy(
     source: Annotated[str, typer.Option("--from", help="What is read: a config file, a folder, or a URL of a store.")],
     target: Annotated[str, typer.Option("--to", help="What is written: a config file, or a URL of a database.")],
@@ -142,15 +132,14 @@ def copy(
     Runs that are there already are skipped, so an interrupted copy is resumed by the same command.
     Exit status: 0 all are there, 1 some are not.
     """
-    from runlog_otel.cli.loading import source as loaded
     from runlog_otel.sources.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
 
-    read = loaded(source, "")
+    read = loading.source(source, "")
     read_logs = read.run_logs()
     if read_logs is None:
         raise ConfigError(read.where, "has no run logs of runnable or magnus to copy")
     names = run_ids or [run.run_id for run in read.changes(0)]
-    written = loaded(target, "")
+    written = loading.source(target, "")
     written_logs = written.target()
     if written_logs is None:
         raise ConfigError(written.where, "takes no run logs; name a config file or a database")
@@ -180,3 +169,6 @@ def sql_store(source: "Source", *, must_exist: bool = True) -> "RetainedSqlStore
     if store is None:
         raise ConfigError(source.where, "is no store of type sql; name one by --source or --config")
     return store
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (upgrade, stats, prune, delete, check, copy)

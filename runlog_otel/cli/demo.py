@@ -6,7 +6,10 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
+
+import typer
 
 from runlog_otel.cli import output
 from runlog_otel.cli.loading import project
@@ -33,6 +36,19 @@ run-log-store:
       endpoint: {endpoint}
       pipeline: demo
 """
+
+
+def demo(
+    endpoint: Annotated[
+        str, typer.Option(help="An OTLP endpoint, as http://localhost:4318; default: a file.", show_default=False)
+    ] = "",
+    ui: Annotated[
+        str, typer.Option(help="Jaeger's page; default: port 16686 of the endpoint's host.", show_default=False)
+    ] = "",
+    folder: Annotated[Path, typer.Option(help="Where the demo's files go.")] = Path("runlog-otel-demo"),
+) -> None:
+    """Run a real pipeline through the wrapper and show its trace."""
+    raise typer.Exit(run_demo(folder, endpoint, ui))
 
 
 def run_demo(folder: Path, endpoint: str, ui: str) -> int:

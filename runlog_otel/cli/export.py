@@ -5,11 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from runlog_otel.cli import output
 from runlog_otel.cli.guard import problem_of
-from runlog_otel.cli.loading import log_file
-from runlog_otel.cli.options import age
+from runlog_otel.cli.loading import log_file, outboxes, settings_for, source
+from runlog_otel.cli.options import AsJson, ConfigFile, Endpoint, SourceUrl, age
 from runlog_otel.errors import ConfigError, DeliveryError, RunNotFoundError, TooLargeError
 from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.exporters.traces.outbox import Outbox
@@ -55,6 +58,52 @@ class _Candidate:
     is_abandoned: bool = False
     is_asked_for: bool = True
     """By its name: then it is sent whether or not it is sampled."""
+
+
+def export(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Run ids, or JSON files of run logs.", metavar="RUN_ID|FILE.json")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
+    since: Annotated[
+        str, typer.Option(help="Runs written in the last 30m, 24h, 7d …", metavar="AGE", show_default=False)
+    ] = "",
+    unsent: Annotated[bool, typer.Option("--unsent", help="Runs of which something was not acknowledged.")] = False,
+    abandoned: Annotated[
+        bool, typer.Option("--abandoned", help="Close runs that have not ended: nothing will be recorded of them.")
+    ] = False,
+    forgotten: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forget",
+            help="Send nothing: take this run off the list of --unsent, as when its log is gone. May be given several "
+            "times.",
+            metavar="RUN_ID",
+            show_default=False,
+        ),
+    ] = None,
+    endpoint: Endpoint = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, or forgotten; do nothing.")
+    ] = False,
+    url: SourceUrl = "",
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send runs from their logs, whole; what a backend has already it drops.
+
+    A run that cannot be read, mapped or sent is told and passed over. Exit status: 0 all acknowledged, 1 something was
+    not, 2 the call or the config is wrong.
+    """
+    selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent)
+    if forgotten:
+        if selection != Selection():
+            raise ConfigError("--forget", "sends nothing: name no other runs in the same call")
+        forget_runs(forgotten, outboxes(url, settings_for(url, config)), dry_run=dry_run, as_json=as_json)
+        return
+    loaded = source(url, config, endpoint=endpoint)
+    folders = outboxes(url, loaded.settings)
+    raise typer.Exit(export_runs(loaded, selection, folders, close=abandoned, dry_run=dry_run, as_json=as_json))
 
 
 def export_runs(

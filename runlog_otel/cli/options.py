@@ -32,6 +32,14 @@ DatabaseUrl = Annotated[
         show_default=False,
     ),
 ]
+Endpoint = Annotated[
+    str,
+    typer.Option(
+        help="Where to send, by OTLP: http://HOST:4318, or file:///PATH. Wins over config and environment, and over an "
+        "exporter that they name.",
+        show_default=False,
+    ),
+]
 RunNamed = Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 

@@ -9,6 +9,7 @@ import typer
 
 from runlog_otel.cli import output
 from runlog_otel.cli.guard import FAILED, problem_of
+from runlog_otel.cli.loading import source
 from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
 from runlog_otel.cli.output import cell
 from runlog_otel.core.redaction import MASK, Redaction, redacted
@@ -56,7 +57,6 @@ def runs(
 
     Exit status: 0 all is shown, 1 a run cannot be read: it is told, and passed over.
     """
-    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.history import RunFilter
 
     wanted = RunFilter(

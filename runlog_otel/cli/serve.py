@@ -4,12 +4,17 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from runlog_otel.cli import output
+from runlog_otel.cli.loading import sources
+from runlog_otel.cli.options import ConfigFile, Endpoint, age
 from runlog_otel.errors import ConfigError
-from runlog_otel.exporters.metrics.prometheus import MetricsServer
-from runlog_otel.service.service import ServeOptions, Service
+from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.sources.port import Source
 
@@ -47,8 +52,59 @@ class Listening:
         return credentials
 
 
+def serve(
+    listen: Annotated[str, typer.Option(help="host:port of /metrics, /-/healthy and /-/ready.")] = "127.0.0.1:9464",
+    interval: Annotated[str, typer.Option(help="How often the store is asked what changed.", metavar="AGE")] = "15s",
+    state: Annotated[Path, typer.Option(help="File that keeps the totals between restarts.")] = Path(
+        ".runlog-otel/serve.db"
+    ),
+    abandoned_after: Annotated[
+        str, typer.Option(help="A run that did not move for so long counts as an error.", metavar="AGE")
+    ] = "24h",
+    resend: Annotated[
+        Resend, typer.Option(help="Traces to send: of unsent and abandoned runs, of all that end too, or none.")
+    ] = Resend.UNSENT,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file, to serve by TLS.", show_default=False)] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file, to serve by TLS.", show_default=False)] = None,
+    basic_auth_file: Annotated[
+        Path | None, typer.Option(help="File with one line user:password that a scrape must bring.", show_default=False)
+    ] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Send the metrics to the endpoint by OTLP, too, after each look.")
+    ] = False,
+    endpoint: Endpoint = "",
+    urls: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="Where runs are, instead of the config's store, as for `show`; may be given several times.",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigFile = "",
+) -> None:
+    """Serve the metrics of all runs to Prometheus, from their logs; send traces that are missing.
+
+    One process per store: it counts each execution once, and keeps the totals when it restarts.
+    """
+    loaded = sources(urls or (), config, endpoint=endpoint)
+    metrics = loaded[0].settings.metrics
+    options = ServeOptions(
+        interval_seconds=age(interval, "--interval", at_least=timedelta(seconds=1)).total_seconds(),
+        abandoned_after=age(abandoned_after, "--abandoned-after", at_least=timedelta(seconds=1)),
+        resend=resend,
+        max_series=metrics.max_series,
+        by_tag=metrics.by_tag,
+        push_to=loaded[0].settings if push else None,
+    )
+    serve_sources(loaded, state, Listening(listen, tls_cert, tls_key, basic_auth_file), options)
+
+
 def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, options: ServeOptions) -> None:
     """Serve until SIGINT or SIGTERM, which end it at once: the state is whole at any moment, as after a kill."""
+    from runlog_otel.exporters.metrics.prometheus import MetricsServer
+
     output.log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     tls, credentials = listening.tls, listening.credentials
     service = Service(sources, State(state_file), options)

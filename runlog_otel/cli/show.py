@@ -1,14 +1,11 @@
 """`runlog-otel show`: the waterfall of a run, from its log."""
 
 from collections.abc import Iterator
-from typing import Any
-
-from rich.cells import cell_len
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from runlog_otel.cli import output
+from runlog_otel.cli.loading import run_named, source
+from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
 from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import timeline_of
@@ -17,7 +14,10 @@ from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import Span, SpanRole, Trace, trace_url
 from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
-from runlog_otel.sources.port import Source
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
 
 _STYLES = {"success": "green", "failure": "red", "error": "red", "skip": "dim", "running": "yellow"}
 _RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
@@ -27,12 +27,19 @@ _MIN_WIDTH, _MAX_WIDTH = 60, 100
 _LAST_LINES = 7
 
 
-def show_run(source: Source, run: Run, *, as_json: bool) -> None:
-    """Print the executions of a run."""
+def show(
+    run: RunNamed,
+    url: SourceUrl = "",
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show a run from its log: what ran when, how it ended, its trace id."""
+    loaded = source(url, config)
+    recorded = run_named(loaded, run)
     if as_json:
-        output.document(document(run, source.settings))
+        output.document(document(recorded, loaded.settings))
     else:
-        waterfall(run, source.settings)
+        waterfall(recorded, loaded.settings)
 
 
 def waterfall(run: Run, settings: Settings) -> None:
@@ -49,7 +56,9 @@ def waterfall(run: Run, settings: Settings) -> None:
             output.line(url)
 
 
-def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterator[RenderableType]:
+def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterator["RenderableType"]:
+    from rich.text import Text
+
     root = trace.spans[0]
     result = _result(root, is_complete)
     yield Text.assemble(
@@ -104,8 +113,12 @@ def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:
     }
 
 
-def _table(trace: Trace, is_complete: bool, width: int) -> Table:
+def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
     """Attempts have a row only where a step has several: one says what its step says."""
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
     depths = {trace.spans[0].parent_span_id: -1}
     for span in trace.spans:
         depths[span.span_id] = depths[span.parent_span_id] + 1
