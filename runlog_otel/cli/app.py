@@ -45,6 +45,6 @@ def _every_command(
 ) -> None:
     """See pipeline runs in an observability stack: every run is a trace in Jaeger.
 
-    Exit status: 0 all was done, 1 something failed, 2 the call or the config is wrong, 70 an unforeseen error (set
+    Exit status: 0 all was done, 1 something failed, 2 the call or the config is wrong, 70 an unexpected error (set
     RUNLOG_OTEL_DEBUG=1 to see where), 130 interrupted, 141 the reader has closed the output.
     """

@@ -41,7 +41,7 @@ def audit(
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print exactly what leaves of a run, and names and counts of what is held back."""
+    """Print exactly what is exported of a run, and names and counts of what is held back."""
     loaded = source(url, config)
     document = audited(run_named(loaded, run), loaded.settings)
     if as_json:

@@ -42,7 +42,7 @@ def check(
 ) -> None:
     """Show the settings in force and where each came from; try the store and the endpoint.
 
-    Exit status: 0 all is well, 1 something is not, 2 the config is wrong.
+    Exit status: 0 all is well, 1 a check failed, 2 the config is wrong.
     """
     loaded = project(config, endpoint=endpoint)
     found = findings(loaded)

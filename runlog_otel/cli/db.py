@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HELP = "The database of a SQL store; copies between stores."
 
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
 def upgrade(
@@ -26,7 +26,7 @@ def upgrade(
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make the tables, or bring them to the version of this program."""
+    """Create the tables, or upgrade them to the version of this program."""
     from runlog_otel.stores.sql.schema import REVISION
     from runlog_otel.stores.sql.upgrade import upgrade_database
 
@@ -59,18 +59,20 @@ def prune(
     days: Annotated[
         float | None, typer.Option(help="Default: retention_days of the config.", show_default=False)
     ] = None,
-    is_dry: Annotated[bool, typer.Option("--dry-run", help="Say how many runs would go; delete none.")] = False,
+    is_dry: Annotated[
+        bool, typer.Option("--dry-run", help="Print how many runs would be deleted; delete none.")
+    ] = False,
     url: DatabaseUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Delete finished runs that were written to for the last time more than so many days ago."""
+    """Delete finished runs that were last written more than this many days ago."""
     from runlog_otel.stores.sql import retention
 
     store = sql_store(loading.source(url, config))
     age = store.retention_days if days is None else days
     if days is None and not age:
-        raise ConfigError("--days", "say how old: there is no retention_days in force")
+        raise ConfigError("--days", "is required: retention_days is not set")
     if not 0 <= age <= MAX_AGE.days:  # NaN neither
         raise ConfigError("--days", f"must be from 0 to {MAX_AGE.days}")
     count = retention.expired(store.database, age)
@@ -92,7 +94,7 @@ def delete(
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Delete runs, whatever their status, after a question."""
+    """Delete runs of any status, after asking for confirmation."""
     from runlog_otel.stores.sql import retention
 
     if bool(run_ids) == every:
@@ -108,7 +110,7 @@ def delete(
 
 
 def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
-    """Look for damage: pages, counts, parents, headers, documents. Exit status 1 when there is some."""
+    """Check for damage: pages, counts, parents, headers, documents. Exit status 1 if there is any."""
     from runlog_otel.stores.sql.check import problems
 
     store = sql_store(loading.source(url, config))
@@ -121,15 +123,15 @@ def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
 
 
 def copy(
-    source: Annotated[str, typer.Option("--from", help="What is read: a config file, a folder, or a URL of a store.")],
-    target: Annotated[str, typer.Option("--to", help="What is written: a config file, or a URL of a database.")],
+    source: Annotated[str, typer.Option("--from", help="The source: a config file, a folder, or the URL of a store.")],
+    target: Annotated[str, typer.Option("--to", help="The target: a config file, or the URL of a database.")],
     run_ids: Annotated[list[str] | None, typer.Argument(help="Only these.", metavar="RUN_ID")] = None,
     is_overwriting: Annotated[bool, typer.Option("--overwrite", help="Merge into runs that differ.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy run logs from a store to another, oldest first; each is read back and compared.
+    """Copy run logs from one store to another, oldest first; each is read back and compared.
 
-    Runs that are there already are skipped, so an interrupted copy is resumed by the same command.
+    Runs that are already there are skipped, so the same command resumes an interrupted copy.
     Exit status: 0 all are there, 1 some are not.
     """
     from runlog_otel.sources.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
@@ -167,7 +169,7 @@ def sql_store(source: "Source", *, must_exist: bool = True) -> "RetainedSqlStore
     """The SQL store of a source; raises ConfigError where it is no SQL store of ours."""
     store = source.sql_store(must_exist=must_exist)
     if store is None:
-        raise ConfigError(source.where, "is no store of type sql; name one by --source or --config")
+        raise ConfigError(source.where, "is not a store of type sql; name one with --source or --config")
     return store
 
 

@@ -40,12 +40,12 @@ run-log-store:
 
 def demo(
     endpoint: Annotated[
-        str, typer.Option(help="An OTLP endpoint, as http://localhost:4318; default: a file.", show_default=False)
+        str, typer.Option(help="An OTLP endpoint, such as http://localhost:4318; default: a file.", show_default=False)
     ] = "",
     ui: Annotated[
-        str, typer.Option(help="Jaeger's page; default: port 16686 of the endpoint's host.", show_default=False)
+        str, typer.Option(help="Jaeger's UI; default: port 16686 of the endpoint's host.", show_default=False)
     ] = "",
-    folder: Annotated[Path, typer.Option(help="Where the demo's files go.")] = Path("runlog-otel-demo"),
+    folder: Annotated[Path, typer.Option(help="Folder for the demo's files.")] = Path("runlog-otel-demo"),
 ) -> None:
     """Run a real pipeline through the wrapper and show its trace."""
     raise typer.Exit(run_demo(folder, endpoint, ui))
@@ -71,12 +71,12 @@ def run_demo(folder: Path, endpoint: str, ui: str) -> int:
     waterfall(demo.run(new[0]), demo.settings)
     output.line()
     if any(unsent.run_id == new[0] for unsent in Outbox(demo.settings.outbox)):
-        output.line(f"{endpoint} did not take the trace. Later: cd {folder} && runlog-otel export --unsent")
+        output.line(f"The export to {endpoint} failed. Later: cd {folder} && runlog-otel export --unsent")
         return 1
     if endpoint:
         output.line(f"The trace went to {endpoint}.")
     else:
-        output.line(f"The trace is in {traces}: Jaeger's page opens it (Search, Upload).")
+        output.line(f"The trace is in {traces}: open it in Jaeger's UI (Search, Upload).")
         output.line("With a collector or Jaeger: runlog-otel demo --endpoint http://localhost:4318")
     output.line(f"The files are yours to change: {folder}")
     return 0

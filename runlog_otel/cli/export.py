@@ -68,37 +68,37 @@ def export(
     since: Annotated[
         str, typer.Option(help="Runs written in the last 30m, 24h, 7d …", metavar="AGE", show_default=False)
     ] = "",
-    unsent: Annotated[bool, typer.Option("--unsent", help="Runs of which something was not acknowledged.")] = False,
+    unsent: Annotated[bool, typer.Option("--unsent", help="Runs with anything that was not acknowledged.")] = False,
     abandoned: Annotated[
-        bool, typer.Option("--abandoned", help="Close runs that have not ended: nothing will be recorded of them.")
+        bool, typer.Option("--abandoned", help="Close runs that have not ended: nothing more is recorded of them.")
     ] = False,
     forgotten: Annotated[
         list[str] | None,
         typer.Option(
             "--forget",
-            help="Send nothing: take this run off the list of --unsent, as when its log is gone. May be given several "
-            "times.",
+            help="Send nothing; remove this run from the list of --unsent, for example when its log is gone. Can be "
+            "repeated.",
             metavar="RUN_ID",
             show_default=False,
         ),
     ] = None,
     endpoint: Endpoint = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent, or forgotten; do nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be sent or forgotten; do nothing.")
     ] = False,
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send runs from their logs, whole; what a backend has already it drops.
+    """Send whole runs from their logs; a backend drops what it already has.
 
-    A run that cannot be read, mapped or sent is told and passed over. Exit status: 0 all acknowledged, 1 something was
+    A run that cannot be read, mapped or sent is reported and skipped. Exit status: 0 all acknowledged, 1 something was
     not, 2 the call or the config is wrong.
     """
     selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent)
     if forgotten:
         if selection != Selection():
-            raise ConfigError("--forget", "sends nothing: name no other runs in the same call")
+            raise ConfigError("--forget", "sends nothing; do not select other runs in the same call")
         forget_runs(forgotten, outboxes(url, settings_for(url, config)), dry_run=dry_run, as_json=as_json)
         return
     loaded = source(url, config, endpoint=endpoint)
@@ -252,7 +252,7 @@ def forget_runs(run_ids: Sequence[str], folders: Sequence[Path], *, dry_run: boo
 
 
 def _forgotten(dry_run: bool) -> str:
-    return "would be forgotten" if dry_run else "is forgotten: it is not sent any more"
+    return "would be forgotten" if dry_run else "is forgotten and will not be sent"
 
 
 def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_run: bool) -> None:
@@ -264,7 +264,7 @@ def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_
         elif not outcome.is_complete:
             output.note(f"{outcome.run_id}{_note(outcome)}")
     if not_tried:
-        output.problem(f"{_MAX_FAILURES} runs in a row were not taken; {not_tried} more were not tried")
+        output.problem(f"stopped after {_MAX_FAILURES} consecutive failures; {not_tried} more runs were not tried")
     sent = [outcome for outcome in outcomes if outcome.spans and (dry_run or outcome.is_acknowledged)]
     what = f"{len(sent)} runs, {sum(outcome.spans for outcome in sent)} spans"
     where = settings.destination
@@ -274,4 +274,4 @@ def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_
 def _note(outcome: Outcome) -> str:
     if outcome.is_complete:
         return ""
-    return "  has not ended: only what is final in it; --abandoned closes it"
+    return "  has not ended: only its final parts are sent; --abandoned closes it"

@@ -39,7 +39,7 @@ def problem_of(error: Exception) -> str:
     elif isinstance(error, _UsageError):
         command = error.ctx.command_path if error.ctx else "runlog-otel"
         message = error.format_message()  # none where the help was printed instead
-        text = f"{message.rstrip('.')}; `{command} --help` lists what there is" if message else ""
+        text = f"{message.rstrip('.')}; see `{command} --help`" if message else ""
     else:
         kind = "" if isinstance(error, OSError) else f"unexpected {type(error).__name__}: "
         text = f"{kind}{redacted(str(error))}; {_DEBUG}=1 shows where"

@@ -16,8 +16,8 @@ SourceUrl = Annotated[
     str,
     typer.Option(
         "--source",
-        help="Where the runs are, instead of the config's store: a folder, a JSON file, another config, or a URL, as "
-        "sqlite:///FILE, db-log+postgresql://…, constellation+http://… (docs/sources.md).",
+        help="Where the runs are, instead of the config's store: a folder, a JSON file, another config, or a URL "
+        "such as sqlite:///FILE, db-log+postgresql://…, constellation+http://… (docs/sources.md).",
         metavar="URL",
         show_default=False,
     ),
@@ -35,8 +35,8 @@ DatabaseUrl = Annotated[
 Endpoint = Annotated[
     str,
     typer.Option(
-        help="Where to send, by OTLP: http://HOST:4318, or file:///PATH. Wins over config and environment, and over an "
-        "exporter that they name.",
+        help="The OTLP endpoint: http://HOST:4318, or file:///PATH. Overrides config and environment, also an exporter "
+        "that they name.",
         show_default=False,
     ),
 ]
@@ -71,7 +71,7 @@ def age(text: str, option: str, at_least: timedelta = timedelta(0)) -> timedelta
     """An age that must be one, and not shorter than another; raises ConfigError."""
     found = age_from_text(text, option)
     if found is None:
-        raise ConfigError(option, f"{text!r} is no age; write it as 30m, 24h, 7d")
+        raise ConfigError(option, f"{text!r} is not an age; write it as 30m, 24h, 7d")
     if found < at_least:
         raise ConfigError(option, f"must be at least {at_least.total_seconds():g}s, not {text}")
     return found

@@ -141,7 +141,7 @@ def _strict(value: Any, path: str, notes: list[str]) -> Any:
     if isinstance(value, list | tuple):
         return [_strict(part, f"{path}/{at}", notes) for at, part in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
-        notes.append(printable(f"{path} is {value}, which JSON cannot say"))
+        notes.append(printable(f"{path} is {value}, which JSON cannot represent"))
         return None
     return _text(value, path, notes) if isinstance(value, str) else value
 

@@ -42,10 +42,10 @@ def runs(
     tag: Text = "",
     pipeline: Text = "",
     since: Annotated[str, typer.Option(help="Created in the last 30m, 24h, 7d …, or since a time.")] = "",
-    until: Annotated[str, typer.Option(help="Created before that.")] = "",
+    until: Annotated[str, typer.Option(help="Created before this age or time.")] = "",
     failure: Annotated[str, typer.Option(help="Text in the message of a failed step.", show_default=False)] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Runs per page.")] = 50,
-    after: Annotated[str, typer.Option(help="Where the page before ended.", show_default=False)] = "",
+    after: Annotated[str, typer.Option(help="Where the previous page ended.", show_default=False)] = "",
     is_compared: Annotated[
         bool, typer.Option("--compare", help="Side by side: durations of steps, metrics, revision; 20 at most.")
     ] = False,
@@ -53,9 +53,9 @@ def runs(
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first, or compare them. A SQL store has them at hand; elsewhere each is read.
+    """List runs, newest first, or compare them. A SQL store is queried; other sources read every run.
 
-    Exit status: 0 all is shown, 1 a run cannot be read: it is told, and passed over.
+    Exit status: 0 all is shown, 1 a run cannot be read: it is reported and skipped.
     """
     from runlog_otel.stores.sql.history import RunFilter
 
@@ -94,7 +94,7 @@ def _all_but_odd(
             raise
         except Exception as error:  # noqa: BLE001 whatever is odd in one run
             odd.append(run.run_id)
-            output.problem(f"{run.run_id} is passed over: {problem_of(error)}")
+            output.problem(f"{run.run_id} is skipped: {problem_of(error)}")
     return results, odd
 
 

@@ -54,37 +54,40 @@ class Listening:
 
 def serve(
     listen: Annotated[str, typer.Option(help="host:port of /metrics, /-/healthy and /-/ready.")] = "127.0.0.1:9464",
-    interval: Annotated[str, typer.Option(help="How often the store is asked what changed.", metavar="AGE")] = "15s",
+    interval: Annotated[str, typer.Option(help="How often the store is checked for changes.", metavar="AGE")] = "15s",
     state: Annotated[Path, typer.Option(help="File that keeps the totals between restarts.")] = Path(
         ".runlog-otel/serve.db"
     ),
     abandoned_after: Annotated[
-        str, typer.Option(help="A run that did not move for so long counts as an error.", metavar="AGE")
+        str, typer.Option(help="A run that was not written for this long counts as an error.", metavar="AGE")
     ] = "24h",
     resend: Annotated[
-        Resend, typer.Option(help="Traces to send: of unsent and abandoned runs, of all that end too, or none.")
+        Resend, typer.Option(help="Traces to send: of unsent and abandoned runs, also of all that end, or none.")
     ] = Resend.UNSENT,
-    tls_cert: Annotated[Path | None, typer.Option(help="PEM file, to serve by TLS.", show_default=False)] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file, to serve by TLS.", show_default=False)] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate, for TLS.", show_default=False)
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the key, for TLS.", show_default=False)] = None,
     basic_auth_file: Annotated[
-        Path | None, typer.Option(help="File with one line user:password that a scrape must bring.", show_default=False)
+        Path | None,
+        typer.Option(help="File with one line user:password, which every scrape must send.", show_default=False),
     ] = None,
     push: Annotated[
-        bool, typer.Option("--push", help="Send the metrics to the endpoint by OTLP, too, after each look.")
+        bool, typer.Option("--push", help="Also push the metrics to the endpoint by OTLP, after each poll.")
     ] = False,
     endpoint: Endpoint = "",
     urls: Annotated[
         list[str] | None,
         typer.Option(
             "--source",
-            help="Where runs are, instead of the config's store, as for `show`; may be given several times.",
+            help="Where runs are, instead of the config's store, as for `show`; can be repeated.",
             metavar="URL",
             show_default=False,
         ),
     ] = None,
     config: ConfigFile = "",
 ) -> None:
-    """Serve the metrics of all runs to Prometheus, from their logs; send traces that are missing.
+    """Serve the metrics of all runs to Prometheus, from their logs; send missing traces.
 
     One process per store: it counts each execution once, and keeps the totals when it restarts.
     """
@@ -120,7 +123,7 @@ def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listen
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     for source in sources:
-        output.line(f"reading {source.where} every {options.interval_seconds:g} s; counted so far: {state_file}")
+        output.line(f"reading {source.where} every {options.interval_seconds:g} s; totals: {state_file}")
     output.line(f"metrics: {server.url}/metrics")
     try:
         service.run(stop)

@@ -11,7 +11,7 @@ from runlog_otel.core import identity
 
 
 def trace_id(
-    run_id: Annotated[str, typer.Argument(help="The run id; it need not exist yet.")],
+    run_id: Annotated[str, typer.Argument(help="The run id; the run need not exist yet.")],
     execution: Annotated[int, typer.Option(min=1, help="1 is the first, each retry is one more.")] = 1,
     config: ConfigFile = "",
 ) -> None:
