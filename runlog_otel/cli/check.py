@@ -20,7 +20,7 @@ from runlog_otel.sources.host_config import Project
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     is_good: bool
     about: str
@@ -45,19 +45,19 @@ def check(
     Exit status: 0 all is well, 1 a check failed, 2 the config is wrong.
     """
     loaded = project(config, endpoint=endpoint)
-    found = findings(loaded)
+    results = findings(loaded)
     if as_json:
         shown = loaded.settings.model_dump(mode="json")
         sources = {field: loaded.settings.source(field) for field in shown}
-        output.document({"settings": shown, "sources": sources, "findings": [f.document() for f in found]})
+        output.document({"settings": shown, "sources": sources, "findings": [f.document() for f in results]})
     else:
         settings_table(loaded.settings)
-        output.lines(*(finding.line() for finding in found))
-    raise typer.Exit(0 if all(finding.is_good for finding in found) else 1)
+        output.lines(*(finding.line() for finding in results))
+    raise typer.Exit(0 if all(finding.is_good for finding in results) else 1)
 
 
 def findings(project: Project) -> list[Finding]:
-    """Look at the config, the store, the endpoint and the outbox; what fails unforeseen is a finding, too."""
+    """Check the config, the store, the endpoint and the outbox; an unexpected error is a finding, too."""
     looks = {
         "config": _config,
         "wrapper": _wrapper,
@@ -72,17 +72,17 @@ def findings(project: Project) -> list[Finding]:
 def _guarded(about: str, look: Callable[[Project], list[Finding]], project: Project) -> list[Finding]:
     try:
         return look(project)
-    except Exception as error:  # noqa: BLE001 the other findings are still wanted
+    except Exception as error:  # noqa: BLE001 one failure must not hide the other findings
         return [Finding(False, about, _problem(error))]
 
 
 def _problem(error: Exception) -> str:
-    """An error that is not ours, in one line."""
+    """An error of another package, in one line."""
     return f"{type(error).__name__}: {' '.join(redacted(str(error)).split())}"
 
 
 def settings_table(settings: Settings) -> None:
-    """Print every setting, secrets masked, with the place that it came from."""
+    """Print every setting, secrets masked, with its origin."""
     table = output.table("setting", "value", "from")
     for field, value in settings.model_dump(mode="json").items():
         text = ", ".join(f"{key}={part}" for key, part in value.items()) if isinstance(value, dict) else value
@@ -108,7 +108,7 @@ def _store(project: Project) -> list[Finding]:
         return [Finding(True, "store", f"{project.where}: {len(project.runs())} runs")]
     except UnsupportedStoreError as error:
         return [Finding(True, "store", f"{project.where} is loaded; {error}")]
-    except Exception as error:  # noqa: BLE001 a store of somebody else's may raise anything
+    except Exception as error:  # noqa: BLE001 a third-party store may raise anything
         return [Finding(False, "store", f"{project.where}: {_problem(error)}")]
 
 

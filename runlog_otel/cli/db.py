@@ -1,4 +1,4 @@
-"""`runlog-otel db`: the database of a SQL store is made, looked at, pruned, checked; runs are copied between stores."""
+"""`runlog-otel db`: creates, inspects, prunes and checks the database of a SQL store; copies runs between stores."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -43,16 +43,16 @@ def stats(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
     from runlog_otel.stores.sql.history import RunHistory
 
     store = sql_store(loading.source(url, config))
-    found = asdict(RunHistory(store).stats())
+    statistics = asdict(RunHistory(store).stats())
     if as_json:
-        output.document({"where": store.database.where, **found})
+        output.document({"where": store.database.where, **statistics})
         return
     output.line(store.database.where)
     for name in ("total", "running", "completed", "failed", "deleted", "size_bytes", "schema"):
-        output.line(f"{name.replace('_', ' '):11}{found[name]}")
+        output.line(f"{name.replace('_', ' '):11}{statistics[name]}")
     for name in ("oldest_ns", "newest_ns"):
-        if found[name] is not None:
-            output.line(f"{name[:-3]:11}{time_text(found[name])}")
+        if statistics[name] is not None:
+            output.line(f"{name[:-3]:11}{time_text(statistics[name])}")
 
 
 def prune(
@@ -73,7 +73,7 @@ def prune(
     age = store.retention_days if days is None else days
     if days is None and not age:
         raise ConfigError("--days", "is required: retention_days is not set")
-    if not 0 <= age <= MAX_AGE.days:  # NaN neither
+    if not 0 <= age <= MAX_AGE.days:  # also refuses NaN
         raise ConfigError("--days", f"must be from 0 to {MAX_AGE.days}")
     count = retention.expired(store.database, age)
     if not is_dry:
@@ -114,12 +114,12 @@ def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
     from runlog_otel.stores.sql.check import problems
 
     store = sql_store(loading.source(url, config))
-    found = problems(store.database)
+    damage = problems(store.database)
     if as_json:
-        output.document({"where": store.database.where, "problems": found})
+        output.document({"where": store.database.where, "problems": damage})
     else:
-        output.lines(*(found or [f"{store.database.where}: nothing is wrong"]))
-    raise typer.Exit(1 if found else 0)
+        output.lines(*(damage or [f"{store.database.where}: nothing is wrong"]))
+    raise typer.Exit(1 if damage else 0)
 
 
 def copy(
@@ -166,7 +166,7 @@ def copy(
 
 
 def sql_store(source: "Source", *, must_exist: bool = True) -> "RetainedSqlStore":
-    """The SQL store of a source; raises ConfigError where it is no SQL store of ours."""
+    """The SQL store of a source; raises ConfigError if it is not one of ours."""
     store = source.sql_store(must_exist=must_exist)
     if store is None:
         raise ConfigError(source.where, "is not a store of type sql; name one with --source or --config")

@@ -1,4 +1,4 @@
-"""`runlog-otel demo`: a real pipeline in a folder of its own, run by the host as a user would run it."""
+"""`runlog-otel demo`: runs a real pipeline in its own folder, with the host, as a user would."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def run_demo(folder: Path, endpoint: str, ui: str) -> int:
     folder = folder.absolute()
     traces = folder / "traces.jsonl"
     _write(folder, endpoint or traces.as_uri())
-    os.chdir(folder)  # the host's paths are relative, to the folder that a pipeline runs in
+    os.chdir(folder)  # the host's paths are relative to the folder in which a pipeline runs
     demo = project("runnable-config.yaml", ui=ui or (_jaeger(endpoint) if endpoint else ""))
     before = {run.run_id for run in demo.runs()}
     output.line(f"running {folder / 'pipeline.py'} …")

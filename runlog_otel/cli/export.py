@@ -1,4 +1,4 @@
-"""`runlog-otel export`: runs are mapped from their logs again and sent whole."""
+"""`runlog-otel export`: maps runs from their logs again and sends them whole."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -24,12 +24,12 @@ from runlog_otel.sources.files import run_from_file
 from runlog_otel.sources.port import Source
 
 _MAX_FAILURES = 3
-"""Failed runs in a row after which the backend is taken to be down."""
+"""After this many consecutive failed runs the backend is considered down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which runs are meant."""
+    """Which runs are selected."""
 
     named: tuple[str, ...] = ()
     every: bool = False
@@ -39,7 +39,7 @@ class Selection:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one run."""
+    """The result of one run."""
 
     run_id: str
     spans: int = 0
@@ -48,7 +48,7 @@ class Outcome:
     is_acknowledged: bool = False
     problem: str = ""
     is_too_large: bool = False
-    """Of some spans; the backend took all others."""
+    """Some spans were too large; the backend accepted all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class _Candidate:
     path: Path | None = None
     is_abandoned: bool = False
     is_asked_for: bool = True
-    """By its name: then it is sent whether or not it is sampled."""
+    """Named in the call: then it is sent whether or not it is sampled."""
 
 
 def export(
@@ -112,15 +112,15 @@ def export_runs(
     """Send the selected runs.
 
     Args:
-        source: where they are, and where they go.
+        source: the runs, and the settings of the export.
         selection: which runs.
-        folders: the outboxes that remember runs of it; the first takes what is not acknowledged now.
+        folders: the outboxes of the source; the first records what is not acknowledged now.
         close: close executions that have not ended.
         dry_run: only say what would be sent.
         as_json: print the outcomes as JSON.
 
     Returns:
-        The exit status: 1 when something was not acknowledged.
+        The exit status: 1 if something was not acknowledged.
     """
     outboxes = [Outbox(folder) for folder in folders]
     candidates = list(_candidates(source, selection, outboxes))
@@ -174,10 +174,10 @@ def _guarded_export(
     *,
     close: bool,
 ) -> Exception | None:
-    """Send a run, and note what became of it; what went wrong with it is returned, for the others have to be sent."""
+    """Send a run and record its outcome; an error is returned, because the other runs must still be sent."""
     try:
         _export(outcome, source, candidate, sink, outboxes, close=close)
-    except Exception as error:  # noqa: BLE001 whatever is odd in one run
+    except Exception as error:  # noqa: BLE001 one bad run must not stop the others
         outcome.problem = problem_of(error)
         outcome.is_too_large = isinstance(error, TooLargeError)
         forget = f"runlog-otel export --forget {shlex.quote(candidate.name)}"
@@ -194,7 +194,7 @@ def _guarded_export(
 
 
 def _remember(run_id: str, error: DeliveryError, outbox: Outbox, *, is_abandoned: bool) -> str:
-    """Note a run for `--unsent`; where that fails, what to say of it."""
+    """Note a run for `--unsent`; if that fails, return what to add to the message."""
     try:
         outbox.add(run_id, error.reason, is_abandoned=is_abandoned)
     except OSError as full:
@@ -229,7 +229,7 @@ def _export(
 
 
 def forget_runs(run_ids: Sequence[str], folders: Sequence[Path], *, dry_run: bool, as_json: bool) -> None:
-    """Take runs off the list of those that are unsent; one that is not on it stays so.
+    """Remove runs from the list of unsent runs; one that is not on it is ignored.
 
     Args:
         run_ids: which.

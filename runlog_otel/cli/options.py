@@ -1,4 +1,4 @@
-"""Options that several commands have, and how an age is written."""
+"""Options that several commands share, and the parser of ages."""
 
 import re
 from datetime import timedelta
@@ -44,34 +44,34 @@ RunNamed = Annotated[str, typer.Argument(help="A run id, or a run log's JSON fil
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 MAX_AGE = timedelta(days=36_500)
-"""What every clock, database and `threading.Event.wait` can reckon with."""
+"""Every clock, database and `threading.Event.wait` can handle this."""
 _AGE = re.compile(r"(\d+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def age_from_text(text: str, option: str) -> timedelta | None:
-    """An age as people write it (`30m`, `24h`, `7d`, `2w`); None when it is none.
+    """An age as people write it (`30m`, `24h`, `7d`, `2w`); None if the text is not an age.
 
     Raises:
-        ConfigError: it is longer than anything can be old.
+        ConfigError: it is longer than `MAX_AGE`.
     """
     parts = _AGE.fullmatch(text.strip())
     if parts is None:
         return None
     try:
-        found = timedelta(**{_UNITS[parts[2]]: int(parts[1])})
-    except (OverflowError, ValueError):  # more than a timedelta, or than an int of that many digits
-        found = timedelta.max
-    if found > MAX_AGE:
+        parsed = timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+    except (OverflowError, ValueError):  # too large for a timedelta, or too many digits for an int
+        parsed = timedelta.max
+    if parsed > MAX_AGE:
         raise ConfigError(option, f"must be at most {MAX_AGE.days}d")
-    return found
+    return parsed
 
 
 def age(text: str, option: str, at_least: timedelta = timedelta(0)) -> timedelta:
-    """An age that must be one, and not shorter than another; raises ConfigError."""
-    found = age_from_text(text, option)
-    if found is None:
+    """Parse an age; raises ConfigError if it is not one, or shorter than `at_least`."""
+    parsed = age_from_text(text, option)
+    if parsed is None:
         raise ConfigError(option, f"{text!r} is not an age; write it as 30m, 24h, 7d")
-    if found < at_least:
+    if parsed < at_least:
         raise ConfigError(option, f"must be at least {at_least.total_seconds():g}s, not {text}")
-    return found
+    return parsed

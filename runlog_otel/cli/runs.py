@@ -1,4 +1,4 @@
-"""`runlog-otel runs`: runs as a list, or side by side."""
+"""`runlog-otel runs`: lists runs, or compares them side by side."""
 
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -31,9 +31,9 @@ _STYLES = {"SUCCESS": "green", "FAIL": "red", "PROCESSING": "yellow"}
 _MAX_COMPARED = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAX_NS = 2**63 - 1
-"""What databases take for a moment, in nanoseconds: the year 2262."""
+"""The latest moment that databases accept, in nanoseconds: in the year 2262."""
 _TABLE_WIDTH = 10_000
-"""Tables are as wide as what is in them: a run id that is cut cannot be copied."""
+"""Tables are as wide as their content: a shortened run id cannot be copied."""
 
 
 def runs(
@@ -59,47 +59,47 @@ def runs(
     """
     from runlog_otel.stores.sql.history import RunFilter
 
-    wanted = RunFilter(
+    run_filter = RunFilter(
         run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "since"), moment_ns(until, "until"), failure
     )
     loaded = source(url, config)
     history, patterns = history_of(loaded), loaded.settings.policy.patterns
     if is_compared:
         limit = min(limit, _MAX_COMPARED)
-    page = history.page(wanted, after=after or None, limit=limit)
+    page = history.page(run_filter, after=after or None, limit=limit)
     if is_compared:
-        odd = _compare(loaded, page, limit, as_json=as_json)
+        skipped = _compare(loaded, page, limit, as_json=as_json)
     else:
-        shown, odd = _all_but_odd(page.runs, lambda run: _clean(run, history, patterns))
-        _list(replace(page, runs=tuple(shown)), [*odd, *history.unread], as_json=as_json)
-    if odd or history.unread:
+        shown, skipped = _results_of_readable(page.runs, lambda run: _clean(run, history, patterns))
+        _list(replace(page, runs=tuple(shown)), [*skipped, *history.unread], as_json=as_json)
+    if skipped or history.unread:
         raise typer.Exit(FAILED)
 
 
-def _all_but_odd(
+def _results_of_readable(
     runs: "Iterable[RunSummary]", result_of: "Callable[[RunSummary], _Result]"
 ) -> "tuple[list[_Result], list[str]]":
-    """What a function makes of each run; one of which it makes nothing is told, its id is returned, the rest is done.
+    """Apply a function to each run; one that fails is reported and skipped. Returns the results and the skipped ids.
 
     Raises:
-        StoreError: the database is out of reach.
-        SourceError: the source is.
+        StoreError: the database cannot be reached.
+        SourceError: the source cannot be reached.
     """
     results: list[_Result] = []
-    odd: list[str] = []
+    skipped: list[str] = []
     for run in runs:
         try:
             results.append(result_of(run))
         except (StoreError, SourceError):  # noqa: PERF203 the guard is per run
             raise
-        except Exception as error:  # noqa: BLE001 whatever is odd in one run
-            odd.append(run.run_id)
+        except Exception as error:  # noqa: BLE001 one bad run must not stop the others
+            skipped.append(run.run_id)
             output.problem(f"{run.run_id} is skipped: {problem_of(error)}")
-    return results, odd
+    return results, skipped
 
 
 def history_of(source: "Source") -> "RunHistory | Listing":
-    """What lists the runs of a source."""
+    """The object that lists the runs of a source."""
     from runlog_otel.sources.listing import Listing
     from runlog_otel.stores.sql.history import RunHistory
 
@@ -122,7 +122,7 @@ def moment_ns(text: str, option: str) -> int | None:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
             raise ConfigError(f"--{option}", f"{text!r} is neither an age (30m, 24h, 7d, 2w) nor a time") from error
-        with suppress(OverflowError, ValueError):  # the first and the last day that there are: in UTC
+        with suppress(OverflowError, ValueError):  # the first and the last day of the calendar: in UTC
             moment = moment.astimezone()
         moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
     ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
@@ -130,10 +130,10 @@ def moment_ns(text: str, option: str) -> int | None:
 
 
 def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[str, ...]) -> "RunSummary":
-    """What is shown of a run, without secrets."""
+    """A run as it is shown, without secrets."""
     try:
         fingerprints = history.secret_fingerprints(run.run_id)
-    except RunLogFormatError:  # nobody knows what is secret in it
+    except RunLogFormatError:  # its secrets are unknown
         return replace(run, tag=run.tag and MASK, pipeline=run.pipeline and MASK)
     redaction = Redaction(patterns, run.run_id, fingerprints)
     return replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
@@ -183,14 +183,14 @@ def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> li
     if logs is None:
         raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")
     patterns = source.settings.policy.patterns
-    columns, odd = _all_but_odd(page.runs, lambda run: _compared(logs.document(run.run_id), patterns))
+    columns, skipped = _results_of_readable(page.runs, lambda run: _compared(logs.document(run.run_id), patterns))
     if as_json:
         output.document([asdict(column) for column in columns])
     else:
         _print_compared(columns)
         if page.after:
             output.line(f"only the newest {limit} are compared")
-    return odd
+    return skipped
 
 
 def _print_compared(columns: "list[ComparedRun]") -> None:
@@ -212,7 +212,7 @@ def _shown(value: Any) -> str:
 
 
 def time_text(ns: int) -> str:
-    """A time for people, in the local time zone; one that no calendar has as it is."""
+    """A time for people, in the local time zone; in nanoseconds if it is outside the calendar."""
     try:
         return datetime.fromtimestamp(ns / 1e9, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):

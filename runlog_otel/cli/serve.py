@@ -1,4 +1,4 @@
-"""`runlog-otel serve`: runs the service in the foreground until it is told to stop."""
+"""`runlog-otel serve`: runs the service in the foreground until it is stopped."""
 
 import signal
 import threading
@@ -21,7 +21,7 @@ from runlog_otel.sources.port import Source
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where the metrics are scraped, and by whom."""
+    """Address, TLS files and credentials of the metrics server."""
 
     address: str
     certificate: Path | None = None
@@ -105,7 +105,7 @@ def serve(
 
 
 def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, options: ServeOptions) -> None:
-    """Serve until SIGINT or SIGTERM, which end it at once: the state is whole at any moment, as after a kill."""
+    """Serve until SIGINT or SIGTERM, which stop it at once: the state is always consistent, also after a kill."""
     from runlog_otel.exporters.metrics.prometheus import MetricsServer
 
     output.log_to_stderr("%(asctime)s %(levelname)s %(message)s")

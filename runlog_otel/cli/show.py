@@ -72,7 +72,7 @@ def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterato
 
 
 def document(run: Run, settings: Settings) -> dict[str, Any]:
-    """The same for machines; times in nanoseconds since the epoch."""
+    """The waterfall for machines; times in nanoseconds since the epoch."""
     return {
         "run_id": run.run_id,
         "pipeline": run.pipeline,
@@ -91,7 +91,7 @@ def document(run: Run, settings: Settings) -> dict[str, Any]:
 
 
 def _traces(run: Run, settings: Settings) -> list[tuple[Trace, bool]]:
-    """Every execution drawn whole, and whether it has ended: one that has not is shown as if it ended now."""
+    """Every execution, and whether it has ended: one that has not is shown as if it ended now."""
     timeline = timeline_of(run)
     return [
         (trace, is_execution_complete(run, timeline, trace.execution.number))
@@ -114,7 +114,7 @@ def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:
 
 
 def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
-    """Attempts have a row only where a step has several: one says what its step says."""
+    """Attempts have rows only if a step has several: a single one repeats its step."""
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
@@ -150,7 +150,7 @@ def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
 
 
 def _last_words(trace: Trace) -> Iterator[str]:
-    """Of each failed attempt the last frames of its traceback, or the end of what it wrote."""
+    """The last frames of the traceback of each failed attempt, or the end of its output."""
     for span in trace.spans:
         for event in span.events:
             if event.name != semconv.EXCEPTION_EVENT or span.role is not SpanRole.ATTEMPT:
@@ -162,17 +162,17 @@ def _last_words(trace: Trace) -> Iterator[str]:
 
 
 def _changes(root: Span) -> Iterator[str]:
-    """What changed before a run failed, as its root tells it."""
+    """What changed before a run failed, from its root span."""
     for event in root.events:
-        told = event.attributes
+        diff = event.attributes
         if event.name != semconv.CHANGES_EVENT:
             continue
-        revisions = (told.get(semconv.CHANGES_REVISION_BEFORE), told.get(semconv.CHANGES_REVISION))
+        revisions = (diff.get(semconv.CHANGES_REVISION_BEFORE), diff.get(semconv.CHANGES_REVISION))
         parts = [f"revision {revisions[0]} → {revisions[1]}"] if all(revisions) else []
         for what, key in (("parameters", semconv.CHANGES_PARAMETERS), ("files", semconv.CHANGES_FILES)):
-            if listed := told.get(key):
+            if listed := diff.get(key):
                 parts.append(f"{what} {', '.join(listed)}" if isinstance(listed, tuple) else f"{what} {listed}")
-        yield f"since {told[semconv.CHANGES_SINCE]} succeeded: {'; '.join(parts) or 'nothing that is recorded changed'}"
+        yield f"since {diff[semconv.CHANGES_SINCE]} succeeded: {'; '.join(parts) or 'nothing that is recorded changed'}"
 
 
 def _label(span: Span) -> str:
