@@ -8,10 +8,10 @@ from runlog_otel.errors import OutputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; whatever goes wrong is one line on standard error.
+    """Run a command; an error is one line on standard error.
 
     Args:
-        arguments: those of the process, if not given.
+        arguments: default: those of the process.
 
     Returns:
         The exit status, see docs/operation.md.
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.flush()
     except KeyboardInterrupt:
         return guard.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 the last guard: a traceback is for those who ask for it
+    except Exception as error:  # noqa: BLE001 the last guard: a traceback only on request
         if problem := guard.problem_of(error):
             output.problem(problem)
         with suppress(OutputError):

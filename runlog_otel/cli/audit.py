@@ -1,6 +1,6 @@
-"""`runlog-otel audit`: what leaves of a run, to the last attribute, and what was held back: names and counts of it.
+"""`runlog-otel audit`: what is exported of a run, to the last attribute; names and counts of what is held back.
 
-Both come from the mapping that sends: once as the settings say, and once with nothing taken out, to compare.
+Both come from the mapping that `export` uses: once with the policy of the settings, once unredacted, to compare.
 """
 
 import json
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runlog_otel.cli import output
+from runlog_otel.cli.loading import run_named, source
+from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run, SecretFingerprint
 from runlog_otel.core.redaction import Redaction, RedactionPolicy
@@ -17,27 +19,31 @@ from runlog_otel.core.trace import Attributes, Span, Trace, Value
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
-from runlog_otel.sources.port import Source
 
 _PARAMETERS = (semconv.prefix_of(semconv.INPUT_VALUE), semconv.prefix_of(semconv.OUTPUT_VALUE))
 
 
 @dataclass(slots=True)
 class HeldBack:
-    """What does not leave of an execution, counted."""
+    """What is not exported of an execution, counted."""
 
     parameters: Counter[str] = field(default_factory=Counter)
-    """Name → values that are not on the list."""
+    """Name → values that are not on the allow-list."""
     masked: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Rule, span, and where in it → texts of which something was masked."""
+    """Rule, span, and place in it → texts with something masked."""
     cut: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Span, and where in it → texts that were shortened, or attributes and items too many."""
+    """Span, and place in it → texts that were shortened, or surplus attributes and items."""
 
 
-def audit_run(source: Source, run: Run, *, as_json: bool) -> None:
-    """Print what `runlog-otel export RUN_ID` would send, and what it would not."""
-    settings = source.settings
-    document = audited(run, settings)
+def audit(
+    run: RunNamed,
+    url: SourceUrl = "",
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print exactly what is exported of a run, and names and counts of what is held back."""
+    loaded = source(url, config)
+    document = audited(run_named(loaded, run), loaded.settings)
     if as_json:
         output.document(document)
         return
@@ -46,7 +52,7 @@ def audit_run(source: Source, run: Run, *, as_json: bool) -> None:
 
 
 def audited(run: Run, settings: Settings) -> dict[str, Any]:
-    """The same as a document; a run that is remembered as abandoned is closed, as an export closes it."""
+    """The audit as a document; a run that is remembered as abandoned is closed, as `export` does."""
     is_abandoned = any(marker.is_abandoned for marker in Outbox(settings.outbox) if marker.run_id == run.run_id)
     leaving, whole = (
         traces_from_run(run, settings, policy=policy, is_abandoned=is_abandoned)
@@ -65,50 +71,50 @@ def audited(run: Run, settings: Settings) -> dict[str, Any]:
 
 
 def _beside_spans(settings: Settings) -> Iterator[tuple[bool, str]]:
-    """What leaves while a run runs and is not read from its log, and whether the settings say so."""
+    """What is exported while a run runs and is not in its log, and whether the settings enable it."""
     yield settings.logs, "telemetry.logs: the end of the execution log of a failed attempt, which is not in the run log"
     yield settings.metrics.push, "telemetry.metrics.push: metrics of each execution, made of its spans"
 
 
 def held_back(leaving: Trace, whole: Trace, marks: tuple[SecretFingerprint, ...]) -> HeldBack:
-    """Compare what leaves of an execution with all that there is."""
+    """Compare what is exported of an execution with the unredacted trace."""
     redaction = leaving.execution.redaction(marks)
-    found = HeldBack()
+    held = HeldBack()
     for span, other in zip(leaving.spans, whole.spans, strict=True):
-        _compare(span.name, "name", span.name, other.name, redaction, found)
-        _compare(span.name, "status", span.error or "", other.error or "", redaction, found)
-        _compare_attributes(span, span.attributes, other.attributes, redaction, found)
+        _compare(span.name, "name", span.name, other.name, redaction, held)
+        _compare(span.name, "status", span.error or "", other.error or "", redaction, held)
+        _compare_attributes(span, span.attributes, other.attributes, redaction, held)
         for event, other_event in zip(span.events, other.events, strict=False):
-            _compare_attributes(span, event.attributes, other_event.attributes, redaction, found)
+            _compare_attributes(span, event.attributes, other_event.attributes, redaction, held)
         if many := len(other.events) - len(span.events):
-            found.cut[span.name, "events"] += many
-    return found
+            held.cut[span.name, "events"] += many
+    return held
 
 
 def _compare_attributes(
-    span: Span, leaving: Attributes, whole: Attributes, redaction: Redaction, found: HeldBack
+    span: Span, leaving: Attributes, whole: Attributes, redaction: Redaction, held: HeldBack
 ) -> None:
     for name, value in whole.items():
         key = redaction.bounded(name, semconv.MAX_KEY_BYTES)
         if key in leaving:
-            _compare(span.name, "name of an attribute", key, name, redaction, found)
-            _compare(span.name, key, leaving[key], value, redaction, found)
+            _compare(span.name, "name of an attribute", key, name, redaction, held)
+            _compare(span.name, key, leaving[key], value, redaction, held)
         elif name.startswith(_PARAMETERS):
-            found.parameters[redaction(name).split(".", 3)[-1]] += 1
+            held.parameters[redaction(name).split(".", 3)[-1]] += 1
         else:
-            found.cut[span.name, "attributes"] += 1
+            held.cut[span.name, "attributes"] += 1
 
 
-def _compare(span: str, where: str, leaving: Value, whole: Value, redaction: Redaction, found: HeldBack) -> None:
+def _compare(span: str, where: str, leaving: Value, whole: Value, redaction: Redaction, held: HeldBack) -> None:
     if leaving == whole:
         return
     texts = whole if isinstance(whole, tuple) else (str(whole),)
     for text in texts:
         for rule in redaction.explained(text)[1]:
-            found.masked[rule, span, where] += 1
+            held.masked[rule, span, where] += 1
     clean = tuple(map(redaction, texts))
     if (leaving if isinstance(leaving, tuple) else (leaving,)) != clean:
-        found.cut[span, where] += 1
+        held.cut[span, where] += 1
 
 
 def _execution(trace: Trace, settings: Settings, held: HeldBack) -> dict[str, Any]:
@@ -189,5 +195,5 @@ def _attributes(title: str, attributes: Mapping[str, Any], indent: str = "") -> 
 
 
 def _text(value: Any) -> str:
-    """A value on one line, whatever control characters are in it."""
+    """A value on one line, with control characters escaped."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,36 +1,36 @@
-"""`runlog-otel db`: the database of a SQL store is made, looked at, pruned, checked; runs are copied between stores."""
+"""`runlog-otel db`: creates, inspects, prunes and checks the database of a SQL store; copies runs between stores."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runlog_otel.cli import output
+from runlog_otel.cli import loading, output
 from runlog_otel.cli.options import MAX_AGE, AsJson, ConfigFile, DatabaseUrl
+from runlog_otel.cli.runs import time_text
 from runlog_otel.errors import ConfigError
 
 if TYPE_CHECKING:
     from runlog_otel.sources.port import Source
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
-db_app = typer.Typer(no_args_is_help=True, help="The database of a SQL store; copies between stores.")
+HELP = "The database of a SQL store; copies between stores."
 
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
-@db_app.command()
 def upgrade(
     url: DatabaseUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make the tables, or bring them to the version of this program."""
-    from runlog_otel.cli.loading import source
+    """Create the tables, or upgrade them to the version of this program."""
     from runlog_otel.stores.sql.schema import REVISION
     from runlog_otel.stores.sql.upgrade import upgrade_database
 
-    database = sql_store(source(url, config), must_exist=False).database
+    database = sql_store(loading.source(url, config), must_exist=False).database
     is_changed = upgrade_database(database)
     if as_json:
         output.document({"where": database.where, "schema": REVISION, "is_changed": is_changed})
@@ -38,45 +38,42 @@ def upgrade(
         output.line(f"{database.where}: {'upgraded to' if is_changed else 'is at'} version {REVISION}")
 
 
-@db_app.command()
 def stats(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Count runs by status; show age, size and version."""
-    from runlog_otel.cli.loading import source
-    from runlog_otel.cli.runs import time_text
     from runlog_otel.stores.sql.history import RunHistory
 
-    store = sql_store(source(url, config))
-    found = asdict(RunHistory(store).stats())
+    store = sql_store(loading.source(url, config))
+    statistics = asdict(RunHistory(store).stats())
     if as_json:
-        output.document({"where": store.database.where, **found})
+        output.document({"where": store.database.where, **statistics})
         return
     output.line(store.database.where)
     for name in ("total", "running", "completed", "failed", "deleted", "size_bytes", "schema"):
-        output.line(f"{name.replace('_', ' '):11}{found[name]}")
+        output.line(f"{name.replace('_', ' '):11}{statistics[name]}")
     for name in ("oldest_ns", "newest_ns"):
-        if found[name] is not None:
-            output.line(f"{name[:-3]:11}{time_text(found[name])}")
+        if statistics[name] is not None:
+            output.line(f"{name[:-3]:11}{time_text(statistics[name])}")
 
 
-@db_app.command()
 def prune(
     days: Annotated[
         float | None, typer.Option(help="Default: retention_days of the config.", show_default=False)
     ] = None,
-    is_dry: Annotated[bool, typer.Option("--dry-run", help="Say how many runs would go; delete none.")] = False,
+    is_dry: Annotated[
+        bool, typer.Option("--dry-run", help="Print how many runs would be deleted; delete none.")
+    ] = False,
     url: DatabaseUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Delete finished runs that were written to for the last time more than so many days ago."""
-    from runlog_otel.cli.loading import source
+    """Delete finished runs that were last written more than this many days ago."""
     from runlog_otel.stores.sql import retention
 
-    store = sql_store(source(url, config))
+    store = sql_store(loading.source(url, config))
     age = store.retention_days if days is None else days
     if days is None and not age:
-        raise ConfigError("--days", "say how old: there is no retention_days in force")
-    if not 0 <= age <= MAX_AGE.days:  # NaN neither
+        raise ConfigError("--days", "is required: retention_days is not set")
+    if not 0 <= age <= MAX_AGE.days:  # also refuses NaN
         raise ConfigError("--days", f"must be from 0 to {MAX_AGE.days}")
     count = retention.expired(store.database, age)
     if not is_dry:
@@ -89,7 +86,6 @@ def prune(
         output.line(f"{count} runs {'would be' if is_dry else 'were'} deleted: finished, and older than {age:g} days")
 
 
-@db_app.command()
 def delete(
     run_ids: Annotated[list[str] | None, typer.Argument(help="These runs.", metavar="RUN_ID")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run, finished or not.")] = False,
@@ -98,13 +94,12 @@ def delete(
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Delete runs, whatever their status, after a question."""
-    from runlog_otel.cli.loading import source
+    """Delete runs of any status, after asking for confirmation."""
     from runlog_otel.stores.sql import retention
 
     if bool(run_ids) == every:
         raise ConfigError("delete", "name runs, or say --all")
-    store = sql_store(source(url, config))
+    store = sql_store(loading.source(url, config))
     if not is_confirmed:
         typer.confirm(f"delete {'every run' if every else f'{len(run_ids or ())} runs'}", abort=True, err=True)
     count = retention.clear(store.database) if every else retention.delete_runs(store.database, run_ids or ())
@@ -114,43 +109,39 @@ def delete(
         output.line(f"{count} runs were deleted")
 
 
-@db_app.command()
 def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
-    """Look for damage: pages, counts, parents, headers, documents. Exit status 1 when there is some."""
-    from runlog_otel.cli.loading import source
+    """Check for damage: pages, counts, parents, headers, documents. Exit status 1 if there is any."""
     from runlog_otel.stores.sql.check import problems
 
-    store = sql_store(source(url, config))
-    found = problems(store.database)
+    store = sql_store(loading.source(url, config))
+    damage = problems(store.database)
     if as_json:
-        output.document({"where": store.database.where, "problems": found})
+        output.document({"where": store.database.where, "problems": damage})
     else:
-        output.lines(*(found or [f"{store.database.where}: nothing is wrong"]))
-    raise typer.Exit(1 if found else 0)
+        output.lines(*(damage or [f"{store.database.where}: nothing is wrong"]))
+    raise typer.Exit(1 if damage else 0)
 
 
-@db_app.command()
 def copy(
-    source: Annotated[str, typer.Option("--from", help="What is read: a config file, a folder, or a URL of a store.")],
-    target: Annotated[str, typer.Option("--to", help="What is written: a config file, or a URL of a database.")],
+    source: Annotated[str, typer.Option("--from", help="The source: a config file, a folder, or the URL of a store.")],
+    target: Annotated[str, typer.Option("--to", help="The target: a config file, or the URL of a database.")],
     run_ids: Annotated[list[str] | None, typer.Argument(help="Only these.", metavar="RUN_ID")] = None,
     is_overwriting: Annotated[bool, typer.Option("--overwrite", help="Merge into runs that differ.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy run logs from a store to another, oldest first; each is read back and compared.
+    """Copy run logs from one store to another, oldest first; each is read back and compared.
 
-    Runs that are there already are skipped, so an interrupted copy is resumed by the same command.
+    Runs that are already there are skipped, so the same command resumes an interrupted copy.
     Exit status: 0 all are there, 1 some are not.
     """
-    from runlog_otel.cli.loading import source as loaded
     from runlog_otel.sources.copying import COPIED, DIFFERS, FAILED, THERE, copy_runs
 
-    read = loaded(source, "")
+    read = loading.source(source, "")
     read_logs = read.run_logs()
     if read_logs is None:
         raise ConfigError(read.where, "has no run logs of runnable or magnus to copy")
     names = run_ids or [run.run_id for run in read.changes(0)]
-    written = loaded(target, "")
+    written = loading.source(target, "")
     written_logs = written.target()
     if written_logs is None:
         raise ConfigError(written.where, "takes no run logs; name a config file or a database")
@@ -175,8 +166,11 @@ def copy(
 
 
 def sql_store(source: "Source", *, must_exist: bool = True) -> "RetainedSqlStore":
-    """The SQL store of a source; raises ConfigError where it is no SQL store of ours."""
+    """The SQL store of a source; raises ConfigError if it is not one of ours."""
     store = source.sql_store(must_exist=must_exist)
     if store is None:
-        raise ConfigError(source.where, "is no store of type sql; name one by --source or --config")
+        raise ConfigError(source.where, "is not a store of type sql; name one with --source or --config")
     return store
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (upgrade, stats, prune, delete, check, copy)

@@ -1,4 +1,4 @@
-"""`runlog-otel demo`: a real pipeline in a folder of its own, run by the host as a user would run it."""
+"""`runlog-otel demo`: runs a real pipeline in its own folder, with the host, as a user would."""
 
 import json
 import os
@@ -6,7 +6,10 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
+
+import typer
 
 from runlog_otel.cli import output
 from runlog_otel.cli.loading import project
@@ -35,6 +38,19 @@ run-log-store:
 """
 
 
+def demo(
+    endpoint: Annotated[
+        str, typer.Option(help="An OTLP endpoint, such as http://localhost:4318; default: a file.", show_default=False)
+    ] = "",
+    ui: Annotated[
+        str, typer.Option(help="Jaeger's UI; default: port 16686 of the endpoint's host.", show_default=False)
+    ] = "",
+    folder: Annotated[Path, typer.Option(help="Folder for the demo's files.")] = Path("runlog-otel-demo"),
+) -> None:
+    """Run a real pipeline through the wrapper and show its trace."""
+    raise typer.Exit(run_demo(folder, endpoint, ui))
+
+
 def run_demo(folder: Path, endpoint: str, ui: str) -> int:
     """Run the demo in a folder; the exit status says whether its trace was delivered."""
     if installed() != RUNNABLE:
@@ -42,7 +58,7 @@ def run_demo(folder: Path, endpoint: str, ui: str) -> int:
     folder = folder.absolute()
     traces = folder / "traces.jsonl"
     _write(folder, endpoint or traces.as_uri())
-    os.chdir(folder)  # the host's paths are relative, to the folder that a pipeline runs in
+    os.chdir(folder)  # the host's paths are relative to the folder in which a pipeline runs
     demo = project("runnable-config.yaml", ui=ui or (_jaeger(endpoint) if endpoint else ""))
     before = {run.run_id for run in demo.runs()}
     output.line(f"running {folder / 'pipeline.py'} …")
@@ -55,12 +71,12 @@ def run_demo(folder: Path, endpoint: str, ui: str) -> int:
     waterfall(demo.run(new[0]), demo.settings)
     output.line()
     if any(unsent.run_id == new[0] for unsent in Outbox(demo.settings.outbox)):
-        output.line(f"{endpoint} did not take the trace. Later: cd {folder} && runlog-otel export --unsent")
+        output.line(f"The export to {endpoint} failed. Later: cd {folder} && runlog-otel export --unsent")
         return 1
     if endpoint:
         output.line(f"The trace went to {endpoint}.")
     else:
-        output.line(f"The trace is in {traces}: Jaeger's page opens it (Search, Upload).")
+        output.line(f"The trace is in {traces}: open it in Jaeger's UI (Search, Upload).")
         output.line("With a collector or Jaeger: runlog-otel demo --endpoint http://localhost:4318")
     output.line(f"The files are yours to change: {folder}")
     return 0

@@ -1,15 +1,18 @@
-"""`runlog-otel export`: runs are mapped from their logs again and sent whole."""
+"""`runlog-otel export`: maps runs from their logs again and sends them whole."""
 
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from runlog_otel.cli import output
 from runlog_otel.cli.guard import problem_of
-from runlog_otel.cli.loading import log_file
-from runlog_otel.cli.options import age
+from runlog_otel.cli.loading import log_file, outboxes, settings_for, source
+from runlog_otel.cli.options import AsJson, ConfigFile, Endpoint, SourceUrl, age
 from runlog_otel.errors import ConfigError, DeliveryError, RunNotFoundError, TooLargeError
 from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.exporters.traces.outbox import Outbox
@@ -21,12 +24,12 @@ from runlog_otel.sources.files import run_from_file
 from runlog_otel.sources.port import Source
 
 _MAX_FAILURES = 3
-"""Failed runs in a row after which the backend is taken to be down."""
+"""After this many consecutive failed runs the backend is considered down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which runs are meant."""
+    """Which runs are selected."""
 
     named: tuple[str, ...] = ()
     every: bool = False
@@ -36,7 +39,7 @@ class Selection:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one run."""
+    """The result of one run."""
 
     run_id: str
     spans: int = 0
@@ -45,7 +48,7 @@ class Outcome:
     is_acknowledged: bool = False
     problem: str = ""
     is_too_large: bool = False
-    """Of some spans; the backend took all others."""
+    """Some spans were too large; the backend accepted all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,53 @@ class _Candidate:
     path: Path | None = None
     is_abandoned: bool = False
     is_asked_for: bool = True
-    """By its name: then it is sent whether or not it is sampled."""
+    """Named in the call: then it is sent whether or not it is sampled."""
+
+
+def export(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Run ids, or JSON files of run logs.", metavar="RUN_ID|FILE.json")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
+    since: Annotated[
+        str, typer.Option(help="Runs written in the last 30m, 24h, 7d …", metavar="AGE", show_default=False)
+    ] = "",
+    unsent: Annotated[bool, typer.Option("--unsent", help="Runs with anything that was not acknowledged.")] = False,
+    abandoned: Annotated[
+        bool, typer.Option("--abandoned", help="Close runs that have not ended: nothing more is recorded of them.")
+    ] = False,
+    forgotten: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forget",
+            help="Send nothing; remove this run from the list of --unsent, for example when its log is gone. Can be "
+            "repeated.",
+            metavar="RUN_ID",
+            show_default=False,
+        ),
+    ] = None,
+    endpoint: Endpoint = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be sent or forgotten; do nothing.")
+    ] = False,
+    url: SourceUrl = "",
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send whole runs from their logs; a backend drops what it already has.
+
+    A run that cannot be read, mapped or sent is reported and skipped. Exit status: 0 all acknowledged, 1 something was
+    not, 2 the call or the config is wrong.
+    """
+    selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent)
+    if forgotten:
+        if selection != Selection():
+            raise ConfigError("--forget", "sends nothing; do not select other runs in the same call")
+        forget_runs(forgotten, outboxes(url, settings_for(url, config)), dry_run=dry_run, as_json=as_json)
+        return
+    loaded = source(url, config, endpoint=endpoint)
+    folders = outboxes(url, loaded.settings)
+    raise typer.Exit(export_runs(loaded, selection, folders, close=abandoned, dry_run=dry_run, as_json=as_json))
 
 
 def export_runs(
@@ -63,15 +112,15 @@ def export_runs(
     """Send the selected runs.
 
     Args:
-        source: where they are, and where they go.
+        source: the runs, and the settings of the export.
         selection: which runs.
-        folders: the outboxes that remember runs of it; the first takes what is not acknowledged now.
+        folders: the outboxes of the source; the first records what is not acknowledged now.
         close: close executions that have not ended.
         dry_run: only say what would be sent.
         as_json: print the outcomes as JSON.
 
     Returns:
-        The exit status: 1 when something was not acknowledged.
+        The exit status: 1 if something was not acknowledged.
     """
     outboxes = [Outbox(folder) for folder in folders]
     candidates = list(_candidates(source, selection, outboxes))
@@ -125,10 +174,10 @@ def _guarded_export(
     *,
     close: bool,
 ) -> Exception | None:
-    """Send a run, and note what became of it; what went wrong with it is returned, for the others have to be sent."""
+    """Send a run and record its outcome; an error is returned, because the other runs must still be sent."""
     try:
         _export(outcome, source, candidate, sink, outboxes, close=close)
-    except Exception as error:  # noqa: BLE001 whatever is odd in one run
+    except Exception as error:  # noqa: BLE001 one bad run must not stop the others
         outcome.problem = problem_of(error)
         outcome.is_too_large = isinstance(error, TooLargeError)
         forget = f"runlog-otel export --forget {shlex.quote(candidate.name)}"
@@ -145,7 +194,7 @@ def _guarded_export(
 
 
 def _remember(run_id: str, error: DeliveryError, outbox: Outbox, *, is_abandoned: bool) -> str:
-    """Note a run for `--unsent`; where that fails, what to say of it."""
+    """Note a run for `--unsent`; if that fails, return what to add to the message."""
     try:
         outbox.add(run_id, error.reason, is_abandoned=is_abandoned)
     except OSError as full:
@@ -180,7 +229,7 @@ def _export(
 
 
 def forget_runs(run_ids: Sequence[str], folders: Sequence[Path], *, dry_run: bool, as_json: bool) -> None:
-    """Take runs off the list of those that are unsent; one that is not on it stays so.
+    """Remove runs from the list of unsent runs; one that is not on it is ignored.
 
     Args:
         run_ids: which.
@@ -203,7 +252,7 @@ def forget_runs(run_ids: Sequence[str], folders: Sequence[Path], *, dry_run: boo
 
 
 def _forgotten(dry_run: bool) -> str:
-    return "would be forgotten" if dry_run else "is forgotten: it is not sent any more"
+    return "would be forgotten" if dry_run else "is forgotten and will not be sent"
 
 
 def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_run: bool) -> None:
@@ -215,7 +264,7 @@ def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_
         elif not outcome.is_complete:
             output.note(f"{outcome.run_id}{_note(outcome)}")
     if not_tried:
-        output.problem(f"{_MAX_FAILURES} runs in a row were not taken; {not_tried} more were not tried")
+        output.problem(f"stopped after {_MAX_FAILURES} consecutive failures; {not_tried} more runs were not tried")
     sent = [outcome for outcome in outcomes if outcome.spans and (dry_run or outcome.is_acknowledged)]
     what = f"{len(sent)} runs, {sum(outcome.spans for outcome in sent)} spans"
     where = settings.destination
@@ -225,4 +274,4 @@ def _report(outcomes: list[Outcome], not_tried: int, settings: Settings, *, dry_
 def _note(outcome: Outcome) -> str:
     if outcome.is_complete:
         return ""
-    return "  has not ended: only what is final in it; --abandoned closes it"
+    return "  has not ended: only its final parts are sent; --abandoned closes it"

@@ -1,4 +1,4 @@
-"""What is said of an error, and the exit status that it means (docs/operation.md)."""
+"""The message and the exit status of an error (docs/operation.md)."""
 
 import os
 import traceback
@@ -14,11 +14,11 @@ FAILED, WRONG, UNFORESEEN, INTERRUPTED = 1, 2, 70, 130
 _DEBUG = "RUNLOG_OTEL_DEBUG"
 _MAX_PROBLEM_BYTES = 2000
 _UsageError: Any = typer.BadParameter.__mro__[1]
-"""Click's, or that of the copy of Click which newer versions of Typer bring along."""
+"""Click's, or that of the copy of Click that newer versions of Typer bundle."""
 
 
 def status_of(error: Exception) -> int:
-    """The exit status of a command that an error ended."""
+    """The exit status of a command that failed with an error."""
     if isinstance(error, RunlogOtelError):
         return FAILED if isinstance(error, StoreError | OutputError) else WRONG
     if isinstance(error, typer.Abort):
@@ -29,7 +29,7 @@ def status_of(error: Exception) -> int:
 
 
 def problem_of(error: Exception) -> str:
-    """One line on an error, for people; with `RUNLOG_OTEL_DEBUG` its traceback goes to standard error, masked."""
+    """An error in one line, for people; with `RUNLOG_OTEL_DEBUG` its traceback goes to standard error, masked."""
     if os.environ.get(_DEBUG):
         output.note(redacted("".join(traceback.format_exception(error))), keeps_lines=True)
     if isinstance(error, RunlogOtelError):
@@ -38,8 +38,8 @@ def problem_of(error: Exception) -> str:
         text = "aborted"
     elif isinstance(error, _UsageError):
         command = error.ctx.command_path if error.ctx else "runlog-otel"
-        message = error.format_message()  # none where the help was printed instead
-        text = f"{message.rstrip('.')}; `{command} --help` lists what there is" if message else ""
+        message = error.format_message()  # empty if the help was printed instead
+        text = f"{message.rstrip('.')}; see `{command} --help`" if message else ""
     else:
         kind = "" if isinstance(error, OSError) else f"unexpected {type(error).__name__}: "
         text = f"{kind}{redacted(str(error))}; {_DEBUG}=1 shows where"

@@ -1,4 +1,4 @@
-"""Loads the host, quietly, and its config; or the source that a URL names, which needs no host."""
+"""Loads the host, without its greeting, and its config; or the source of a URL, which needs no host."""
 
 import contextlib
 import hashlib
@@ -21,22 +21,22 @@ _CONFIGS = (".yaml", ".yml")
 
 
 def project(config_file: str, **options: Any) -> Project:
-    """The project of a config file of the host that is installed; settings that are given win.
+    """The project of a config file of the installed host; options override its settings.
 
-    Where none is, the settings are the environment's, and a run log in a file can be read, but no store.
+    Without a host, the settings come from the environment, and only a run log in a file can be read, no store.
 
     Raises:
         MissingExtraError: there is a config file to read, and no host.
         ConfigError: the config is wrong.
     """
-    given = {key: value for key, value in options.items() if value}
+    overrides = {key: value for key, value in options.items() if value}
     if installed() is None:
         if config_file:
             raise MissingExtraError("reading a config of runnable or magnus", "runnable")
-        return Project("none: no host is installed", Settings.load({}, os.environ, "", given))
-    with contextlib.redirect_stdout(io.StringIO()):  # the host greets whoever imports it
+        return Project("none: no host is installed", Settings.load({}, os.environ, "", overrides))
+    with contextlib.redirect_stdout(io.StringIO()):  # the host prints a greeting when it is imported
         from runlog_otel.hosts.installed import HostAdapter
-    return Project.load(HostAdapter, config_file, given)
+    return Project.load(HostAdapter, config_file, overrides)
 
 
 def run_named(source: Source, name: str) -> Run:
@@ -51,20 +51,20 @@ def run_named(source: Source, name: str) -> Run:
 
 
 def log_file(name: str) -> Path | None:
-    """The JSON file of that name; None where it is the id of a run."""
+    """The JSON file of that name; None if it is a run id."""
     path = Path(name)
     return path if path.suffix == ".json" and is_file(path) else None
 
 
 def settings_of(config_file: str, **options: Any) -> Settings:
-    """The settings of a config file, or of the environment; those that are given win. Raises as `project`."""
+    """The settings of a config file, or of the environment; options override them. Raises as `project`."""
     if config_file:
         return project(config_file, **options).settings
     return Settings.load({}, os.environ, options={key: value for key, value in options.items() if value})
 
 
 def source(url: str, config_file: str, **options: Any) -> Source:
-    """The source that a URL or a path names, with the settings of a config; without one, the config's own store.
+    """The source of a URL or a path, with the settings of a config; without a URL, the config's own store.
 
     Raises:
         RunlogOtelError: what `project` and `runlog_otel.sources.source_from_url` raise.
@@ -75,7 +75,7 @@ def source(url: str, config_file: str, **options: Any) -> Source:
 
 
 def settings_for(url: str, config_file: str) -> Settings:
-    """The settings of `source`, which need not be there; raises as `project`."""
+    """The settings of `source`, which need not exist; raises as `project`."""
     return project(url or config_file).settings if _is_config(url) else settings_of(config_file)
 
 
@@ -84,24 +84,24 @@ def _is_config(url: str) -> bool:
 
 
 def outboxes(url: str, settings: Settings) -> list[Path]:
-    """The folders that remember runs of a source: the first is the settings' own."""
+    """The outbox folders of a source: the first is that of the settings."""
     return [settings.outbox, *([own_outbox(settings.outbox, url)] if url else [])]
 
 
 def own_outbox(outbox: Path, url: str) -> Path:
-    """The folder in the outbox that is a source's own, where several are served; by its URL as it was given."""
+    """A source's own folder in the outbox, used when several are served; named by a digest of its URL."""
     return outbox / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def sources(urls: Sequence[str], config_file: str, **options: Any) -> list[Source]:
-    """As `source`, of several; each has an outbox of its own then, as run ids are known to their source only."""
+    """Like `source`, for several URLs; each gets its own outbox, because run ids are unique only within a source."""
     if len(urls) <= 1:
         return [source("".join(urls), config_file, **options)]
     outbox = settings_of(config_file, **options).outbox
     loaded: dict[str, Source] = {}
     for url in urls:
-        found = source(url, config_file, **options, outbox=own_outbox(outbox, url))
-        if found.where in loaded:
-            raise ConfigError("--source", f"{found.where} is named twice")
-        loaded[found.where] = found
+        loaded_source = source(url, config_file, **options, outbox=own_outbox(outbox, url))
+        if loaded_source.where in loaded:
+            raise ConfigError("--source", f"{loaded_source.where} is named twice")
+        loaded[loaded_source.where] = loaded_source
     return list(loaded.values())

@@ -1,4 +1,4 @@
-"""Options that several commands have, and how an age is written."""
+"""Options that several commands share, and the parser of ages."""
 
 import re
 from datetime import timedelta
@@ -16,8 +16,8 @@ SourceUrl = Annotated[
     str,
     typer.Option(
         "--source",
-        help="Where the runs are, instead of the config's store: a folder, a JSON file, another config, or a URL, as "
-        "sqlite:///FILE, db-log+postgresql://…, constellation+http://… (docs/sources.md).",
+        help="Where the runs are, instead of the config's store: a folder, a JSON file, another config, or a URL "
+        "such as sqlite:///FILE, db-log+postgresql://…, constellation+http://… (docs/sources.md).",
         metavar="URL",
         show_default=False,
     ),
@@ -32,38 +32,46 @@ DatabaseUrl = Annotated[
         show_default=False,
     ),
 ]
+Endpoint = Annotated[
+    str,
+    typer.Option(
+        help="The OTLP endpoint: http://HOST:4318, or file:///PATH. Overrides config and environment, also an exporter "
+        "that they name.",
+        show_default=False,
+    ),
+]
 RunNamed = Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 MAX_AGE = timedelta(days=36_500)
-"""What every clock, database and `threading.Event.wait` can reckon with."""
+"""Every clock, database and `threading.Event.wait` can handle this."""
 _AGE = re.compile(r"(\d+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def age_from_text(text: str, option: str) -> timedelta | None:
-    """An age as people write it (`30m`, `24h`, `7d`, `2w`); None when it is none.
+    """An age as people write it (`30m`, `24h`, `7d`, `2w`); None if the text is not an age.
 
     Raises:
-        ConfigError: it is longer than anything can be old.
+        ConfigError: it is longer than `MAX_AGE`.
     """
     parts = _AGE.fullmatch(text.strip())
     if parts is None:
         return None
     try:
-        found = timedelta(**{_UNITS[parts[2]]: int(parts[1])})
-    except (OverflowError, ValueError):  # more than a timedelta, or than an int of that many digits
-        found = timedelta.max
-    if found > MAX_AGE:
+        parsed = timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+    except (OverflowError, ValueError):  # too large for a timedelta, or too many digits for an int
+        parsed = timedelta.max
+    if parsed > MAX_AGE:
         raise ConfigError(option, f"must be at most {MAX_AGE.days}d")
-    return found
+    return parsed
 
 
 def age(text: str, option: str, at_least: timedelta = timedelta(0)) -> timedelta:
-    """An age that must be one, and not shorter than another; raises ConfigError."""
-    found = age_from_text(text, option)
-    if found is None:
-        raise ConfigError(option, f"{text!r} is no age; write it as 30m, 24h, 7d")
-    if found < at_least:
+    """Parse an age; raises ConfigError if it is not one, or shorter than `at_least`."""
+    parsed = age_from_text(text, option)
+    if parsed is None:
+        raise ConfigError(option, f"{text!r} is not an age; write it as 30m, 24h, 7d")
+    if parsed < at_least:
         raise ConfigError(option, f"must be at least {at_least.total_seconds():g}s, not {text}")
-    return found
+    return parsed

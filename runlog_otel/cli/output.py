@@ -1,4 +1,4 @@
-"""The one way to print: text is never markup, what it quotes is printable, JSON is strict."""
+"""The only module that prints: text is never markup, control characters are escaped, JSON is strict."""
 
 import io
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 CLOSED_PIPE_STATUS = 141
-"""128 + SIGPIPE: what other programs end with whose reader has had enough (`| head`)."""
+"""128 + SIGPIPE: the usual status of a program whose reader closed the pipe (`| head`)."""
 
 
 def line(text: str = "") -> None:
@@ -38,7 +38,7 @@ def document(value: Any) -> None:
 
 
 def note(text: str, *, keeps_lines: bool = False) -> None:
-    """Print a line to standard error; where that cannot be written, nobody can be told."""
+    """Print a line to standard error; if that fails, the line is lost."""
     try:
         sys.stderr.write(f"{printable(text, keeps_lines=keeps_lines)}\n")
         sys.stderr.flush()
@@ -47,12 +47,12 @@ def note(text: str, *, keeps_lines: bool = False) -> None:
 
 
 def problem(text: str) -> None:
-    """Say what went wrong, in one line."""
+    """Print an error in one line."""
     note(f"error: {text}")
 
 
 def rendered(*renderables: "RenderableType", width: int | None = None) -> None:
-    """Print tables and styled text; text is not wrapped, a table takes `width`, or that of the terminal."""
+    """Print tables and styled text; text is not wrapped, a table has `width`, or that of the terminal."""
     drawn = io.StringIO()
     console = _console(drawn, width)
     for renderable in renderables:
@@ -61,7 +61,7 @@ def rendered(*renderables: "RenderableType", width: int | None = None) -> None:
 
 
 def terminal_width() -> int:
-    """How many cells a line has."""
+    """The number of cells in a line."""
     return _console(sys.stdout).width
 
 
@@ -82,7 +82,7 @@ def cell(text: str, style: str = "") -> "Text":
 
 
 def table(*headers: str) -> "Table":
-    """An empty table without borders; `headers` are texts from anywhere."""
+    """An empty table without borders; `headers` may be any text."""
     from rich.table import Table
 
     empty = Table(box=None, pad_edge=False)
@@ -92,7 +92,7 @@ def table(*headers: str) -> "Table":
 
 
 def progress() -> "Progress":
-    """A bar on standard error, for people."""
+    """A progress bar on standard error, for people."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = _console(sys.stderr)
@@ -108,11 +108,11 @@ def log_to_stderr(template: str = "%(message)s") -> None:
 
 
 def prepare() -> None:
-    """Make standard output and error take any text: a closed one is discarded, what its encoding lacks is escaped."""
+    """Let standard output and error accept any text: unencodable characters are escaped, a closed stream discards."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 it takes the closed descriptor, for good
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 it occupies the closed descriptor until the end
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
@@ -123,10 +123,10 @@ def flush() -> None:
 
 
 def strict(value: Any) -> Any:
-    """The value as every JSON parser takes it.
+    """The value in a form that every JSON parser accepts.
 
-    NaN and infinity become null, lone surrogates are escaped; `notes` of the outermost object say where. Of a list
-    each object has notes of its own.
+    NaN and infinity become null, lone surrogates are escaped; `notes` of the outermost object say where. In a list
+    each object has its own notes.
     """
     if isinstance(value, list):
         return [strict(part) for part in value]
@@ -141,7 +141,7 @@ def _strict(value: Any, path: str, notes: list[str]) -> Any:
     if isinstance(value, list | tuple):
         return [_strict(part, f"{path}/{at}", notes) for at, part in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
-        notes.append(printable(f"{path} is {value}, which JSON cannot say"))
+        notes.append(printable(f"{path} is {value}, which JSON cannot represent"))
         return None
     return _text(value, path, notes) if isinstance(value, str) else value
 
@@ -181,7 +181,7 @@ def _write(text: str) -> None:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Discard what could not be written, so that the interpreter does not try it again at its end."""
+    """Discard what could not be written, so that the interpreter does not retry it on exit."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     os.dup2(descriptor, stream.fileno())
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""`runlog-otel runs`: runs as a list, or side by side."""
+"""`runlog-otel runs`: lists runs, or compares them side by side."""
 
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -9,6 +9,7 @@ import typer
 
 from runlog_otel.cli import output
 from runlog_otel.cli.guard import FAILED, problem_of
+from runlog_otel.cli.loading import source
 from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
 from runlog_otel.cli.output import cell
 from runlog_otel.core.redaction import MASK, Redaction, redacted
@@ -30,9 +31,9 @@ _STYLES = {"SUCCESS": "green", "FAIL": "red", "PROCESSING": "yellow"}
 _MAX_COMPARED = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAX_NS = 2**63 - 1
-"""What databases take for a moment, in nanoseconds: the year 2262."""
+"""The latest moment that databases accept, in nanoseconds: in the year 2262."""
 _TABLE_WIDTH = 10_000
-"""Tables are as wide as what is in them: a run id that is cut cannot be copied."""
+"""Tables are as wide as their content: a shortened run id cannot be copied."""
 
 
 def runs(
@@ -41,10 +42,10 @@ def runs(
     tag: Text = "",
     pipeline: Text = "",
     since: Annotated[str, typer.Option(help="Created in the last 30m, 24h, 7d …, or since a time.")] = "",
-    until: Annotated[str, typer.Option(help="Created before that.")] = "",
+    until: Annotated[str, typer.Option(help="Created before this age or time.")] = "",
     failure: Annotated[str, typer.Option(help="Text in the message of a failed step.", show_default=False)] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Runs per page.")] = 50,
-    after: Annotated[str, typer.Option(help="Where the page before ended.", show_default=False)] = "",
+    after: Annotated[str, typer.Option(help="Where the previous page ended.", show_default=False)] = "",
     is_compared: Annotated[
         bool, typer.Option("--compare", help="Side by side: durations of steps, metrics, revision; 20 at most.")
     ] = False,
@@ -52,54 +53,53 @@ def runs(
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first, or compare them. A SQL store has them at hand; elsewhere each is read.
+    """List runs, newest first, or compare them. A SQL store is queried; other sources read every run.
 
-    Exit status: 0 all is shown, 1 a run cannot be read: it is told, and passed over.
+    Exit status: 0 all is shown, 1 a run cannot be read: it is reported and skipped.
     """
-    from runlog_otel.cli.loading import source
     from runlog_otel.stores.sql.history import RunFilter
 
-    wanted = RunFilter(
+    run_filter = RunFilter(
         run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "since"), moment_ns(until, "until"), failure
     )
     loaded = source(url, config)
     history, patterns = history_of(loaded), loaded.settings.policy.patterns
     if is_compared:
         limit = min(limit, _MAX_COMPARED)
-    page = history.page(wanted, after=after or None, limit=limit)
+    page = history.page(run_filter, after=after or None, limit=limit)
     if is_compared:
-        odd = _compare(loaded, page, limit, as_json=as_json)
+        skipped = _compare(loaded, page, limit, as_json=as_json)
     else:
-        shown, odd = _all_but_odd(page.runs, lambda run: _clean(run, history, patterns))
-        _list(replace(page, runs=tuple(shown)), [*odd, *history.unread], as_json=as_json)
-    if odd or history.unread:
+        shown, skipped = _results_of_readable(page.runs, lambda run: _clean(run, history, patterns))
+        _list(replace(page, runs=tuple(shown)), [*skipped, *history.unread], as_json=as_json)
+    if skipped or history.unread:
         raise typer.Exit(FAILED)
 
 
-def _all_but_odd(
+def _results_of_readable(
     runs: "Iterable[RunSummary]", result_of: "Callable[[RunSummary], _Result]"
 ) -> "tuple[list[_Result], list[str]]":
-    """What a function makes of each run; one of which it makes nothing is told, its id is returned, the rest is done.
+    """Apply a function to each run; one that fails is reported and skipped. Returns the results and the skipped ids.
 
     Raises:
-        StoreError: the database is out of reach.
-        SourceError: the source is.
+        StoreError: the database cannot be reached.
+        SourceError: the source cannot be reached.
     """
     results: list[_Result] = []
-    odd: list[str] = []
+    skipped: list[str] = []
     for run in runs:
         try:
             results.append(result_of(run))
         except (StoreError, SourceError):  # noqa: PERF203 the guard is per run
             raise
-        except Exception as error:  # noqa: BLE001 whatever is odd in one run
-            odd.append(run.run_id)
-            output.problem(f"{run.run_id} is passed over: {problem_of(error)}")
-    return results, odd
+        except Exception as error:  # noqa: BLE001 one bad run must not stop the others
+            skipped.append(run.run_id)
+            output.problem(f"{run.run_id} is skipped: {problem_of(error)}")
+    return results, skipped
 
 
 def history_of(source: "Source") -> "RunHistory | Listing":
-    """What lists the runs of a source."""
+    """The object that lists the runs of a source."""
     from runlog_otel.sources.listing import Listing
     from runlog_otel.stores.sql.history import RunHistory
 
@@ -122,7 +122,7 @@ def moment_ns(text: str, option: str) -> int | None:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
             raise ConfigError(f"--{option}", f"{text!r} is neither an age (30m, 24h, 7d, 2w) nor a time") from error
-        with suppress(OverflowError, ValueError):  # the first and the last day that there are: in UTC
+        with suppress(OverflowError, ValueError):  # the first and the last day of the calendar: in UTC
             moment = moment.astimezone()
         moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
     ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
@@ -130,10 +130,10 @@ def moment_ns(text: str, option: str) -> int | None:
 
 
 def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[str, ...]) -> "RunSummary":
-    """What is shown of a run, without secrets."""
+    """A run as it is shown, without secrets."""
     try:
         fingerprints = history.secret_fingerprints(run.run_id)
-    except RunLogFormatError:  # nobody knows what is secret in it
+    except RunLogFormatError:  # its secrets are unknown
         return replace(run, tag=run.tag and MASK, pipeline=run.pipeline and MASK)
     redaction = Redaction(patterns, run.run_id, fingerprints)
     return replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
@@ -183,14 +183,14 @@ def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> li
     if logs is None:
         raise ConfigError("--compare", f"{source.where} has no run logs of runnable or magnus")
     patterns = source.settings.policy.patterns
-    columns, odd = _all_but_odd(page.runs, lambda run: _compared(logs.document(run.run_id), patterns))
+    columns, skipped = _results_of_readable(page.runs, lambda run: _compared(logs.document(run.run_id), patterns))
     if as_json:
         output.document([asdict(column) for column in columns])
     else:
         _print_compared(columns)
         if page.after:
             output.line(f"only the newest {limit} are compared")
-    return odd
+    return skipped
 
 
 def _print_compared(columns: "list[ComparedRun]") -> None:
@@ -212,7 +212,7 @@ def _shown(value: Any) -> str:
 
 
 def time_text(ns: int) -> str:
-    """A time for people, in the local time zone; one that no calendar has as it is."""
+    """A time for people, in the local time zone; in nanoseconds if it is outside the calendar."""
     try:
         return datetime.fromtimestamp(ns / 1e9, timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):

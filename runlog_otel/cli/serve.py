@@ -1,22 +1,27 @@
-"""`runlog-otel serve`: runs the service in the foreground until it is told to stop."""
+"""`runlog-otel serve`: runs the service in the foreground until it is stopped."""
 
 import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from runlog_otel.cli import output
+from runlog_otel.cli.loading import sources
+from runlog_otel.cli.options import ConfigFile, Endpoint, age
 from runlog_otel.errors import ConfigError
-from runlog_otel.exporters.metrics.prometheus import MetricsServer
-from runlog_otel.service.service import ServeOptions, Service
+from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.sources.port import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where the metrics are scraped, and by whom."""
+    """Address, TLS files and credentials of the metrics server."""
 
     address: str
     certificate: Path | None = None
@@ -47,8 +52,62 @@ class Listening:
         return credentials
 
 
+def serve(
+    listen: Annotated[str, typer.Option(help="host:port of /metrics, /-/healthy and /-/ready.")] = "127.0.0.1:9464",
+    interval: Annotated[str, typer.Option(help="How often the store is checked for changes.", metavar="AGE")] = "15s",
+    state: Annotated[Path, typer.Option(help="File that keeps the totals between restarts.")] = Path(
+        ".runlog-otel/serve.db"
+    ),
+    abandoned_after: Annotated[
+        str, typer.Option(help="A run that was not written for this long counts as an error.", metavar="AGE")
+    ] = "24h",
+    resend: Annotated[
+        Resend, typer.Option(help="Traces to send: of unsent and abandoned runs, also of all that end, or none.")
+    ] = Resend.UNSENT,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate, for TLS.", show_default=False)
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the key, for TLS.", show_default=False)] = None,
+    basic_auth_file: Annotated[
+        Path | None,
+        typer.Option(help="File with one line user:password, which every scrape must send.", show_default=False),
+    ] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Also push the metrics to the endpoint by OTLP, after each poll.")
+    ] = False,
+    endpoint: Endpoint = "",
+    urls: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="Where runs are, instead of the config's store, as for `show`; can be repeated.",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigFile = "",
+) -> None:
+    """Serve the metrics of all runs to Prometheus, from their logs; send missing traces.
+
+    One process per store: it counts each execution once, and keeps the totals when it restarts.
+    """
+    loaded = sources(urls or (), config, endpoint=endpoint)
+    metrics = loaded[0].settings.metrics
+    options = ServeOptions(
+        interval_seconds=age(interval, "--interval", at_least=timedelta(seconds=1)).total_seconds(),
+        abandoned_after=age(abandoned_after, "--abandoned-after", at_least=timedelta(seconds=1)),
+        resend=resend,
+        max_series=metrics.max_series,
+        by_tag=metrics.by_tag,
+        push_to=loaded[0].settings if push else None,
+    )
+    serve_sources(loaded, state, Listening(listen, tls_cert, tls_key, basic_auth_file), options)
+
+
 def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, options: ServeOptions) -> None:
-    """Serve until SIGINT or SIGTERM, which end it at once: the state is whole at any moment, as after a kill."""
+    """Serve until SIGINT or SIGTERM, which stop it at once: the state is always consistent, also after a kill."""
+    from runlog_otel.exporters.metrics.prometheus import MetricsServer
+
     output.log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     tls, credentials = listening.tls, listening.credentials
     service = Service(sources, State(state_file), options)
@@ -64,7 +123,7 @@ def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listen
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     for source in sources:
-        output.line(f"reading {source.where} every {options.interval_seconds:g} s; counted so far: {state_file}")
+        output.line(f"reading {source.where} every {options.interval_seconds:g} s; totals: {state_file}")
     output.line(f"metrics: {server.url}/metrics")
     try:
         service.run(stop)

@@ -1,14 +1,11 @@
 """`runlog-otel show`: the waterfall of a run, from its log."""
 
 from collections.abc import Iterator
-from typing import Any
-
-from rich.cells import cell_len
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from runlog_otel.cli import output
+from runlog_otel.cli.loading import run_named, source
+from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
 from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import timeline_of
@@ -17,7 +14,10 @@ from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import Span, SpanRole, Trace, trace_url
 from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
-from runlog_otel.sources.port import Source
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
 
 _STYLES = {"success": "green", "failure": "red", "error": "red", "skip": "dim", "running": "yellow"}
 _RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
@@ -27,12 +27,19 @@ _MIN_WIDTH, _MAX_WIDTH = 60, 100
 _LAST_LINES = 7
 
 
-def show_run(source: Source, run: Run, *, as_json: bool) -> None:
-    """Print the executions of a run."""
+def show(
+    run: RunNamed,
+    url: SourceUrl = "",
+    config: ConfigFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show a run from its log: what ran when, how it ended, its trace id."""
+    loaded = source(url, config)
+    recorded = run_named(loaded, run)
     if as_json:
-        output.document(document(run, source.settings))
+        output.document(document(recorded, loaded.settings))
     else:
-        waterfall(run, source.settings)
+        waterfall(recorded, loaded.settings)
 
 
 def waterfall(run: Run, settings: Settings) -> None:
@@ -49,7 +56,9 @@ def waterfall(run: Run, settings: Settings) -> None:
             output.line(url)
 
 
-def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterator[RenderableType]:
+def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterator["RenderableType"]:
+    from rich.text import Text
+
     root = trace.spans[0]
     result = _result(root, is_complete)
     yield Text.assemble(
@@ -63,7 +72,7 @@ def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterato
 
 
 def document(run: Run, settings: Settings) -> dict[str, Any]:
-    """The same for machines; times in nanoseconds since the epoch."""
+    """The waterfall for machines; times in nanoseconds since the epoch."""
     return {
         "run_id": run.run_id,
         "pipeline": run.pipeline,
@@ -82,7 +91,7 @@ def document(run: Run, settings: Settings) -> dict[str, Any]:
 
 
 def _traces(run: Run, settings: Settings) -> list[tuple[Trace, bool]]:
-    """Every execution drawn whole, and whether it has ended: one that has not is shown as if it ended now."""
+    """Every execution, and whether it has ended: one that has not is shown as if it ended now."""
     timeline = timeline_of(run)
     return [
         (trace, is_execution_complete(run, timeline, trace.execution.number))
@@ -104,8 +113,12 @@ def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:
     }
 
 
-def _table(trace: Trace, is_complete: bool, width: int) -> Table:
-    """Attempts have a row only where a step has several: one says what its step says."""
+def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
+    """Attempts have rows only if a step has several: a single one repeats its step."""
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
     depths = {trace.spans[0].parent_span_id: -1}
     for span in trace.spans:
         depths[span.span_id] = depths[span.parent_span_id] + 1
@@ -137,7 +150,7 @@ def _table(trace: Trace, is_complete: bool, width: int) -> Table:
 
 
 def _last_words(trace: Trace) -> Iterator[str]:
-    """Of each failed attempt the last frames of its traceback, or the end of what it wrote."""
+    """The last frames of the traceback of each failed attempt, or the end of its output."""
     for span in trace.spans:
         for event in span.events:
             if event.name != semconv.EXCEPTION_EVENT or span.role is not SpanRole.ATTEMPT:
@@ -149,17 +162,17 @@ def _last_words(trace: Trace) -> Iterator[str]:
 
 
 def _changes(root: Span) -> Iterator[str]:
-    """What changed before a run failed, as its root tells it."""
+    """What changed before a run failed, from its root span."""
     for event in root.events:
-        told = event.attributes
+        diff = event.attributes
         if event.name != semconv.CHANGES_EVENT:
             continue
-        revisions = (told.get(semconv.CHANGES_REVISION_BEFORE), told.get(semconv.CHANGES_REVISION))
+        revisions = (diff.get(semconv.CHANGES_REVISION_BEFORE), diff.get(semconv.CHANGES_REVISION))
         parts = [f"revision {revisions[0]} → {revisions[1]}"] if all(revisions) else []
         for what, key in (("parameters", semconv.CHANGES_PARAMETERS), ("files", semconv.CHANGES_FILES)):
-            if listed := told.get(key):
+            if listed := diff.get(key):
                 parts.append(f"{what} {', '.join(listed)}" if isinstance(listed, tuple) else f"{what} {listed}")
-        yield f"since {told[semconv.CHANGES_SINCE]} succeeded: {'; '.join(parts) or 'nothing that is recorded changed'}"
+        yield f"since {diff[semconv.CHANGES_SINCE]} succeeded: {'; '.join(parts) or 'nothing that is recorded changed'}"
 
 
 def _label(span: Span) -> str:

@@ -100,7 +100,7 @@ def test_old_runs_are_pruned(sql: Command) -> None:
     missing = sql("db", "prune", "-c", "sql.yaml")
     assert (missing.status, missing.err) == (
         2,
-        "error: --days: say how old: there is no retention_days in force\n",
+        "error: --days: is required: retention_days is not set\n",
     )
     dry = sql("db", "prune", "--days", "0", "--dry-run", "--json", "-c", "sql.yaml")
     assert json.loads(dry.out) == {"runs": 3, "days": 0.0, "is_dry_run": True}
@@ -130,11 +130,11 @@ def test_a_database_needs_no_config(command: Command, project: Path) -> None:
     assert command("db", "copy", "--from", ".run_log_store", "--to", url[1]).out.startswith("3 copied")
     assert json.loads(command("db", "stats", *url, "--json").out)["total"] == 3
     assert command("db", "check", *url).out == "sqlite:///team.db: nothing is wrong\n"
-    assert command("db", "prune", *url).err == "error: --days: say how old: there is no retention_days in force\n"
+    assert command("db", "prune", *url).err == "error: --days: is required: retention_days is not set\n"
     assert command("db", "delete", RUNS["job"], "--yes", *url).out == "1 runs were deleted\n"
     assert command("db", "prune", *url, "--days", "0").out.startswith("2 runs were deleted")
     other = command("db", "stats", "--source", ".run_log_store")
-    told = f"error: {project}/.run_log_store: is no store of type sql; name one by --source or --config\n"
+    told = f"error: {project}/.run_log_store: is not a store of type sql; name one with --source or --config\n"
     assert (other.status, other.err) == (2, told)
 
 
@@ -199,7 +199,7 @@ def test_damaged_rows_end_no_command(sql: Command, project: Path) -> None:
     assert listed(sql) == NEWEST_FIRST
     compared = sql("runs", "-c", "sql.yaml", "--compare", "--json")
     assert [run["run_id"] for run in json.loads(compared.out)] == [RUNS["demo"]]
-    assert compared.err.count(" is passed over: run ") == 2
+    assert compared.err.count(" is skipped: run ") == 2
     copied = sql("db", "copy", "--from", "sql.yaml", "--to", "sqlite:///other.db")
     assert (copied.status, copied.out) == (1, "1 copied, 0 there, 0 differs, 2 failed\n")
     checked = sql("db", "check", "-c", "sql.yaml")
@@ -221,7 +221,7 @@ def test_what_is_no_database_is_told(sql: Command, project: Path) -> None:
     )
     assert not (project / "no.db").exists()
     files = sql("db", "stats", "-c", "files.yaml")
-    told = "error: file-system store .run_log_store: is no store of type sql; name one by --source or --config\n"
+    told = "error: file-system store .run_log_store: is not a store of type sql; name one with --source or --config\n"
     assert (files.status, files.out, files.err) == (2, "", told)
     assert sql("runs", "-c", "sql.yaml", "--since", "yesterday").err == (
         "error: --since: 'yesterday' is neither an age (30m, 24h, 7d, 2w) nor a time\n"

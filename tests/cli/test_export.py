@@ -161,7 +161,7 @@ def test_a_run_that_goes_on_is_not_closed(command: Command, server: Backend, pro
     (project / ".run_log_store" / "going.json").write_text(json.dumps(log))
     called = command("export", "going", "--endpoint", server.url)
     assert (called.status, "RUN pipeline.main" in server.span_names()) == (0, False)
-    assert called.err == "going  has not ended: only what is final in it; --abandoned closes it\n"
+    assert called.err == "going  has not ended: only its final parts are sent; --abandoned closes it\n"
     command("export", "going", "--abandoned", "--endpoint", server.url)
     assert server.span_names().count("RUN pipeline.main") == 1
 
@@ -190,7 +190,7 @@ def test_a_damaged_log_costs_no_other_run_its_place(command: Command, server: Ba
     ("arguments", "message"),
     [
         ((), "error: export: say which runs"),
-        (("--since", "yesterday"), "error: --since: 'yesterday' is no age"),
+        (("--since", "yesterday"), "error: --since: 'yesterday' is not an age"),
         (("x", "--endpoint", "ftp://x"), "error: run-log-store.config.telemetry.endpoint: must be http://host:port"),
     ],
 )
@@ -231,7 +231,7 @@ def test_forgetting_needs_no_source_and_sends_nothing(quick: Command) -> None:
     called = quick("export", "--forget", "a", "--source", "/nowhere", "--json")
     assert (called.status, json.loads(called.out)["runs"]) == (0, [{"run_id": "a", "was_remembered": False}])
     assert quick("export", "--forget", "a", "--all") == Called(
-        2, "", "error: --forget: sends nothing: name no other runs in the same call\n"
+        2, "", "error: --forget: sends nothing; do not select other runs in the same call\n"
     )
 
 

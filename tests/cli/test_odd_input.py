@@ -62,7 +62,7 @@ def run_in_shell(project: Path, command: str, **environ: str) -> tuple[int, str]
         (("show", "x", "--source", "what://x"), 2, "is of an unknown kind"),
         (("export", "x", "--endpoint", "http://["), 2, "telemetry.endpoint: must be http://host:port"),
         (("demo", "--endpoint", "http://["), 2, "--endpoint: http://[ is no URL: Invalid IPv6 URL"),
-        (("show", "--bad"), 2, "error: No such option: --bad; `runlog-otel show --help` lists what there is\n"),
+        (("show", "--bad"), 2, "error: No such option: --bad; see `runlog-otel show --help`\n"),
         (("runs", "--limit", "none"), 2, "Invalid value for '--limit'"),
         (("nonsense",), 2, "No such command 'nonsense'"),
     ],

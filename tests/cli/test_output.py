@@ -102,7 +102,10 @@ def test_json_says_where_a_number_was_no_number(quick: Command, project: Path) -
         ["/runs/0/tag has a lone surrogate, which is shown escaped"],
     )
     (column,) = json.loads(quick("runs", "nan", "--compare", "--json").out, parse_constant=pytest.fail)
-    assert (column["metrics"]["orders"], column["notes"]) == (None, ["/metrics/orders is nan, which JSON cannot say"])
+    assert (column["metrics"]["orders"], column["notes"]) == (
+        None,
+        ["/metrics/orders is nan, which JSON cannot represent"],
+    )
 
 
 VALUES = st.recursive(
@@ -130,7 +133,7 @@ def test_a_note_has_a_path_to_each_oddity() -> None:
         {
             "a": [1.5, None],
             "b": {"c": None},
-            "notes": ["/a/1 is inf, which JSON cannot say", "/b/c is -inf, which JSON cannot say"],
+            "notes": ["/a/1 is inf, which JSON cannot represent", "/b/c is -inf, which JSON cannot represent"],
         },
         {"d": 1},
     ]

@@ -9,7 +9,7 @@ from tests.cli.conftest import Command
     ("arguments", "message"),
     [
         (["--interval", "0s"], "--interval: must be at least 1s, not 0s"),
-        (["--interval", "5"], "--interval: '5' is no age; write it as 30m, 24h, 7d"),
+        (["--interval", "5"], "--interval: '5' is not an age; write it as 30m, 24h, 7d"),
         (["--abandoned-after", "0m"], "--abandoned-after: must be at least 1s, not 0m"),
         (["--tls-cert", "a.pem"], "--tls-cert, --tls-key: give both or neither"),
     ],

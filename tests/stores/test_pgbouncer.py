@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from runlog_otel.errors import ConfigError, StoreError
-from runlog_otel.stores.db_log import DbLog
+from runlog_otel.sources.db_log import DbLog
 from runlog_otel.stores.sql.check import problems
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunFilter, RunHistory

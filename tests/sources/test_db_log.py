@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, StoreError
-from runlog_otel.stores.db_log import DbLog
+from runlog_otel.sources.db_log import DbLog
 from runlog_otel.stores.sql.database import Database
 from tests.sources.db_logs import START, DbLogTable, fill_with_anomalies, golden, rows_of
 
