@@ -65,7 +65,7 @@ class DeliveryError(RunlogOtelError):
         self.reason = reason
         self.is_transient = is_transient
         self.retry_after_seconds = retry_after_seconds
-        super().__init__(f"{endpoint} did not take what was sent: {reason}")
+        super().__init__(f"export to {endpoint} failed: {reason}")
 
 
 class TooLargeError(DeliveryError):

@@ -274,7 +274,7 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
         if path == "/-/ready":
             return _plain(answer, *(("200 OK", "ready\n") if is_ready() else _NOT_READY))
         if credentials and not _is_login(environ.get("HTTP_AUTHORIZATION", ""), credentials):
-            return _plain(answer, "401 Unauthorized", "user and password, please\n", ("WWW-Authenticate", "Basic"))
+            return _plain(answer, "401 Unauthorized", "authentication required\n", ("WWW-Authenticate", "Basic"))
         if path == "/":
             return _plain(answer, "200 OK", "runlog-otel: /metrics, /-/healthy, /-/ready\n")
         if path != "/metrics":
@@ -305,7 +305,10 @@ def _is_login(authorization: str, credentials: str) -> bool:
     return hmac.compare_digest(given.strip().encode(), wanted) and scheme.lower() == "basic"
 
 
-_NOT_READY = ("503 Service Unavailable", "a store was not read to its end yet; if it cannot be, the log says why\n")
+_NOT_READY = (
+    "503 Service Unavailable",
+    "initial read still in progress; if a store cannot be read, the log says why\n",
+)
 
 
 def _plain(answer: Answer, status: str, text: str, *headers: tuple[str, str]) -> Iterable[bytes]:

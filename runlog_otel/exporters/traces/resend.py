@@ -76,10 +76,9 @@ def raise_if_refused(refused: Sequence[Refused]) -> None:
 
 
 def reason_of(refused: Sequence[Refused]) -> str:
-    """Which spans are too large for the backend, by name and size; all others were taken."""
+    """Which spans are too large for the backend, by name and size; all others were acknowledged."""
     named = [f"{one.span.name!r} of {one.error.size_bytes:,} bytes" for one in refused[:_NAMED_SPANS]]
     named += [f"{len(refused) - _NAMED_SPANS} more"] if len(refused) > _NAMED_SPANS else []
     spans = "spans are" if len(refused) > 1 else "span is"
-    return (
-        f"{len(refused)} {spans} too large for it: {', '.join(named)} ({refused[0].error.reason}); the rest was taken"
-    )
+    limit = refused[0].error.reason
+    return f"{len(refused)} {spans} too large for the backend: {', '.join(named)} ({limit}); the rest was acknowledged"
