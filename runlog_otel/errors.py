@@ -47,9 +47,9 @@ class ConfigError(RunlogOtelError, ValueError):
 class MissingExtraError(RunlogOtelError, ImportError):
     """A setting asks for a library that is not installed."""
 
-    def __init__(self, wanted: str, extra: str) -> None:
+    def __init__(self, feature: str, extra: str) -> None:
         self.extra = extra
-        super().__init__(f"{wanted} needs a library that is not installed: pip install 'runlog-otel[{extra}]'")
+        super().__init__(f"{feature} needs a library that is not installed: pip install 'runlog-otel[{extra}]'")
 
 
 class DeliveryError(RunlogOtelError):
@@ -111,9 +111,9 @@ class SourceError(RunlogOtelError):
 class UnsupportedStoreError(RunlogOtelError):
     """A store cannot be listed by the command line."""
 
-    def __init__(self, kind: str, known: Sequence[str]) -> None:
+    def __init__(self, kind: str, kinds: Sequence[str]) -> None:
         self.kind = kind
-        super().__init__(f"runs of a store of type {kind!r} cannot be listed, name them; known are {', '.join(known)}")
+        super().__init__(f"runs of a store of type {kind!r} cannot be listed, name them; known are {', '.join(kinds)}")
 
 
 class RunExistsError(RunlogOtelError):

@@ -181,10 +181,10 @@ class Settings(MaskedModel):
         options = dict(options or {})
         if options.get("endpoint"):  # whoever names an endpoint wants it to be sent there
             options = {"exporter": "otlp", "enabled": True} | options
-        found, ignored = cls._from_environment(environ, config, options)
-        sources = {field: one.variable for field, one in found.items()}
+        variables, ignored = cls._from_environment(environ, config, options)
+        sources = {field: one.variable for field, one in variables.items()}
         sources |= dict.fromkeys(config, "config") | dict.fromkeys(options, "command line")
-        merged: dict[str, Any] = {field: one.value for field, one in found.items()}
+        merged: dict[str, Any] = {field: one.value for field, one in variables.items()}
         resource = config.get("resource")
         if isinstance(resource, Mapping):
             resource = merged.get("resource", {}) | dict(resource)
@@ -204,24 +204,24 @@ class Settings(MaskedModel):
         cls, environ: Mapping[str, str], config: Mapping[str, Any], options: Mapping[str, Any]
     ) -> tuple[dict[str, Setting], list[str]]:
         """What variables say of fields that nobody else sets, and a sentence for each that is not understood."""
-        found: dict[str, Setting] = {}
+        variables: dict[str, Setting] = {}
         ignored: list[str] = []
         for one in settings_in(environ):
             field = one.field
-            if field in found or (field in config and field != "resource") or field in options:
+            if field in variables or (field in config and field != "resource") or field in options:
                 continue
             ignored += [f"{one.variable} {problem}" for problem in one.problems]
             if one.problems and not one.value:
                 continue
-            in_force = {name: other.value for name, other in found.items()} | {**config, **options}
+            in_force = {name: other.value for name, other in variables.items()} | {**config, **options}
             beside = {"protocol": in_force["protocol"]} if field == "endpoint" and "protocol" in in_force else {}
             try:
                 cls.model_validate({**beside, field: one.value})
             except ValidationError as error:
                 ignored.append(f"{one.variable} is ignored: {_problem(error)}")
             else:
-                found[field] = one
-        return found, ignored
+                variables[field] = one
+        return variables, ignored
 
     def source(self, field: str) -> str:
         """Where a setting came from: `config`, the name of an environment variable, or `default`."""

@@ -140,14 +140,14 @@ class Service:
         for run in self._state.active():
             if run.source not in served:  # nobody will know when it ends
                 continue
-            given = {
+            attributes = {
                 semconv.PIPELINE_NAME: run.pipeline,
                 semconv.RUN_TAG: run.tag,
                 semconv.PIPELINE_RUN_STATE: "executing",
             }
-            counts[labels_of(semconv.RUNS_ACTIVE, given)] += 1
+            counts[labels_of(semconv.RUNS_ACTIVE, attributes)] += 1
             age = max(0, now_ns - run.started_ns) / semconv.SECOND_NS
-            labels = labels_of(semconv.OLDEST_ACTIVE, given)
+            labels = labels_of(semconv.OLDEST_ACTIVE, attributes)
             ages[labels] = max(age, ages.get(labels, 0.0))
         self.table.replace(semconv.RUNS_ACTIVE, counts, now_ns)
         self.table.replace(semconv.OLDEST_ACTIVE, ages, now_ns)

@@ -68,11 +68,13 @@ class History(Source):
         since_ms = max(0, since_ns) // _MS
         read_since_ms, oldest_ms = self._read
         listed = self._listed(min(since_ms, oldest_ms) if since_ms >= read_since_ms else 0)
-        found = {summary["executionId"]: summary for summary in listed}
-        changed = {run_id: run for run_id, summary in found.items() if (run := _stored(summary)).changed_ns >= since_ns}
-        starts = (s["startTime"] for run_id, s in found.items() if run_id in changed or not _is_final(s))
+        summaries = {summary["executionId"]: summary for summary in listed}
+        changed = {
+            run_id: run for run_id, summary in summaries.items() if (run := _stored(summary)).changed_ns >= since_ns
+        }
+        starts = (s["startTime"] for run_id, s in summaries.items() if run_id in changed or not _is_final(s))
         self._read = since_ms, min(starts, default=sys.maxsize)
-        self._listed_ids = frozenset(found)
+        self._listed_ids = frozenset(summaries)
         return sorted(changed.values(), key=lambda run: (run.changed_ns, run.run_id))
 
     @override

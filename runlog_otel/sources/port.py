@@ -172,8 +172,8 @@ def source_from_url(url: str, settings: Settings, secret: Callable[[str], str | 
     kind = scheme.partition("+")[0].lower() if has_scheme else "file"
     makers = entry_points(group=ENTRY_POINTS, name=kind)
     if not makers:
-        known = ", ".join(sorted(entry_points(group=ENTRY_POINTS).names))
-        raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {known} (docs/sources.md)")
+        kinds = ", ".join(sorted(entry_points(group=ENTRY_POINTS).names))
+        raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {kinds} (docs/sources.md)")
     make: SourceMaker = next(iter(makers)).load()
     return make(text, settings)
 

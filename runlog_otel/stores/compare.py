@@ -70,7 +70,7 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str
 def _parameters(document: Document) -> dict[str, Any]:
     """Values of parameters; the text that stands for an object says nothing of it."""
     parameters = document.get("parameters") or {}
-    return {name: found.get("value") for name, found in parameters.items() if found.get("kind") != "object"}
+    return {name: parameter.get("value") for name, parameter in parameters.items() if parameter.get("kind") != "object"}
 
 
 def _hashes(document: Document) -> dict[str, str]:

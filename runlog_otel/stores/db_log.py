@@ -86,10 +86,10 @@ class DbLog:
 
     def missing(self, run_ids: Iterable[str]) -> set[str]:
         """Those of some runs of which the table has no row."""
-        columns, wanted = self.table.c, set(run_ids)
-        statement = select(columns.run_id).where(columns.run_id.in_(wanted)).distinct()
-        found = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if wanted else ()
-        return wanted.difference(found)
+        columns, ids = self.table.c, set(run_ids)
+        statement = select(columns.run_id).where(columns.run_id.in_(ids)).distinct()
+        present = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if ids else ()
+        return ids.difference(present)
 
     def document(self, run_id: str) -> Document:
         """The whole run log; of duplicates the newest counts, which is logged.
@@ -127,8 +127,8 @@ class DbLog:
 
         Of duplicates all are written, as magnus's store does it.
         """
-        wanted = dict(_rows_from_document(document))
-        self.database.write(lambda connection: self._merge(connection, document["run_id"], wanted))
+        values = dict(_rows_from_document(document))
+        self.database.write(lambda connection: self._merge(connection, document["run_id"], values))
 
     def _rows(self, connection: Connection, run_id: str) -> list[tuple[Part, int, str | None]]:
         columns = self.table.c
@@ -148,14 +148,14 @@ class DbLog:
             raise RunLogFormatError(f"{part[0]} {part[1]!r} of {run_id!r} in {self.where}", str(error)) from error
         return parsed
 
-    def _merge(self, connection: Connection, run_id: str, wanted: Mapping[Part, str]) -> None:
+    def _merge(self, connection: Connection, run_id: str, values: Mapping[Part, str]) -> None:
         if connection.dialect.name == "postgresql":  # no key of the table keeps two copies apart
             connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"{self.table.name} {run_id}"))))
         columns = self.table.c
         there: dict[Part, set[str | None]] = {}
         for part, _, value in self._rows(connection, run_id):
             there.setdefault(part, set()).add(value)
-        for part, value in wanted.items():
+        for part, value in values.items():
             if part in there and there[part] != {value}:
                 is_part = (columns.attribute_type == part[0], columns.attribute_key == part[1])
                 changed = update(self.table).where(columns.run_id == run_id, *is_part)
@@ -169,7 +169,7 @@ class DbLog:
                 "attribute_value": value,
                 "created_at": now + index * _MICROSECOND,  # magnus reads in this order
             }
-            for index, (part, value) in enumerate(wanted.items())
+            for index, (part, value) in enumerate(values.items())
             if part not in there
         ]
         if new:
@@ -177,8 +177,8 @@ class DbLog:
 
     def _own_key(self, connection: Connection) -> Mapping[str, Any]:
         """A table that magnus did not make may count by itself, without magnus's sequence."""
-        found = {column["name"]: column for column in inspect(connection).get_columns(self.table.name)}["pk"]
-        counts = connection.dialect.name == "postgresql" and (found.get("default") or found.get("identity"))
+        key = {column["name"]: column for column in inspect(connection).get_columns(self.table.name)}["pk"]
+        counts = connection.dialect.name == "postgresql" and (key.get("default") or key.get("identity"))
         return {"pk": text("DEFAULT")} if counts else {}
 
 

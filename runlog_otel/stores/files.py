@@ -236,5 +236,5 @@ def _changed(path: Path) -> tuple[int, str]:
 
 def _written(path: Path) -> tuple[int, int, str]:
     """The order of chunks: parents before children where no moment says it."""
-    found = _WRITTEN.search(path.stem)
-    return (int(found[1]) if found else 0, len(path.stem), path.name)
+    match = _WRITTEN.search(path.stem)
+    return (int(match[1]) if match else 0, len(path.stem), path.name)

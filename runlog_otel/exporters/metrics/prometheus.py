@@ -48,13 +48,13 @@ class SeriesCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """One family per metric."""
         for metric, rows in self._table.snapshot():
-            known = (*metric.labels, *metric.details)
-            wanted = [name for name in (*known, semconv.OVERFLOW) if any(name in _all(labels, s) for labels, s in rows)]
-            labels = [name.replace(".", "_") for name in wanted]
+            present = {name for labels, series in rows for name in _all(labels, series)}
+            names = [name for name in (*metric.labels, *metric.details, semconv.OVERFLOW) if name in present]
+            labels = [name.replace(".", "_") for name in names]
             family = _FAMILIES[metric.kind](metric.prometheus_name, metric.help, labels=labels)
             for own, series in rows:
-                given = _all(own, series)
-                _ROWS[metric.kind](family, metric, [given.get(name, "") for name in wanted], series)
+                values = _all(own, series)
+                _ROWS[metric.kind](family, metric, [values.get(name, "") for name in names], series)
             yield family
 
     def describe(self) -> Iterable[Metric]:
@@ -84,11 +84,11 @@ def _histogram(family: HistogramMetricFamily, metric: semconv.Metric, labels: li
     family.add_metric(labels, buckets, series.value / metric.scale)
 
 
-def _exemplar(found: Exemplar | None, scale: int) -> PrometheusExemplar | None:
-    if found is None:
+def _exemplar(exemplar: Exemplar | None, scale: int) -> PrometheusExemplar | None:
+    if exemplar is None:
         return None
-    ids = {"trace_id": found.trace_id, "span_id": found.span_id}
-    return PrometheusExemplar(ids, found.value / scale, found.at_ns / semconv.SECOND_NS)
+    ids = {"trace_id": exemplar.trace_id, "span_id": exemplar.span_id}
+    return PrometheusExemplar(ids, exemplar.value / scale, exemplar.at_ns / semconv.SECOND_NS)
 
 
 _FAMILIES: dict[str, Any] = {
@@ -289,9 +289,9 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
         if method == "GET":
             return pages(environ, answer)
 
-        told: list[tuple[str, list[tuple[str, str]]]] = []
-        body = b"".join(pages(environ | {"REQUEST_METHOD": "GET"}, lambda *given: told.append(given)))
-        ((status, headers),) = told
+        responses: list[tuple[str, list[tuple[str, str]]]] = []
+        body = b"".join(pages(environ | {"REQUEST_METHOD": "GET"}, lambda *response: responses.append(response)))
+        ((status, headers),) = responses
         answer(status, [*headers, ("Content-Length", str(len(body)))])
         return []
 
@@ -300,9 +300,9 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
 
 def _is_login(authorization: str, credentials: str) -> bool:
     """Whether a header is of the scheme Basic, in any case (RFC 7617), and has the credentials."""
-    scheme, _, given = authorization.strip().partition(" ")
-    wanted = base64.b64encode(credentials.encode())
-    return hmac.compare_digest(given.strip().encode(), wanted) and scheme.lower() == "basic"
+    scheme, _, login = authorization.strip().partition(" ")
+    expected = base64.b64encode(credentials.encode())
+    return hmac.compare_digest(login.strip().encode(), expected) and scheme.lower() == "basic"
 
 
 _NOT_READY = (

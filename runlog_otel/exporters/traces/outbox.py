@@ -60,8 +60,8 @@ class Outbox:
 
     def __iter__(self) -> Iterator[Unsent]:
         """The remembered runs, oldest first; a damaged marker is passed over."""
-        found = (_read(path) for path in self.folder.glob("*.json"))
-        return iter(sorted((unsent for unsent in found if unsent), key=lambda unsent: (unsent.since, unsent.run_id)))
+        markers = (_read(path) for path in self.folder.glob("*.json"))
+        return iter(sorted((unsent for unsent in markers if unsent), key=lambda unsent: (unsent.since, unsent.run_id)))
 
     def _path(self, run_id: str) -> Path:
         name = hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -26,14 +26,14 @@ class SdkExporterSink(SpanSink):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        found = next(iter(entry_points(group=_GROUP, name=name)), None)
-        if found is None:
+        entry_point = next(iter(entry_points(group=_GROUP, name=name)), None)
+        if entry_point is None:
             installed = sorted({"otlp", "none", *entry_points(group=_GROUP).names})
             raise ConfigError(
                 "telemetry.exporter", f"no exporter {name!r} is installed; known are {', '.join(installed)}"
             )
         try:
-            self._exporter: SpanExporter = found.load()()
+            self._exporter: SpanExporter = entry_point.load()()
         except Exception as error:
             problem = f"{name!r} cannot be made: {type(error).__name__}: {redacted(str(error))}"
             raise ConfigError("telemetry.exporter", problem) from error

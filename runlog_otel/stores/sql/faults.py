@@ -66,8 +66,8 @@ def fault_from_error(error: DBAPIError, password: str | None = None) -> Fault:
     """
     said = " ".join(str(error.orig).split())
     lowered, text = said.lower(), _masked(said, password)
-    if known := _known_by_text(said):
-        return known
+    if fault := _known_by_text(said):
+        return fault
     if type(error.orig).__name__.lower() in _NO_SUCH_TABLE or any(needle in lowered for needle in _NO_SUCH_TABLE):
         return Fault(False, "the tables are not there", "run `runlog-otel db upgrade`", is_schema=True)
     sqlstate = getattr(error.orig, "sqlstate", None)
@@ -85,8 +85,8 @@ def _known_by_text(said: str) -> Fault | None:
     for needle, is_transient, reason, advice in _MESSAGES:
         if needle in lowered:
             return Fault(is_transient, reason, advice)
-    if found := _RIGHTS.search(said):
-        kind, name = found[1].lower(), found[2]
+    if denied := _RIGHTS.search(said):
+        kind, name = denied[1].lower(), denied[2]
         grant = _GRANTS.get(kind, _GRANTS["table"]).format(name=name)
         return Fault(False, f"the role has no right on {kind} {name}", f"{grant} the role")
     return None
