@@ -15,7 +15,7 @@ RunlogOtelError
   RunLogFormatError         a document is not a run log (also a ValueError)
   SourceError               a source of runs does not answer as it should
   UnsupportedStoreError     the runs of a host's store cannot be listed
-  StoreError                a database did not do what was asked
+  StoreError                a database operation failed
     StoreUnavailableError   it was locked or unreachable until the deadline
     SchemaVersionError      its tables are missing, older or newer than this code
   StateInUseError           another `serve` holds the state
@@ -29,7 +29,7 @@ from runlog_otel.printable import printable
 
 
 class RunlogOtelError(Exception):
-    """Any error of runlog-otel; its text is one line for people, whatever it quotes."""
+    """Any error of runlog-otel; its text is one printable line, even if it quotes other text."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -53,9 +53,9 @@ class MissingExtraError(RunlogOtelError, ImportError):
 
 
 class DeliveryError(RunlogOtelError):
-    """A backend did not acknowledge what it was sent.
+    """A backend did not acknowledge an export.
 
-    `is_transient` says that it may take the same later, `retry_after_seconds` how long it asked to be left alone.
+    `is_transient` says that the same may succeed later, `retry_after_seconds` is the pause that the backend asked for.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class TooLargeError(DeliveryError):
 
 
 class RunNotFoundError(RunlogOtelError, LookupError):
-    """No run log of that id is where the config says."""
+    """The configured store has no run log of that id."""
 
     def __init__(self, run_id: str, where: str) -> None:
         self.run_id = run_id
@@ -117,7 +117,7 @@ class UnsupportedStoreError(RunlogOtelError):
 
 
 class RunExistsError(RunlogOtelError):
-    """A run log of that id is there already."""
+    """A run log of that id exists already."""
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
@@ -125,7 +125,7 @@ class RunExistsError(RunlogOtelError):
 
 
 class PartNotFoundError(RunlogOtelError, LookupError):
-    """The run is there; its step, branch or job is not."""
+    """The run exists; its step, branch or job does not."""
 
     def __init__(self, kind: str, key: str, run_id: str) -> None:
         self.kind = kind
@@ -156,7 +156,7 @@ class JobNotFoundError(PartNotFoundError):
 
 
 class StoreError(RunlogOtelError):
-    """The database did not do what was asked; `where` is its address without credentials."""
+    """A database operation failed; `where` is its address without credentials."""
 
     def __init__(self, where: str, reason: str, advice: str = "") -> None:
         self.where = where
@@ -173,7 +173,7 @@ class SchemaVersionError(StoreError):
 
 
 class StateInUseError(RunlogOtelError):
-    """Another process counts with the same state: there is one writer."""
+    """Another `serve` uses the same state: there can be one writer only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

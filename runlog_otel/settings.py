@@ -153,7 +153,7 @@ class Settings(MaskedModel):
         description="Share of the runs that are sent, decided by the run id; failed executions are always sent",
     )
     sample_slower_than_seconds: float | None = Field(
-        None, ge=0, description="Executions that took longer are always sent, whatever `sample` says"
+        None, ge=0, description="Executions that took longer are always sent, regardless of `sample`"
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -179,7 +179,7 @@ class Settings(MaskedModel):
             ConfigError: a key is unknown or a value is wrong.
         """
         options = dict(options or {})
-        if options.get("endpoint"):  # whoever names an endpoint wants it to be sent there
+        if options.get("endpoint"):  # an endpoint that is named is used
             options = {"exporter": "otlp", "enabled": True} | options
         variables, ignored = cls._from_environment(environ, config, options)
         sources = {field: one.variable for field, one in variables.items()}
@@ -203,7 +203,7 @@ class Settings(MaskedModel):
     def _from_environment(
         cls, environ: Mapping[str, str], config: Mapping[str, Any], options: Mapping[str, Any]
     ) -> tuple[dict[str, Setting], list[str]]:
-        """What variables say of fields that nobody else sets, and a sentence for each that is not understood."""
+        """Settings from variables for fields that are not set otherwise, and a sentence for each invalid variable."""
         variables: dict[str, Setting] = {}
         ignored: list[str] = []
         for one in settings_in(environ):
@@ -235,7 +235,7 @@ class Settings(MaskedModel):
 
     @property
     def is_active(self) -> bool:
-        """Whether anything is to be sent."""
+        """Whether anything is sent."""
         return self.enabled and bool(self.exporters)
 
     @property
@@ -285,12 +285,12 @@ class Settings(MaskedModel):
         return self.samples(execution.run_id) or is_notable(trace, self.sample_slower_than_seconds)
 
     def samples(self, run_id: str) -> bool:
-        """Whether a run is sent as it goes; else an execution of it is, whole, if it turns out to be notable."""
+        """Whether a run is sent while it runs; otherwise only its notable executions are sent, once complete."""
         return is_sampled(run_id, self.sample, self.namespace)
 
     @property
     def policy(self) -> RedactionPolicy:
-        """What may leave."""
+        """What may be exported."""
         patterns = tuple(pattern.get_secret_value() for pattern in self.redact)
         return RedactionPolicy(self.parameters, self.parameter_digests, patterns)
 
@@ -350,7 +350,7 @@ class Settings(MaskedModel):
 
 
 def _shown(value: Any) -> Any:
-    """A setting for people: secrets masked by type, by name and by their look."""
+    """A setting for display: secrets are masked by type, name and format."""
     match value:
         case SecretStr():
             return MASK

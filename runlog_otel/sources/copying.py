@@ -21,7 +21,7 @@ class CopySource(Protocol):
         """What is raised for a run log that is not there."""
 
     def outside_a_run(self, run_id: str, /) -> AbstractContextManager[None]:
-        """What must be around it to be read or written where no run is."""
+        """The context in which a run log is read or written outside of a run."""
 
     def document(self, run_id: str) -> dict[str, Any]:
         """The whole run log."""
@@ -88,7 +88,7 @@ def _found(store: CopySource, run_id: str) -> Mapping[str, Any] | None:
         return store.document(run_id)
     except store.not_found:
         return None
-    except RunLogFormatError:  # damaged: what is written over it may mend it
+    except RunLogFormatError:  # damaged: writing over it may repair it
         return {}
 
 

@@ -127,7 +127,7 @@ class Project(RunLogTarget):
 
     @override
     def changes(self, since_ns: int) -> Iterable[StoredRun]:
-        """Raises UnsupportedStoreError for a type of store that nobody here knows how to list."""
+        """Raises UnsupportedStoreError for a type of store that cannot be listed."""
         host, lister = self.host, _LISTERS.get(self.kind)
         if lister is None:
             raise UnsupportedStoreError(self.kind, sorted(_LISTERS))

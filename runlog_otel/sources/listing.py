@@ -64,7 +64,7 @@ class Listing:
             return
         except (RunlogOtelError, OSError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not hide the others
+        except Exception as error:  # noqa: BLE001 - one odd run must not hide the others
             self._pass_over(stored, error)
             return
         pairs = (

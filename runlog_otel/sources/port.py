@@ -70,7 +70,7 @@ class Source(ABC):
         return ()
 
     def size_bytes(self) -> int | None:
-        """How much disk space the runs take; None if that is not known at once."""
+        """How much disk space the runs take; None if that is expensive to find out."""
         return None
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ def compared(document: Document) -> ComparedRun:
 
 
 def changes(before: Document, after: Document, execution: int) -> Changes:
-    """What of a run that failed is not as it was in one that succeeded, as far as both have it.
+    """What differs between a failed run and a successful one, as far as both have it.
 
     Args:
         before: the run that succeeded.

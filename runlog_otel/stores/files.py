@@ -49,7 +49,7 @@ def runs_in_folder(folder: Path, *, files: bool = True, chunks: bool = True) -> 
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of that name: there is none where the name is too long, or no name at all.
+    """Whether there is a file of that name: false if the name is too long or not a valid name.
 
     Raises:
         OSError: the folder may not be read.
@@ -75,7 +75,7 @@ def _folders(folder: Path) -> Iterator[tuple[str, dict[str, int], bool]]:
     """A folder and those below it: its name, its logs and when they were written, and whether they are of one run.
 
     The hosts take a run id for a path, so `feature/x` makes a folder in a folder. A hidden folder and a link to one may
-    be a run, but are not searched for others: a link may lead anywhere, in a circle too.
+    be a run, but are not searched for others: a link may lead anywhere, even in a circle.
     """
     waiting = [("", True)]
     while waiting:

@@ -58,7 +58,7 @@ class SeriesCollector(Collector):
             yield family
 
     def describe(self) -> Iterable[Metric]:
-        """Every metric that there may be: a scrape with `name[]` finds it so."""
+        """Every possible metric, for a scrape with `name[]`."""
         return (_FAMILIES[metric.kind](metric.prometheus_name, metric.help) for metric in semconv.METRICS.values())
 
 
@@ -76,7 +76,7 @@ def _gauge(family: GaugeMetricFamily, _: semconv.Metric, labels: list[str], seri
 
 def _histogram(family: HistogramMetricFamily, metric: semconv.Metric, labels: list[str], series: Series) -> None:
     count = 0
-    buckets: list[Any] = []  # an exemplar may be None, whatever the type says
+    buckets: list[Any] = []  # an exemplar may be None, although its type says otherwise
     for index, bound in enumerate([*map(float, metric.bounds), math.inf]):
         count += series.buckets[index]
         exemplar = _exemplar(series.exemplars.get(index), metric.scale)
@@ -109,9 +109,9 @@ class MetricsServer:
     Args:
         table: the series.
         listen: `host:port`; port 0 takes a free one.
-        is_ready: whether `/metrics` may be answered: half a history would look like a reset.
+        is_ready: whether `/metrics` may be answered: half a history would look like a counter reset.
         tls: certificate and key in PEM files.
-        credentials: `user:password` that each request must bring; health is told without.
+        credentials: `user:password` that each request must have; the health checks need none.
 
     Raises:
         ConfigError: the address or a file cannot be used.
@@ -153,9 +153,9 @@ class MetricsServer:
 class _Server(ThreadingWSGIServer):
     """A thread per connection, in bounds.
 
-    prometheus-client's server bounds neither time nor number: a client that sends a byte now and then keeps its thread
-    for ever, as the time-out of a socket is one of each read. So a connection is cut when its time is over, and the
-    oldest one makes room where there are too many: a scrape takes milliseconds, so it is not the oldest.
+    prometheus-client's server limits neither their number nor their time: a client that sends a byte now and then keeps
+    its thread forever, because a socket's timeout restarts with each read. So a connection is closed at its deadline,
+    and above the limit the oldest one is closed: a scrape takes milliseconds, so it is not the oldest.
     """
 
     daemon_threads = True
@@ -168,7 +168,7 @@ class _Server(ThreadingWSGIServer):
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, if there is room for one or can be made."""
+        """Answer in a thread; above the limit, close the oldest connection first."""
         if not self._room.acquire(blocking=False):
             for oldest in list(self._since)[:1]:
                 self._cut(oldest)
@@ -183,14 +183,14 @@ class _Server(ThreadingWSGIServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room."""
+        """Answer, and release the slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._end(request)
 
     def service_actions(self) -> None:
-        """Cut the connections whose time is over; called twice a second."""
+        """Close connections that are past their deadline; called twice a second."""
         oldest = time.monotonic() - _CONNECTION_SECONDS
         for request in [request for request, since in list(self._since.items()) if since < oldest]:
             self._cut(request)
@@ -200,10 +200,10 @@ class _Server(ThreadingWSGIServer):
         return request in self._since
 
     def _cut(self, request: Any) -> None:
-        """End a connection under its thread, which then sees an end or an error, and makes room."""
+        """Shut a connection down from outside its thread, which then sees an end or an error, and releases its slot."""
         self._since.pop(request, None)
         with suppress(OSError):
-            socket.socket.shutdown(request, socket.SHUT_RDWR)  # TLS would say good-bye first, and wait
+            socket.socket.shutdown(request, socket.SHUT_RDWR)  # a TLS close would wait for the peer
 
     def _end(self, request: Any) -> None:
         self._since.pop(request, None)
@@ -223,7 +223,7 @@ class _Server(ThreadingWSGIServer):
 
 
 class _Errors(TextIOBase):
-    """A client that goes, or speaks no TLS, is no news: not a traceback, in a pipeline's output at that."""
+    """Drops the traceback of a client that disconnects or speaks no TLS, which would clutter a pipeline's output."""
 
     def write(self, text: str) -> int:
         """Called while an exception is handled."""
@@ -238,7 +238,7 @@ class _Handler(WSGIRequestHandler):
     timeout = 2 * _CONNECTION_SECONDS
 
     def parse_request(self) -> bool:
-        """Whether there is a request: where the connection is cut, the headers seem to end."""
+        """Whether there is a request: after a cut, truncated headers look complete."""
         return super().parse_request() and self.server.is_open(self.connection)  # type: ignore[attr-defined]
 
     def get_stderr(self) -> _Errors:
@@ -246,7 +246,7 @@ class _Handler(WSGIRequestHandler):
         return _Errors()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Scrapes are no news."""
+        """Scrapes are not logged."""
 
 
 def address_from_text(listen: str) -> tuple[str, int]:

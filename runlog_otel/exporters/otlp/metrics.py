@@ -166,7 +166,7 @@ def _histogram_point(
         sum=double(series.value) / metric.scale,
         bucket_counts=series.buckets,
         explicit_bounds=metric.bounds,
-        min=None,  # type: ignore[arg-type]  # not known; OTLP has it optional, and the encoder leaves it out
+        min=None,  # type: ignore[arg-type]  # unknown; it is optional in OTLP, and the encoder omits it
         max=None,  # type: ignore[arg-type]
         exemplars=[_exemplar(exemplar, metric.scale) for _, exemplar in sorted(series.exemplars.items())],
     )

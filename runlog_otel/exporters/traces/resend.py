@@ -1,4 +1,4 @@
-"""Sends spans in requests that a backend takes; for replays, where no pipeline waits, again and again if need be."""
+"""Sends spans in requests that a backend accepts; with retries in replays, where no pipeline waits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class Refused:
 
 
 def send_in_batches(spans: Sequence[Span], send: Callable[[Sequence[Span]], None]) -> list[Refused]:
-    """Send spans in batches; one that is too large is halved until it is taken, or one span is left.
+    """Send spans in batches; one that is too large is halved until it is accepted, or one span is left.
 
     Args:
         spans: of one resource.

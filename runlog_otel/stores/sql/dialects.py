@@ -158,7 +158,7 @@ def _has_wal_format(file: Path) -> bool:
 
 
 def _state(file: Path) -> tuple[int, int] | None:
-    """What changes when a writer changes the pages of a file that is read as immutable, as nothing keeps it from."""
+    """Changes when a writer changes the pages of a file that is read as immutable, which nothing prevents."""
     stat = file.stat()
     return None if _beside(file)[1].exists() else (stat.st_mtime_ns, stat.st_size)
 

@@ -1,4 +1,4 @@
-"""What a database error means: to be tried again or not, and one line for people without a secret."""
+"""What a database error means: whether a retry may help, and one line to show, without secrets."""
 
 import re
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ _UNREACHABLE = "the server cannot be reached"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is known of a database error."""
+    """What a database error means."""
 
     is_transient: bool
     reason: str

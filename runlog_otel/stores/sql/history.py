@@ -21,7 +21,7 @@ MAX_PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs; what is not given does not matter. Times are nanoseconds since the epoch, `until_ns` excluded."""
+    """Which runs; a field that is not set matches all. Times are nanoseconds since the epoch, `until_ns` excluded."""
 
     run_ids: Sequence[str] = ()
     status: str = ""
