@@ -19,10 +19,7 @@ from pydantic import (
 )
 
 from runlog_otel.addresses import base_url, checked_endpoint, signal_url
-from runlog_otel.core import semconv
-from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name, masked, redacted
-from runlog_otel.core.sampling import is_notable, is_sampled
-from runlog_otel.core.trace import Trace
+from runlog_otel.core.redaction import MASK, RedactionPolicy, masked, redacted
 from runlog_otel.errors import ConfigError
 from runlog_otel.otel_variables import TRACES_ENDPOINT, Setting, header_problem, settings_in
 
@@ -279,29 +276,11 @@ class Settings(MaskedModel):
             )
         return target
 
-    def sends(self, trace: Trace) -> bool:
-        """Whether an execution is to be sent, by its run id or, once it is complete, by how it ended."""
-        execution = trace.execution
-        return self.samples(execution.run_id) or is_notable(trace, self.sample_slower_than_seconds)
-
-    def samples(self, run_id: str) -> bool:
-        """Whether a run is sent while it runs; otherwise only its notable executions are sent, once complete."""
-        return is_sampled(run_id, self.sample, self.namespace)
-
     @property
     def policy(self) -> RedactionPolicy:
         """What may be exported."""
         patterns = tuple(pattern.get_secret_value() for pattern in self.redact)
         return RedactionPolicy(self.parameters, self.parameter_digests, patterns)
-
-    def resource_attributes(self, pipeline: str) -> dict[str, str]:
-        """The resource of a pipeline's spans: equal in every process that has the same settings."""
-        service = self.service or self.resource.get(semconv.SERVICE_NAME) or pipeline
-        redaction = Redaction(self.policy.patterns)
-        named = {semconv.SERVICE_NAME: service} | {
-            key: value for key, value in self.resource.items() if key != semconv.SERVICE_NAME
-        }
-        return {redaction(key): MASK if is_secret_name(key) else redaction(value) for key, value in named.items()}
 
     @field_serializer("endpoint")
     def _mask_endpoint(self, endpoint: str) -> str:

@@ -22,7 +22,7 @@ from runlog_otel.exporters.traces.outbox import Outbox, Unsent
 from runlog_otel.exporters.traces.resend import Refused, raise_if_refused, send_trace
 from runlog_otel.exporters.traces.sink import require_sending, sink_from
 from runlog_otel.loggers import package_logger
-from runlog_otel.mapping import traces_from_run
+from runlog_otel.mapping import sends, traces_from_run
 from runlog_otel.sources.port import Source, one_line
 
 logger = package_logger("runlog_otel.serve")
@@ -158,7 +158,7 @@ class Resender:
         if self._sink is None:
             self._sink = sink_from(settings)
         refused: list[Refused] = []
-        for trace in filter(settings.sends, traces):
+        for trace in (trace for trace in traces if sends(trace, settings)):
             refused += (too_large := send_trace(trace, self._sink, settings))
             self._table.add([Point(semconv.SPANS_ACKNOWLEDGED, (), len(trace.spans) - len(too_large))])
         raise_if_refused(refused)

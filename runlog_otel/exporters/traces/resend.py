@@ -9,6 +9,7 @@ from runlog_otel.core.trace import Span, Trace
 from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.transience import pause_before_retry
 from runlog_otel.exporters.span_sink import SpanSink
+from runlog_otel.mapping import resource_attributes
 from runlog_otel.settings import Settings
 
 BATCH_SPANS = 512
@@ -53,7 +54,7 @@ def send_in_batches(spans: Sequence[Span], send: Callable[[Sequence[Span]], None
 
 def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> list[Refused]:
     """Send the spans of a trace; returns and raises as `send_in_batches`."""
-    resource = settings.resource_attributes(trace.execution.resource_pipeline())
+    resource = resource_attributes(trace.execution.resource_pipeline(), settings)
 
     def send(batch: Sequence[Span]) -> None:
         for tries in count(1):
