@@ -1,4 +1,4 @@
-"""Addresses that OTLP goes to: which are valid for a protocol, and what stands in their parts. Pure."""
+"""OTLP endpoints: which are valid for a protocol, and their parts. Pure."""
 
 import re
 from base64 import b64encode
@@ -27,7 +27,7 @@ def checked_endpoint(endpoint: str, protocol: str) -> str:
         parts = urlsplit(endpoint if "://" in endpoint or scheme.lower() == "file" else f"//{endpoint}")
         _ = parts.port
         is_host = bool(parts.hostname) and not endpoint.endswith(":") and is_plain
-    except ValueError:  # a port that is no number, brackets that do not match
+    except ValueError:  # a port that is not a number, unbalanced brackets
         is_host = False
     else:
         if parts.scheme == "file" and parts.path.isprintable() and parts.path and parts.netloc in ("", "localhost"):
@@ -51,7 +51,7 @@ def signal_url(endpoint: str, signal: str) -> str:
 
 
 def base_url(url: str, signal: str) -> str:
-    """The base URL that `signal_url` made a URL of; empty where it did not."""
+    """The base URL that `signal_url` made a URL of; empty if the URL is another."""
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
     suffix = f"/v1/{signal}"
@@ -59,7 +59,7 @@ def base_url(url: str, signal: str) -> str:
 
 
 def authorization_of(url: str) -> dict[str, str]:
-    """The header that says the login of a URL; empty without one."""
+    """The header with the login of a URL; empty without one."""
     parts = urlsplit(url)
     if parts.username is None:
         return {}

@@ -15,7 +15,7 @@ RunlogOtelError
   RunLogFormatError         a document is not a run log (also a ValueError)
   SourceError               a source of runs does not answer as it should
   UnsupportedStoreError     the runs of a host's store cannot be listed
-  StoreError                a database did not do what was asked
+  StoreError                a database operation failed
     StoreUnavailableError   it was locked or unreachable until the deadline
     SchemaVersionError      its tables are missing, older or newer than this code
   StateInUseError           another `serve` holds the state
@@ -29,7 +29,7 @@ from runlog_otel.printable import printable
 
 
 class RunlogOtelError(Exception):
-    """Any error of runlog-otel; its text is one line for people, whatever it quotes."""
+    """Any error of runlog-otel; its text is one printable line, even if it quotes other text."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -47,15 +47,15 @@ class ConfigError(RunlogOtelError, ValueError):
 class MissingExtraError(RunlogOtelError, ImportError):
     """A setting asks for a library that is not installed."""
 
-    def __init__(self, wanted: str, extra: str) -> None:
+    def __init__(self, feature: str, extra: str) -> None:
         self.extra = extra
-        super().__init__(f"{wanted} needs a library that is not installed: pip install 'runlog-otel[{extra}]'")
+        super().__init__(f"{feature} needs a library that is not installed: pip install 'runlog-otel[{extra}]'")
 
 
 class DeliveryError(RunlogOtelError):
-    """A backend did not acknowledge what it was sent.
+    """A backend did not acknowledge an export.
 
-    `is_transient` says that it may take the same later, `retry_after_seconds` how long it asked to be left alone.
+    `is_transient` says that the same may succeed later, `retry_after_seconds` is the pause that the backend asked for.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class DeliveryError(RunlogOtelError):
         self.reason = reason
         self.is_transient = is_transient
         self.retry_after_seconds = retry_after_seconds
-        super().__init__(f"{endpoint} did not take what was sent: {reason}")
+        super().__init__(f"export to {endpoint} failed: {reason}")
 
 
 class TooLargeError(DeliveryError):
@@ -77,7 +77,7 @@ class TooLargeError(DeliveryError):
 
 
 class RunNotFoundError(RunlogOtelError, LookupError):
-    """No run log of that id is where the config says."""
+    """The configured store has no run log of that id."""
 
     def __init__(self, run_id: str, where: str) -> None:
         self.run_id = run_id
@@ -111,13 +111,13 @@ class SourceError(RunlogOtelError):
 class UnsupportedStoreError(RunlogOtelError):
     """A store cannot be listed by the command line."""
 
-    def __init__(self, kind: str, known: Sequence[str]) -> None:
+    def __init__(self, kind: str, kinds: Sequence[str]) -> None:
         self.kind = kind
-        super().__init__(f"runs of a store of type {kind!r} cannot be listed, name them; known are {', '.join(known)}")
+        super().__init__(f"runs of a store of type {kind!r} cannot be listed, name them; known are {', '.join(kinds)}")
 
 
 class RunExistsError(RunlogOtelError):
-    """A run log of that id is there already."""
+    """A run log of that id exists already."""
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
@@ -125,7 +125,7 @@ class RunExistsError(RunlogOtelError):
 
 
 class PartNotFoundError(RunlogOtelError, LookupError):
-    """The run is there; its step, branch or job is not."""
+    """The run exists; its step, branch or job does not."""
 
     def __init__(self, kind: str, key: str, run_id: str) -> None:
         self.kind = kind
@@ -156,7 +156,7 @@ class JobNotFoundError(PartNotFoundError):
 
 
 class StoreError(RunlogOtelError):
-    """The database did not do what was asked; `where` is its address without credentials."""
+    """A database operation failed; `where` is its address without credentials."""
 
     def __init__(self, where: str, reason: str, advice: str = "") -> None:
         self.where = where
@@ -173,7 +173,7 @@ class SchemaVersionError(StoreError):
 
 
 class StateInUseError(RunlogOtelError):
-    """Another process counts with the same state: there is one writer."""
+    """Another `serve` uses the same state: there can be one writer only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

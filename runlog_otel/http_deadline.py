@@ -46,7 +46,7 @@ class Client:
             ssl_context: for `https`.
 
         Raises:
-            ConfigError: a variable names a proxy that is none.
+            ConfigError: a variable does not name a proxy.
         """
         proxy = proxy_of(url)
         self._headers = list(headers.items())
@@ -143,7 +143,7 @@ class _BoundedBackend(httpcore.SyncBackend):
         try:
             stream = super().connect_tcp(host.strip("[]"), port, left, local_address, socket_options)
         except (httpcore.ConnectError, httpcore.ConnectTimeout, UnicodeError) as error:
-            if self._has_proxy:  # then nobody else is connected to
+            if self._has_proxy:  # then only the proxy is connected to
                 raise httpcore.ProxyError(_reason(error)) from error
             raise
         return _BoundedStream(stream, self._deadline)

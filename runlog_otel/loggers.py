@@ -1,4 +1,4 @@
-"""The loggers of this package: what their records quote is printable, whoever handles them."""
+"""The loggers of this package: text in their records is printable in every handler."""
 
 import logging
 

@@ -1,7 +1,9 @@
-"""The mapping as the settings ask for it: the one place where settings become its options."""
+"""The mapping as the settings ask for it: its options, what is sampled, and the resource of spans."""
 
+from runlog_otel.core import semconv
 from runlog_otel.core.model import Run
-from runlog_otel.core.redaction import RedactionPolicy
+from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name
+from runlog_otel.core.sampling import is_notable, is_sampled
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Execution, Trace
 from runlog_otel.settings import Settings
@@ -19,3 +21,23 @@ def execution_of_run(run: Run, settings: Settings, number: int) -> Execution:
     return Execution(
         run.run_id, run.pipeline, number, settings.namespace, settings.ui, settings.policy, run.header.marks
     )
+
+
+def sends(trace: Trace, settings: Settings) -> bool:
+    """Whether an execution is sent, by its run id or, once it is complete, by how it ended."""
+    return sends_live(trace.execution.run_id, settings) or is_notable(trace, settings.sample_slower_than_seconds)
+
+
+def sends_live(run_id: str, settings: Settings) -> bool:
+    """Whether a run is sent while it runs; otherwise only its notable executions are sent, once complete."""
+    return is_sampled(run_id, settings.sample, settings.namespace)
+
+
+def resource_attributes(pipeline: str, settings: Settings) -> dict[str, str]:
+    """The resource of a pipeline's spans: equal in every process that has the same settings."""
+    service = settings.service or settings.resource.get(semconv.SERVICE_NAME) or pipeline
+    redaction = Redaction(settings.policy.patterns)
+    named = {semconv.SERVICE_NAME: service} | {
+        key: value for key, value in settings.resource.items() if key != semconv.SERVICE_NAME
+    }
+    return {redaction(key): MASK if is_secret_name(key) else redaction(value) for key, value in named.items()}

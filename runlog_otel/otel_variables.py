@@ -18,7 +18,7 @@ _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a variable says of a field; `problems` tell what of it is not understood."""
+    """The value of a variable for a field; `problems` say which parts are invalid."""
 
     field: str
     variable: str
@@ -30,7 +30,7 @@ _Parse = Callable[[str], tuple[Any, tuple[str, ...]]]
 
 
 def settings_in(environ: Mapping[str, str]) -> Iterator[Setting]:
-    """What each variable that is set says; of those of one field, the one that wins comes first."""
+    """The variables that are set; of those of one field, the one that wins comes first."""
     for field, parse, *variables in _VARIABLES:
         for variable in variables:
             raw = environ.get(variable, "").strip()
@@ -42,7 +42,7 @@ def settings_in(environ: Mapping[str, str]) -> Iterator[Setting]:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether every character can be sent and shown; bytes of the system that are no UTF-8 are lone surrogates."""
+    """Whether every character can be sent and shown; bytes that are not UTF-8 are lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -51,7 +51,7 @@ def is_utf8(text: str) -> bool:
 
 
 def header_problem(name: str, value: str) -> str:
-    """Why this is no header, without showing any of it; empty where it is one."""
+    """Why this is not a header, without showing any of it; empty if it is one."""
     if not _HEADER_NAME.fullmatch(name):
         return "its name must be letters, digits and hyphens; write name=value, not name: value"
     if not _HEADER_VALUE.fullmatch(value):
@@ -60,7 +60,7 @@ def header_problem(name: str, value: str) -> str:
 
 
 def _pairs(raw: str, problem_of: Callable[[str, str], str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """`key=value,key=value` with percent-encoded values (W3C Baggage); a pair that is none is passed over and told."""
+    """`key=value,key=value` with percent-encoded values (W3C Baggage); invalid pairs are skipped and reported."""
     pairs: dict[str, str] = {}
     problems = []
     for number, pair in enumerate(raw.split(","), 1):

@@ -26,7 +26,7 @@ def proxy_of(url: str) -> httpcore.Proxy | None:
     if not variable:
         return None
     host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS[parts.scheme]
-    # The standard library knows the exceptions of macOS, too.
+    # The standard library also knows the exceptions of macOS.
     if is_exception(host, port, proxies.get("no", "")) or proxy_bypass(f"{host}:{port}"):
         return None
     proxy = proxies[variable].strip()
@@ -59,7 +59,7 @@ def is_exception(host: str, port: int, no_proxy: str) -> bool:
 
 
 def httpcore_url(scheme: str, host: str, port: int | None, target: str = "/") -> httpcore.URL:
-    """A URL for httpcore, which writes an IPv6 address without brackets; so they stay in the host (see `exchange`).
+    """A URL for httpcore, which writes an IPv6 address without brackets: they stay in the host (see `http_deadline`).
 
     Raises:
         ValueError: there is no host, or it is not ASCII.

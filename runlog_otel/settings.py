@@ -19,10 +19,7 @@ from pydantic import (
 )
 
 from runlog_otel.addresses import base_url, checked_endpoint, signal_url
-from runlog_otel.core import semconv
-from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name, masked, redacted
-from runlog_otel.core.sampling import is_notable, is_sampled
-from runlog_otel.core.trace import Trace
+from runlog_otel.core.redaction import MASK, RedactionPolicy, masked, redacted
 from runlog_otel.errors import ConfigError
 from runlog_otel.otel_variables import TRACES_ENDPOINT, Setting, header_problem, settings_in
 
@@ -153,7 +150,7 @@ class Settings(MaskedModel):
         description="Share of the runs that are sent, decided by the run id; failed executions are always sent",
     )
     sample_slower_than_seconds: float | None = Field(
-        None, ge=0, description="Executions that took longer are always sent, whatever `sample` says"
+        None, ge=0, description="Executions that took longer are always sent, regardless of `sample`"
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -179,12 +176,12 @@ class Settings(MaskedModel):
             ConfigError: a key is unknown or a value is wrong.
         """
         options = dict(options or {})
-        if options.get("endpoint"):  # whoever names an endpoint wants it to be sent there
+        if options.get("endpoint"):  # an endpoint that is named is used
             options = {"exporter": "otlp", "enabled": True} | options
-        found, ignored = cls._from_environment(environ, config, options)
-        sources = {field: one.variable for field, one in found.items()}
+        variables, ignored = cls._from_environment(environ, config, options)
+        sources = {field: one.variable for field, one in variables.items()}
         sources |= dict.fromkeys(config, "config") | dict.fromkeys(options, "command line")
-        merged: dict[str, Any] = {field: one.value for field, one in found.items()}
+        merged: dict[str, Any] = {field: one.value for field, one in variables.items()}
         resource = config.get("resource")
         if isinstance(resource, Mapping):
             resource = merged.get("resource", {}) | dict(resource)
@@ -203,25 +200,25 @@ class Settings(MaskedModel):
     def _from_environment(
         cls, environ: Mapping[str, str], config: Mapping[str, Any], options: Mapping[str, Any]
     ) -> tuple[dict[str, Setting], list[str]]:
-        """What variables say of fields that nobody else sets, and a sentence for each that is not understood."""
-        found: dict[str, Setting] = {}
+        """Settings from variables for fields that are not set otherwise, and a sentence for each invalid variable."""
+        variables: dict[str, Setting] = {}
         ignored: list[str] = []
         for one in settings_in(environ):
             field = one.field
-            if field in found or (field in config and field != "resource") or field in options:
+            if field in variables or (field in config and field != "resource") or field in options:
                 continue
             ignored += [f"{one.variable} {problem}" for problem in one.problems]
             if one.problems and not one.value:
                 continue
-            in_force = {name: other.value for name, other in found.items()} | {**config, **options}
+            in_force = {name: other.value for name, other in variables.items()} | {**config, **options}
             beside = {"protocol": in_force["protocol"]} if field == "endpoint" and "protocol" in in_force else {}
             try:
                 cls.model_validate({**beside, field: one.value})
             except ValidationError as error:
                 ignored.append(f"{one.variable} is ignored: {_problem(error)}")
             else:
-                found[field] = one
-        return found, ignored
+                variables[field] = one
+        return variables, ignored
 
     def source(self, field: str) -> str:
         """Where a setting came from: `config`, the name of an environment variable, or `default`."""
@@ -235,7 +232,7 @@ class Settings(MaskedModel):
 
     @property
     def is_active(self) -> bool:
-        """Whether anything is to be sent."""
+        """Whether anything is sent."""
         return self.enabled and bool(self.exporters)
 
     @property
@@ -279,29 +276,11 @@ class Settings(MaskedModel):
             )
         return target
 
-    def sends(self, trace: Trace) -> bool:
-        """Whether an execution is to be sent, by its run id or, once it is complete, by how it ended."""
-        execution = trace.execution
-        return self.samples(execution.run_id) or is_notable(trace, self.sample_slower_than_seconds)
-
-    def samples(self, run_id: str) -> bool:
-        """Whether a run is sent as it goes; else an execution of it is, whole, if it turns out to be notable."""
-        return is_sampled(run_id, self.sample, self.namespace)
-
     @property
     def policy(self) -> RedactionPolicy:
-        """What may leave."""
+        """What may be exported."""
         patterns = tuple(pattern.get_secret_value() for pattern in self.redact)
         return RedactionPolicy(self.parameters, self.parameter_digests, patterns)
-
-    def resource_attributes(self, pipeline: str) -> dict[str, str]:
-        """The resource of a pipeline's spans: equal in every process that has the same settings."""
-        service = self.service or self.resource.get(semconv.SERVICE_NAME) or pipeline
-        redaction = Redaction(self.policy.patterns)
-        named = {semconv.SERVICE_NAME: service} | {
-            key: value for key, value in self.resource.items() if key != semconv.SERVICE_NAME
-        }
-        return {redaction(key): MASK if is_secret_name(key) else redaction(value) for key, value in named.items()}
 
     @field_serializer("endpoint")
     def _mask_endpoint(self, endpoint: str) -> str:
@@ -350,7 +329,7 @@ class Settings(MaskedModel):
 
 
 def _shown(value: Any) -> Any:
-    """A setting for people: secrets masked by type, by name and by their look."""
+    """A setting for display: secrets are masked by type, name and format."""
     match value:
         case SecretStr():
             return MASK

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from runlog_otel.errors import ConfigError
+from runlog_otel.mapping import resource_attributes
 from runlog_otel.settings import MetricsSettings, Settings
 
 
@@ -55,7 +56,7 @@ def test_every_variable_has_its_standard_meaning() -> None:
         Path("/key.pem"),
         Path("/cert.pem"),
     )
-    assert settings.resource_attributes("train") == {"service.name": "etl", "deployment.environment.name": "prod"}
+    assert resource_attributes("train", settings) == {"service.name": "etl", "deployment.environment.name": "prod"}
     assert settings.exporter == "console"
 
 
@@ -104,7 +105,7 @@ def test_the_service_is_the_setting_else_the_environment_else_the_pipeline(
     environ: dict[str, str], config: dict[str, object], service: str
 ) -> None:
     """service.name is never missing."""
-    assert loaded(environ, **config).resource_attributes("train")["service.name"] == service
+    assert resource_attributes("train", loaded(environ, **config))["service.name"] == service
 
 
 def test_grpc_goes_to_its_own_port_by_default() -> None:
@@ -191,7 +192,7 @@ def test_settings_show_no_secret() -> None:
     )
     assert "canary" not in repr(settings)
     assert "canary" not in settings.model_dump_json()
-    assert settings.resource_attributes("p") == {"service.name": "********", "api_key": "********", "x": "********"}
+    assert resource_attributes("p", settings) == {"service.name": "********", "api_key": "********", "x": "********"}
     assert settings.policy.patterns == ("canary of a pattern",)
 
 

@@ -14,6 +14,7 @@ from runlog_otel.core.redaction import redacted
 from runlog_otel.errors import RunlogOtelError, UnsupportedStoreError
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.sink import sink_from
+from runlog_otel.mapping import resource_attributes
 from runlog_otel.settings import Settings
 from runlog_otel.sources.host_config import Project
 
@@ -119,7 +120,7 @@ def _endpoint(project: Project) -> list[Finding]:
     try:
         sink = sink_from(settings)
         try:
-            sink.send(settings.resource_attributes("runlog-otel"), [], settings.timeout_seconds)
+            sink.send(resource_attributes("runlog-otel", settings), [], settings.timeout_seconds)
         finally:
             sink.close()
     except RunlogOtelError as error:

@@ -18,7 +18,7 @@ from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.resend import raise_if_refused, send_trace
 from runlog_otel.exporters.traces.sink import require_sending, sink_from
-from runlog_otel.mapping import traces_from_run
+from runlog_otel.mapping import sends, traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.sources.files import run_from_file
 from runlog_otel.sources.port import Source
@@ -216,7 +216,7 @@ def _export(
     traces = traces_from_run(run, source.settings, is_abandoned=close or candidate.is_abandoned)
     outcome.is_complete = bool(traces) and all(trace.is_complete for trace in traces)
     if not candidate.is_asked_for:
-        traces = [trace for trace in traces if source.settings.sends(trace)]
+        traces = [trace for trace in traces if sends(trace, source.settings)]
     outcome.executions = len(traces)
     outcome.spans = sum(len(trace.spans) for trace in traces)
     if sink is None:

@@ -1,1 +1,1 @@
-"""Ways out of the process: OTLP, and whatever span exporter is installed."""
+"""Exporters: OTLP, and any installed span exporter of the OpenTelemetry SDK."""

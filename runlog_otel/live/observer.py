@@ -33,7 +33,7 @@ from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.guard import Guard
 from runlog_otel.live.run_registry import RunRegistry, RunSource
-from runlog_otel.mapping import traces_from_run
+from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_from_run
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Observer:
         """
         state = self._runs.state(run_id)
         step = step_of(state.header)
-        if not step.is_terminal and self.settings.samples(run_id):
+        if not step.is_terminal and sends_live(run_id, self.settings):
             new = [attempt for attempt in step.attempts[first:] if has_times(attempt)]
             self._send(state.execution, [span_from_attempt(state.execution, step, attempt) for attempt in new])
         if state.was_final:
@@ -158,7 +158,8 @@ class Observer:
         """
         number_of_execution = self._runs.execution_number(run_id)
         execution = Execution(run_id, "", number_of_execution, self.settings.namespace)  # enough for ids
-        span_id, is_sampled = execution.span_id(SpanRole.ATTEMPT, path, number, repeat), self.settings.samples(run_id)
+        span_id = execution.span_id(SpanRole.ATTEMPT, path, number, repeat)
+        is_sampled = sends_live(run_id, self.settings)
         current = AttemptContext(run_id, path, execution.trace_id, span_id, is_sampled)
         return AttemptScope(current, prefix, has_baggage=self.settings.baggage)
 
@@ -170,7 +171,7 @@ class Observer:
     @_never_raising
     def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
         """Export the end of the execution log of a failed attempt, which is already recorded."""
-        if self.settings.logs and self.settings.samples(attempt.run_id):
+        if self.settings.logs and sends_live(attempt.run_id, self.settings):
             execution = self._runs.state(attempt.run_id).execution
             self._send(execution, [], record_from_log(execution, attempt, text, time.time_ns(), self.masked))
 
@@ -193,8 +194,8 @@ class Observer:
     def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
         """The spans of a complete execution that were not sent before: all or none if it is not sampled."""
         execution = trace.execution
-        if not self.settings.samples(execution.run_id):
-            return trace.spans if self.settings.sends(trace) else ()
+        if not sends_live(execution.run_id, self.settings):
+            return trace.spans if sends(trace, self.settings) else ()
         late = {
             execution.span_id(SpanRole.ATTEMPT, step.path, attempt.number, attempt.repeat)
             for step in run.all_steps()
@@ -232,7 +233,7 @@ class Observer:
                 self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
 
     def _send_start(self, execution: Execution, start_ns: int | None) -> None:
-        if start_ns is not None and self.settings.samples(execution.run_id):
+        if start_ns is not None and sends_live(execution.run_id, self.settings):
             self._send(execution, [span_from_start(execution, start_ns)])
 
     def _send(self, execution: Execution, spans: Sequence[Span], also: ExtraSignal | None = None) -> None:
@@ -240,7 +241,7 @@ class Observer:
             return
         if self._live is None:
             self._live = shared_delivery(self.settings, self._outbox)
-        resource = self.settings.resource_attributes(execution.resource_pipeline())
+        resource = resource_attributes(execution.resource_pipeline(), self.settings)
         self._live.offer(execution.run_id, resource, spans, also)
         if multiprocessing.parent_process() is not None:  # a pool worker may be terminated, and no exit hook runs
             self._live.flush()

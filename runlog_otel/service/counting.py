@@ -24,10 +24,10 @@ _OVERLAP_NS = 120 * 10**9
 _SETTLED_NS = 2 * 10**9
 """A file may be written again within the same tick of its file system's clock: a fresh one is read again."""
 _TORN_NS = 60 * 10**9
-"""The hosts write their files in place: one that cannot be read may just be being written."""
+"""The hosts write their files in place: an unreadable one may be in the middle of a write."""
 _BATCH = 200
 _AGAIN_SECONDS = 600.0
-"""How often runs that could not be counted are tried again: a right to read a file is given without a write."""
+"""How often runs that could not be counted are retried: a new permission does not change a file's time."""
 _MAX_INT = 2**63 - 1
 """What SQLite and OTLP hold."""
 
@@ -38,7 +38,7 @@ OnEnded = Callable[[str, Sequence[Trace], bool], None]
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """All that a run adds, computed before any of it is kept: a run that fails halfway is not counted by half."""
+    """Everything that a run adds, computed before any of it is stored: a failure leaves nothing half counted."""
 
     run_id: str
     """As the log has it: the same log under two names counts once."""
@@ -56,7 +56,7 @@ class _Reading:
 class RunCounter:
     """Counts the runs of one source into a table, and keeps in the state what it counted.
 
-    A run that cannot be read or mapped, whatever the reason, is reported once, set aside, and holds up no other.
+    A run that cannot be read or mapped for any reason is reported once and set aside; the others go on.
     """
 
     def __init__(
@@ -69,23 +69,23 @@ class RunCounter:
         self._by_tag = by_tag
         self.is_caught_up = state.is_read(source.where)
         self._taken: dict[str, int] = {}
-        """run id → the change of it that was taken, as far as it may be listed again."""
+        """run id → the change that was counted, while it may be listed again."""
         self._known: set[tuple[str, str, tuple[Node, ...]]] = set()
         self._aside = state.aside(source.where)
-        """run id → the change of it that could not be counted."""
+        """run id → the change that could not be counted."""
         self._again_at = 0.0
         self._failed_at = ""
         """The run at which the source failed in the last poll."""
         self._checked_to = 0
 
     def poll(self) -> None:
-        """Count what changed; `on_ended` is told of it, but for what is found by the first poll of a source.
+        """Count what changed, and call `on_ended` for it, except in the first poll of a source.
 
         Raises:
             RunlogOtelError: the source cannot be listed or reached. What was counted before stays counted.
         """
         started_ns = time.time_ns()
-        # This clock may have been put back since.
+        # This clock may have been set back since.
         since_ns = min(self._state.read_until_ns(self.source.where), started_ns) - _OVERLAP_NS
         with self.guarded():
             changes = iter(self.source.changes(since_ns))
@@ -99,7 +99,7 @@ class RunCounter:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Around each call of the source but that for one run: what nobody foresaw is a failure of the source."""
+        """Wraps calls of the source that are not for one run: any unforeseen error is a failure of the source."""
         try:
             yield
         except (RunlogOtelError, OSError):
@@ -118,7 +118,7 @@ class RunCounter:
         return stored.changed_ns in (self._taken.get(stored.run_id), self._aside.get(stored.run_id))
 
     def _try_again(self) -> None:
-        """From time to time, some of the runs that could not be counted: those that were not tried for longest."""
+        """Retry some of the runs that could not be counted, the least recently tried first."""
         if time.monotonic() < self._again_at:
             return
         self._again_at = time.monotonic() + _AGAIN_SECONDS
@@ -132,7 +132,7 @@ class RunCounter:
     def _take_all(self, runs: list[StoredRun], *, is_listed: bool = True) -> None:
         """Take runs in one transaction; where the source fails, those before are kept: the table has them already.
 
-        A run at which the source fails in a second poll, too, while it gives the run after it, is at fault itself.
+        A run is set aside if the source fails at it in two polls and still returns the run after it.
         """
         failure: Exception | None = None
         suspect: tuple[StoredRun, Exception] | None = None
@@ -159,7 +159,7 @@ class RunCounter:
             raise failure
 
     def end_deleted(self) -> None:
-        """Forget those active runs that the source does not have any more; so many at a time.
+        """Forget active runs that are no longer in the source, a batch per call.
 
         Raises:
             RunlogOtelError: the source cannot be reached.
@@ -183,7 +183,7 @@ class RunCounter:
             if active.source == self.source.where and active.changed_ns < older_than_ns:
                 with self._state.transaction():
                     reading = self._read(StoredRun(active.run_id, active.changed_ns), is_abandoned=True)
-                    # A bucket tells when a run's header was written, not its steps.
+                    # A bucket knows when a run's header was written, not its steps.
                     if reading is not None and reading.moved_ns >= older_than_ns:
                         self._state.moved(active.source, active.run_id, reading.moved_ns)
                         continue
@@ -234,7 +234,7 @@ class RunCounter:
             return None
         except (RunlogOtelError, OSError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not stop the others
+        except Exception as error:  # noqa: BLE001 - one odd run must not stop the others
             self._set_aside(stored, error)
             return None
         if self._aside.pop(stored.run_id, None) is not None:
@@ -244,7 +244,7 @@ class RunCounter:
         return reading
 
     def _set_aside(self, stored: StoredRun, error: Exception) -> None:
-        """Pass a run over until it changes. It is reported and counted once, however often it is tried."""
+        """Skip a run until it changes. It is reported and counted once, also if it is retried."""
         is_known = stored.run_id in self._aside
         if not (is_known or _is_older(stored, _TORN_NS)):
             return
@@ -303,6 +303,6 @@ class RunCounter:
 
 
 def _is_older(stored: StoredRun, age_ns: int) -> bool:
-    """Whether a run was written longer ago; a time that no clock of ours will reach soon counts as long ago."""
+    """Whether a run was written longer ago; a time in the far future counts as long ago."""
     age_of_run_ns = time.time_ns() - stored.changed_ns
     return age_of_run_ns > age_ns or age_of_run_ns < -_OVERLAP_NS

@@ -22,19 +22,19 @@ from runlog_otel.exporters.traces.outbox import Outbox, Unsent
 from runlog_otel.exporters.traces.resend import Refused, raise_if_refused, send_trace
 from runlog_otel.exporters.traces.sink import require_sending, sink_from
 from runlog_otel.loggers import package_logger
-from runlog_otel.mapping import traces_from_run
+from runlog_otel.mapping import sends, traces_from_run
 from runlog_otel.sources.port import Source, one_line
 
 logger = package_logger("runlog_otel.serve")
 
 _PAUSE_SECONDS = 60.0
-"""How long a backend that failed and asks for no pause is left alone."""
+"""The pause after a failure if the backend asks for none."""
 _AT_ONCE_SECONDS = 10.0
-"""What waits longer is sent after the next look at the store: counting must not wait for a night's backlog."""
+"""How long one pass takes; the rest is sent after the next poll: counting must not wait for a long backlog."""
 _ASIDE_SECONDS = 600.0
-"""How long a run is left alone that the backend refuses, or that cannot be read: others wait behind it."""
+"""The pause for a run that the backend refuses or that cannot be read: other runs are waiting."""
 _MAX_REFUSED = 5
-"""A backend that refuses so many runs in a row refuses all."""
+"""A backend that refuses more consecutive runs is treated as down."""
 _KEPT_SPANS = 20_000
 """How many spans of runs that were just counted are kept in memory to be sent; other runs are read again."""
 
@@ -58,7 +58,7 @@ class Resender:
         self._kept_spans = 0
 
     def remember(self, run_id: str, reason: str, traces: Sequence[Trace] = (), *, is_abandoned: bool = False) -> None:
-        """Put a run into the outbox; log where that cannot be written.
+        """Put a run into the outbox; log a warning if that fails.
 
         Args:
             run_id: the run.
@@ -80,7 +80,7 @@ class Resender:
         return sum(1 for _ in self._outbox)
 
     def resend(self) -> None:
-        """Send what waits. A backend that fails is left alone for a minute; a run that it refuses holds up none.
+        """Send what waits. A failed backend gets a pause; a run that it refuses does not delay the others.
 
         Raises:
             RunlogOtelError: the source cannot be reached.
@@ -122,7 +122,7 @@ class Resender:
             except (RunlogOtelError, OSError) as error:
                 self._set_aside(unsent, error)  # the source may fail at this run only
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not stop the others
+            except Exception as error:  # noqa: BLE001 - one odd run must not stop the others
                 self._set_aside(unsent, error)
 
     def _say_that_nothing_is_sent(self) -> None:
@@ -136,7 +136,7 @@ class Resender:
                 logger.warning("%s; %d runs wait", error, waiting)
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
         if self._sink is not None:
             self._sink.close()
             self._sink = None
@@ -158,7 +158,7 @@ class Resender:
         if self._sink is None:
             self._sink = sink_from(settings)
         refused: list[Refused] = []
-        for trace in filter(settings.sends, traces):
+        for trace in (trace for trace in traces if sends(trace, settings)):
             refused += (too_large := send_trace(trace, self._sink, settings))
             self._table.add([Point(semconv.SPANS_ACKNOWLEDGED, (), len(trace.spans) - len(too_large))])
         raise_if_refused(refused)

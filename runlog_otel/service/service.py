@@ -1,4 +1,4 @@
-"""`runlog-otel serve`: the one writer of metrics, which reads the stores and is scraped; it heals traces, too."""
+"""`runlog-otel serve`: the only writer of metrics, which reads the stores and is scraped; it also resends traces."""
 
 import threading
 import time
@@ -28,14 +28,14 @@ class Resend(str, Enum):
 
     NONE = "none"
     UNSENT = "unsent"
-    """Runs in the outbox, and runs that stopped moving."""
+    """Runs in the outbox, and abandoned runs."""
     ALL = "all"
-    """Every run that ends, too: pods take their outbox with them."""
+    """Also every run that ends: a pod's outbox is lost with the pod."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How `serve` works: how often it looks, when a run that does not move counts as abandoned, what it sends."""
+    """How `serve` works: how often it polls, when a run that is not written counts as abandoned, what it sends."""
 
     interval_seconds: float = 15.0
     abandoned_after: timedelta = timedelta(hours=24)
@@ -43,11 +43,11 @@ class ServeOptions:
     max_series: int = 2000
     by_tag: bool = False
     push_to: Settings | None = None
-    """Where all series are sent after each poll, too."""
+    """Where all series are also pushed after each poll."""
 
 
 class Service:
-    """Reads sources again and again; `table` is what is scraped."""
+    """Polls the sources; `table` is what is scraped."""
 
     def __init__(self, sources: Sequence[Source], state: State, options: ServeOptions | None = None) -> None:
         self._options = options or ServeOptions()
@@ -72,7 +72,7 @@ class Service:
             stop.wait(self._options.interval_seconds)
 
     def close(self) -> None:
-        """Give connections and the state back."""
+        """Close the connections and the state."""
         for resender in self._resenders:
             resender.close()
         for counter in self._counters:
@@ -138,16 +138,16 @@ class Service:
         ages: dict[Labels, float] = {}
         served = {counter.source.where for counter in self._counters}
         for run in self._state.active():
-            if run.source not in served:  # nobody will know when it ends
+            if run.source not in served:  # its end would not be noticed
                 continue
-            given = {
+            attributes = {
                 semconv.PIPELINE_NAME: run.pipeline,
                 semconv.RUN_TAG: run.tag,
                 semconv.PIPELINE_RUN_STATE: "executing",
             }
-            counts[labels_of(semconv.RUNS_ACTIVE, given)] += 1
+            counts[labels_of(semconv.RUNS_ACTIVE, attributes)] += 1
             age = max(0, now_ns - run.started_ns) / semconv.SECOND_NS
-            labels = labels_of(semconv.OLDEST_ACTIVE, given)
+            labels = labels_of(semconv.OLDEST_ACTIVE, attributes)
             ages[labels] = max(age, ages.get(labels, 0.0))
         self.table.replace(semconv.RUNS_ACTIVE, counts, now_ns)
         self.table.replace(semconv.OLDEST_ACTIVE, ages, now_ns)

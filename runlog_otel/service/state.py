@@ -57,7 +57,7 @@ class State:
 
     Raises:
         StateInUseError: another process holds it.
-        ConfigError: it cannot be opened, or is none of ours.
+        ConfigError: it cannot be opened, or is another database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,7 +98,7 @@ class State:
         self._connection.execute("INSERT INTO origin VALUES (?)", (time.time_ns(),))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     @contextmanager
@@ -134,7 +134,7 @@ class State:
         self._connection.execute("INSERT OR REPLACE INTO active VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def moved(self, source: str, run_id: str, changed_ns: int) -> bool:
-        """Note that a run that has not ended was written again; False when it is not known."""
+        """Note that a run that has not ended was written again; False if it was not noted as active."""
         statement = "UPDATE active SET changed_ns = ? WHERE source = ? AND run_id = ?"
         return self._connection.execute(statement, (changed_ns, source, _kept(run_id))).rowcount == 1
 
@@ -173,7 +173,7 @@ class State:
         return bool(row and row[0])
 
     def set_read(self, source: str, until_ns: int, *, is_read: bool = False) -> None:
-        """Note how far a source was read, which is less after a clock was put back; that it was to its end stays."""
+        """Note how far a source was read, which is less after a clock was set back; `is_read` stays true."""
         statement = (
             "INSERT INTO sources VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
             "SET read_until_ns = excluded.read_until_ns, is_read = max(is_read, excluded.is_read)"

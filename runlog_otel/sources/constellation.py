@@ -60,13 +60,13 @@ class ExecutionsTable(Source):
     def changes(self, since_ns: int) -> Iterator[StoredRun]:
         """Constellation writes an execution when it starts, and when it ends."""
         self.database.refuse_missing()
-        known = self._table().c
-        changed = func.coalesce(known.end_time, known.start_time, literal_column("0"))
-        statement = select(known.execution_id, changed.label("changed"), known.status)
+        columns = self._table().c
+        changed = func.coalesce(columns.end_time, columns.start_time, literal_column("0"))
+        statement = select(columns.execution_id, changed.label("changed"), columns.status)
         after: tuple[Any, str] = (max(0, since_ns) // _MS, "")
         while True:
-            is_later = or_(changed > after[0], (changed == after[0]) & (known.execution_id > after[1]))
-            page = statement.where(is_later).order_by(changed, known.execution_id).limit(_PAGE)
+            is_later = or_(changed > after[0], (changed == after[0]) & (columns.execution_id > after[1]))
+            page = statement.where(is_later).order_by(changed, columns.execution_id).limit(_PAGE)
             rows = self.database.read(lambda connection: connection.execute(page).all())  # noqa: B023 - read at once
             for execution_id, changed_ms, status in rows:
                 is_final = status not in STATUSES or STATUSES[status].is_final
@@ -93,15 +93,15 @@ class ExecutionsTable(Source):
 
     @override
     def missing(self, run_ids: Sequence[str]) -> set[str]:
-        known = self._table().c
-        statement = select(known.execution_id).where(known.execution_id.in_(list(run_ids)))
+        columns = self._table().c
+        statement = select(columns.execution_id).where(columns.execution_id.in_(list(run_ids)))
         rows = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
         return set(run_ids).difference(rows)
 
     def _row(self, connection: Connection, run_id: str) -> Mapping[str, Any] | None:
-        known = self._table()
+        executions = self._table()
         # Every column that is there: the tables of the two dialects differ in one.
-        statement = select(text("*")).select_from(known).where(known.c.execution_id == run_id)
+        statement = select(text("*")).select_from(executions).where(executions.c.execution_id == run_id)
         row = connection.execute(statement).mappings().one_or_none()
         return None if row is None else dict(row)
 
@@ -109,10 +109,10 @@ class ExecutionsTable(Source):
         return table(self.table_name, *map(column, _FIELDS))
 
 
-def _milliseconds(found: Any) -> int:
+def _milliseconds(value: Any) -> int:
     """0 for what is no time (SQLite takes anything): reading that execution says what is wrong with it."""
     try:
-        return int(found)
+        return int(value)
     except (TypeError, ValueError, OverflowError):
         return 0
 
@@ -120,8 +120,8 @@ def _milliseconds(found: Any) -> int:
 def _execution(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A row as Constellation's own JSON has it; raises ValueError, RecursionError."""
 
-    def value(found: Any) -> Any:
-        return json.loads(found) if isinstance(found, str) else found  # the driver has parsed what is JSONB
+    def value(stored: Any) -> Any:
+        return json.loads(stored) if isinstance(stored, str) else stored  # the driver has parsed what is JSONB
 
     plain = {field: row.get(name) for name, field in _FIELDS.items()}
     return plain | {field: value(row.get(name)) for name, field in _JSON_FIELDS.items()}

@@ -1,4 +1,4 @@
-"""`constellation+http://HOST:PORT`: the history that a Constellation server tells, which is only read.
+"""`constellation+http://HOST:PORT`: the history of a Constellation server, read only.
 
 Source: the routes of Constellation's `io.constellation.http.DashboardRoutes`.
 """
@@ -24,11 +24,11 @@ from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source
 
 _PAGE = 100
-"""The server gives no more at once."""
+"""The server's maximum."""
 _OVERLAP = 10
 """So many executions may be deleted between two pages, and none is passed over."""
 _ASKED_FOR = 10
-"""So many executions are asked for at each look whether they are still there: servers limit requests."""
+"""At each poll, at most so many executions are checked for existence: servers limit requests."""
 _OK, _NOT_FOUND, _TOO_MANY = 200, 404, 429
 _TRIES = 5
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -51,7 +51,7 @@ class History(Source):
         self._read: tuple[int, int] = (0, 0)
         """Since when the list was last read, and the start of the oldest that ran then, or had changed since."""
         self._listed_ids: frozenset[str] = frozenset()
-        """All that the last list told: those among them that ran when the list before was read."""
+        """All ids of the last list, which includes the executions that ran when the list before was read."""
 
     @property
     @override
@@ -63,16 +63,18 @@ class History(Source):
         """Nothing is returned before the list was read to its end: the server may die in between.
 
         The server lists by start, newest first. What changed since may have started long before, but not before the
-        oldest of those that the last list had to tell, or that ran then.
+        oldest execution that had changed or was running in the last list.
         """
         since_ms = max(0, since_ns) // _MS
         read_since_ms, oldest_ms = self._read
         listed = self._listed(min(since_ms, oldest_ms) if since_ms >= read_since_ms else 0)
-        found = {summary["executionId"]: summary for summary in listed}
-        changed = {run_id: run for run_id, summary in found.items() if (run := _stored(summary)).changed_ns >= since_ns}
-        starts = (s["startTime"] for run_id, s in found.items() if run_id in changed or not _is_final(s))
+        summaries = {summary["executionId"]: summary for summary in listed}
+        changed = {
+            run_id: run for run_id, summary in summaries.items() if (run := _stored(summary)).changed_ns >= since_ns
+        }
+        starts = (s["startTime"] for run_id, s in summaries.items() if run_id in changed or not _is_final(s))
         self._read = since_ms, min(starts, default=sys.maxsize)
-        self._listed_ids = frozenset(found)
+        self._listed_ids = frozenset(summaries)
         return sorted(changed.values(), key=lambda run: (run.changed_ns, run.run_id))
 
     @override
@@ -98,7 +100,7 @@ class History(Source):
     def _listed(self, until_ms: int) -> Iterator[Summary]:
         """The executions, newest first, to the first page that begins before a moment.
 
-        New ones arrive at the front meanwhile, so that some are told twice.
+        New ones arrive at the front meanwhile, so some are returned twice.
         """
         offset = 0
         while True:
@@ -116,7 +118,7 @@ class History(Source):
             offset -= min(_OVERLAP, len(summaries) - 1)
 
     def _get(self, path: str) -> Any:
-        """The JSON at a path; None where there is nothing. A server that limits requests is given the time it asks."""
+        """The JSON at a path; None where there is nothing. Waits as long as a server that limits requests asks."""
         for left in reversed(range(_TRIES)):
             response, body = self._answer(path)
             if response.status != _TOO_MANY or not left:

@@ -21,7 +21,7 @@ class CopySource(Protocol):
         """What is raised for a run log that is not there."""
 
     def outside_a_run(self, run_id: str, /) -> AbstractContextManager[None]:
-        """What must be around it to be read or written where no run is."""
+        """The context in which a run log is read or written outside of a run."""
 
     def document(self, run_id: str) -> dict[str, Any]:
         """The whole run log."""
@@ -72,13 +72,13 @@ def _copy(source: CopySource, target: CopyTarget, run_id: str, is_overwriting: b
     document = source.document(run_id)
     if document.get("run_id") != run_id:
         raise RunLogFormatError(f"the log of {run_id!r}", f"its run_id is {document.get('run_id')!r}")
-    wanted, there = _content(target.as_kept(document)), _found(target, run_id)
-    if there is not None and _content(there) == wanted:
+    expected, there = _content(target.as_kept(document)), _found(target, run_id)
+    if there is not None and _content(there) == expected:
         return Copy(run_id, THERE)
     if there is not None and not is_overwriting:
         return Copy(run_id, DIFFERS, "the target has it with another content; --overwrite merges into it")
     target.put(document)
-    if _content(target.document(run_id)) != wanted:
+    if _content(target.document(run_id)) != expected:
         return Copy(run_id, FAILED, "it reads back with another content")
     return Copy(run_id, COPIED)
 
@@ -88,7 +88,7 @@ def _found(store: CopySource, run_id: str) -> Mapping[str, Any] | None:
         return store.document(run_id)
     except store.not_found:
         return None
-    except RunLogFormatError:  # damaged: what is written over it may mend it
+    except RunLogFormatError:  # damaged: writing over it may repair it
         return {}
 
 

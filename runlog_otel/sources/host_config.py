@@ -59,7 +59,7 @@ class Project(RunLogTarget):
         Raises:
             ConfigError: the file or something in it is wrong.
         """
-        found, service = _service(host, config_file)
+        place, service = _service(host, config_file)
         kind, config = service.get("type", ""), service.get("config") or {}
         is_wrapped = kind == OWN_TYPE
         own, inner = parts(config, host.where) if is_wrapped else ({}, {"type": kind, "config": config})
@@ -70,8 +70,8 @@ class Project(RunLogTarget):
             raise
         except Exception as error:
             problem = redacted(str(error)).replace("\n", " ")
-            raise ConfigError(f"the run log store of {found}", f"cannot be made: {problem}") from error
-        return cls(found, settings, inner["type"], is_wrapped, host(store, settings))
+            raise ConfigError(f"the run log store of {place}", f"cannot be made: {problem}") from error
+        return cls(place, settings, inner["type"], is_wrapped, host(store, settings))
 
     @property
     def host(self) -> HostAdapter:
@@ -100,7 +100,7 @@ class Project(RunLogTarget):
         if self._host is None:
             return "no store"
         names = ("bucket", "log_folder", "location")
-        place = next((found for name in names if (found := getattr(self.store, name, ""))), "")
+        place = next((value for name in names if (value := getattr(self.store, name, ""))), "")
         return f"{self.kind} store {place}".strip()
 
     @override
@@ -127,7 +127,7 @@ class Project(RunLogTarget):
 
     @override
     def changes(self, since_ns: int) -> Iterable[StoredRun]:
-        """Raises UnsupportedStoreError for a type of store that nobody here knows how to list."""
+        """Raises UnsupportedStoreError for a type of store that cannot be listed."""
         host, lister = self.host, _LISTERS.get(self.kind)
         if lister is None:
             raise UnsupportedStoreError(self.kind, sorted(_LISTERS))
@@ -197,21 +197,21 @@ class Project(RunLogTarget):
 def _service(host: type[HostAdapter], chosen: str) -> tuple[str, Mapping[str, Any]]:
     if chosen:
         host.choose(chosen)
-    found = host.config_file()
-    is_there = is_file(Path(found))
+    path = host.config_file()
+    is_there = is_file(Path(path))
     if chosen and not is_there:
         raise ConfigError(chosen, "there is no such file")
     try:
-        service = host.service(found if is_there else "")
+        service = host.service(path if is_there else "")
     except ConfigError:
         raise
     except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
-        raise ConfigError(found, f"cannot be read: {redacted(str(error))}") from error
+        raise ConfigError(path, f"cannot be read: {redacted(str(error))}") from error
     except Exception as error:  # the YAML library's errors have no common base with the rest
-        raise ConfigError(found, f"is no YAML: {redacted(str(error))}".replace("\n", " ")) from error
+        raise ConfigError(path, f"is no YAML: {redacted(str(error))}".replace("\n", " ")) from error
     if not isinstance(service, Mapping) or not isinstance(service.get("config") or {}, Mapping):
-        raise ConfigError(f"{found}: {host.where.partition('.')[0]}", "must be a mapping of type and config")
-    return found if is_there else "the host's defaults", service
+        raise ConfigError(f"{path}: {host.where.partition('.')[0]}", "must be a mapping of type and config")
+    return path if is_there else "the host's defaults", service
 
 
 def _in_folder(*, chunks: bool) -> Callable[[HostAdapter, int], Iterable[StoredRun]]:
@@ -239,13 +239,13 @@ class _Bucket:
     run_id: Callable[[str], str]
 
     def runs(self, host: HostAdapter, since_ns: int) -> Iterable[StoredRun]:
-        bucket, found = _bucket(host), []
+        bucket, runs = _bucket(host), []
         for path in bucket.rglob(self.name):
             key = path.relative_to(bucket).as_posix()
             run_id = self.run_id(key)
             if key == self.key(run_id):
-                found.append(StoredRun(run_id, int(path.stat().st_mtime * 1e9)))
-        return ordered(found, since_ns)
+                runs.append(StoredRun(run_id, int(path.stat().st_mtime * 1e9)))
+        return ordered(runs, since_ns)
 
     def missing(self, host: HostAdapter, run_ids: Sequence[str]) -> Iterable[str]:
         bucket = _bucket(host)

@@ -23,14 +23,14 @@ class Listing:
     unread: list[str] = field(default_factory=list)
     """The ids of those that were passed over, but for the ones that were deleted meanwhile."""
 
-    def page(self, wanted: RunFilter, *, after: str | None = None, limit: int = 50) -> Page:
+    def page(self, run_filter: RunFilter, *, after: str | None = None, limit: int = 50) -> Page:
         """The runs that match; `after` is where the page before ended.
 
         Raises:
             ConfigError: `after` is not the end of a page.
             RunlogOtelError: the source cannot be listed or reached.
         """
-        since_ns = wanted.since_ns or 0
+        since_ns = run_filter.since_ns or 0
         stored = sorted(self.source.changes(since_ns), key=_position, reverse=True)
         if after is not None:
             end = _position_from_text(after)
@@ -38,9 +38,9 @@ class Listing:
         shown: list[RunSummary] = []
         last = None
         for run in stored:
-            if wanted.run_ids and run.run_id not in wanted.run_ids:
+            if run_filter.run_ids and run.run_id not in run_filter.run_ids:
                 continue
-            for summary in self._summaries(run, wanted):
+            for summary in self._summaries(run, run_filter):
                 if len(shown) == limit:
                     return Page(tuple(shown), last)
                 shown.append(summary)
@@ -52,7 +52,7 @@ class Listing:
         """As `RunHistory.secret_fingerprints`: none are looked for."""
         return ()
 
-    def _summaries(self, stored: StoredRun, wanted: RunFilter) -> Iterator[RunSummary]:
+    def _summaries(self, stored: StoredRun, run_filter: RunFilter) -> Iterator[RunSummary]:
         try:
             run = self.source.run(stored.run_id)
             summary = _summary(run, stored.changed_ns)
@@ -64,12 +64,16 @@ class Listing:
             return
         except (RunlogOtelError, OSError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is odd about one run must not hide the others
+        except Exception as error:  # noqa: BLE001 - one odd run must not hide the others
             self._pass_over(stored, error)
             return
-        pairs = ((summary.status, wanted.status), (summary.tag, wanted.tag), (summary.pipeline, wanted.pipeline))
-        is_in_time = (wanted.since_ns or 0) <= summary.created_ns < (wanted.until_ns or summary.created_ns + 1)
-        if all(not value or found == value for found, value in pairs) and is_in_time and _says(run, wanted.failure):
+        pairs = (
+            (summary.status, run_filter.status),
+            (summary.tag, run_filter.tag),
+            (summary.pipeline, run_filter.pipeline),
+        )
+        is_in_time = (run_filter.since_ns or 0) <= summary.created_ns < (run_filter.until_ns or summary.created_ns + 1)
+        if all(not value or own == value for own, value in pairs) and is_in_time and _says(run, run_filter.failure):
             yield summary
 
     def _pass_over(self, stored: StoredRun, error: Exception) -> None:

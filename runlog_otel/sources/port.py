@@ -70,7 +70,7 @@ class Source(ABC):
         return ()
 
     def size_bytes(self) -> int | None:
-        """How much disk space the runs take; None if that is not known at once."""
+        """How much disk space the runs take; None if that is expensive to find out."""
         return None
 
     def close(self) -> None:
@@ -172,8 +172,8 @@ def source_from_url(url: str, settings: Settings, secret: Callable[[str], str | 
     kind = scheme.partition("+")[0].lower() if has_scheme else "file"
     makers = entry_points(group=ENTRY_POINTS, name=kind)
     if not makers:
-        known = ", ".join(sorted(entry_points(group=ENTRY_POINTS).names))
-        raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {known} (docs/sources.md)")
+        kinds = ", ".join(sorted(entry_points(group=ENTRY_POINTS).names))
+        raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {kinds} (docs/sources.md)")
     make: SourceMaker = next(iter(makers)).load()
     return make(text, settings)
 

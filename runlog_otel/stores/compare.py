@@ -44,7 +44,7 @@ def compared(document: Document) -> ComparedRun:
 
 
 def changes(before: Document, after: Document, execution: int) -> Changes:
-    """What of a run that failed is not as it was in one that succeeded, as far as both have it.
+    """What differs between a failed run and a successful one, as far as both have it.
 
     Args:
         before: the run that succeeded.
@@ -70,7 +70,7 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str
 def _parameters(document: Document) -> dict[str, Any]:
     """Values of parameters; the text that stands for an object says nothing of it."""
     parameters = document.get("parameters") or {}
-    return {name: found.get("value") for name, found in parameters.items() if found.get("kind") != "object"}
+    return {name: parameter.get("value") for name, parameter in parameters.items() if parameter.get("kind") != "object"}
 
 
 def _hashes(document: Document) -> dict[str, str]:

@@ -58,8 +58,8 @@ def with_driver(text: str) -> str:
 
 
 def _hosts_in_query(hosts: str) -> str:
-    found = [re.fullmatch(r"(\[[^\]]*\]|[^:]*):?(.*)", host) for host in hosts.split(",")]
-    pairs = [match.groups() for match in found if match]
+    matches = [re.fullmatch(r"(\[[^\]]*\]|[^:]*):?(.*)", host) for host in hosts.split(",")]
+    pairs = [match.groups() for match in matches if match]
     names, ports = ",".join(unquote(name).strip("[]") for name, _ in pairs), ",".join(port for _, port in pairs)
     return f"host={quote(names)}" + (f"&port={quote(ports)}" if ports.strip(",") else "")
 

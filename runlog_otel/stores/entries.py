@@ -1,4 +1,4 @@
-"""Documents become entries, entries become documents: pure, whatever keeps the entries.
+"""Converts documents to entries and back: pure, and independent of what keeps the entries.
 
 A run log document is a nest: run, steps, branches, parameters. Each of them is an entry of its own, with its
 part of the document verbatim, so that any of them is written and read without the others.
@@ -152,7 +152,7 @@ def entries_from_parameters(parameters: Mapping[str, Any], branch: str = "") -> 
 
 
 def entries_from_config(config: Mapping[str, Any]) -> Iterator[Entry]:
-    """One entry per top-level key, so that merging writes no more than what was given."""
+    """One entry per top-level key, so that merging writes only the given keys."""
     for name, value in config.items():
         yield Entry("config", str(name), text_from_value(value))
 
@@ -228,11 +228,11 @@ def document_from_parts(header: Mapping[str, Any], parts: Iterable[Mapping[str, 
     """The run's document, of steps and branches that are kept apart from it and may hold others.
 
     Args:
-        header: the run's own document; of what it holds of a part too, the part that is given counts.
+        header: the run's own document; `parts` win over what it holds of them.
         parts: the documents of steps and branches, in their order.
 
     Returns:
-        The document, and the keys of those parts whose branch or step is not there: they are not in it.
+        The document, and the keys of those parts whose branch or step is missing: they are left out.
 
     Raises:
         RunLogFormatError: a part is no step and no branch.

@@ -49,7 +49,7 @@ def runs_in_folder(folder: Path, *, files: bool = True, chunks: bool = True) -> 
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of that name: there is none where the name is too long, or no name at all.
+    """Whether there is a file of that name: false if the name is too long or not a valid name.
 
     Raises:
         OSError: the folder may not be read.
@@ -75,7 +75,7 @@ def _folders(folder: Path) -> Iterator[tuple[str, dict[str, int], bool]]:
     """A folder and those below it: its name, its logs and when they were written, and whether they are of one run.
 
     The hosts take a run id for a path, so `feature/x` makes a folder in a folder. A hidden folder and a link to one may
-    be a run, but are not searched for others: a link may lead anywhere, in a circle too.
+    be a run, but are not searched for others: a link may lead anywhere, even in a circle.
     """
     waiting = [("", True)]
     while waiting:
@@ -236,5 +236,5 @@ def _changed(path: Path) -> tuple[int, str]:
 
 def _written(path: Path) -> tuple[int, int, str]:
     """The order of chunks: parents before children where no moment says it."""
-    found = _WRITTEN.search(path.stem)
-    return (int(found[1]) if found else 0, len(path.stem), path.name)
+    match = _WRITTEN.search(path.stem)
+    return (int(match[1]) if match else 0, len(path.stem), path.name)

@@ -1,4 +1,4 @@
-"""The port that the plugins of the hosts write and read run logs by."""
+"""The port through which the plugins of the hosts read and write run logs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -120,6 +120,6 @@ def test_whatever_fails_in_check_is_a_finding(tmp_path: Path) -> None:
         ("config", True, "the config"),
         ("wrapper", False, "RuntimeError: odd password=********"),
         ("store", False, "RecursionError: too deep"),
-        ("endpoint", False, f"{tmp_path}/\\x00 did not take what was sent: embedded null byte"),
+        ("endpoint", False, f"export to {tmp_path}/\\x00 failed: embedded null byte"),
         ("outbox", True, "nothing is unsent"),
     ]

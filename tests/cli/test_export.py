@@ -76,7 +76,7 @@ def test_what_is_not_acknowledged_is_remembered_and_sent_later(
     server.status = 400
     called = command("export", RUNS["demo"], "--endpoint", server.url)
     assert called.status == 1
-    assert called.err == f"error: {RUNS['demo']}: {server.url} did not take what was sent: HTTP 400\n"
+    assert called.err == f"error: {RUNS['demo']}: export to {server.url} failed: HTTP 400\n"
     outbox = Outbox(project / ".runlog-otel" / "unsent")
     assert [unsent.run_id for unsent in outbox] == [RUNS["demo"]]
     assert command("export", "--unsent", "--dry-run").out.startswith(RUNS["demo"])
@@ -120,9 +120,9 @@ def test_spans_that_are_too_large_are_named_and_the_rest_is_sent(
     assert refused > 0
     lines = called.err.splitlines()
     assert [line.partition(" too large")[0].rpartition(":")[0] for line in lines] == [
-        f"error: {RUNS[name]}: {server.url} did not take what was sent" for name in ("demo", "retried")
+        f"error: {RUNS[name]}: export to {server.url} failed" for name in ("demo", "retried")
     ]
-    told = [int(line.partition("sent: ")[2].partition(" span")[0]) for line in lines]
+    told = [int(line.partition("failed: ")[2].partition(" span")[0]) for line in lines]
     assert sum(told) == refused
     assert all(line.endswith(f"export --forget {RUNS[n]}") for line, n in zip(lines, ("demo", "retried"), strict=True))
     assert {unsent.run_id for unsent in Outbox(project / ".runlog-otel" / "unsent")} == {RUNS["demo"], RUNS["retried"]}

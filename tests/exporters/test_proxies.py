@@ -140,7 +140,7 @@ def test_a_proxy_that_is_none_is_refused_in_one_line(monkeypatch: pytest.MonkeyP
 def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Not the collector, which nobody asked."""
     monkeypatch.setenv("ALL_PROXY", "http://me:canary@[::1]:9")
-    assert failure(url) == "the proxy http://[::1]:9 did not take what was sent: [Errno 111] Connection refused"
+    assert failure(url) == "export to the proxy http://[::1]:9 failed: [Errno 111] Connection refused"
 
 
 def test_a_proxy_hands_requests_on(tinyproxy: Tinyproxy, server: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_a_proxy_that_refuses_the_login_is_named(
     """And what helps."""
     monkeypatch.setenv("https_proxy", tinyproxy.url("me", password) if password else f"http://{tinyproxy.address}")
     assert failure("https://127.0.0.1:9") == (
-        f"the proxy http://{tinyproxy.address} did not take what was sent: {status}; "
+        f"export to the proxy http://{tinyproxy.address} failed: {status}; "
         "give user:password@ in its URL, percent-encoded"
     )
 
@@ -199,7 +199,7 @@ def test_a_proxy_that_refuses_to_hand_on_is_named(server: Backend, monkeypatch: 
     server.status = 407
     monkeypatch.setenv("http_proxy", server.url.replace("://", "://me:canary@"))
     assert failure(COLLECTOR) == (
-        f"the proxy {server.url} did not take what was sent: HTTP 407; give user:password@ in its URL, percent-encoded"
+        f"export to the proxy {server.url} failed: HTTP 407; give user:password@ in its URL, percent-encoded"
     )
 
 
@@ -209,7 +209,7 @@ def test_a_server_that_a_proxy_cannot_reach_is_named_with_it(
     """Nobody can tell from outside which of them failed."""
     monkeypatch.setenv("HTTP_PROXY", tinyproxy.url())
     text = failure("http://127.0.0.1:9")
-    assert text.startswith(f"http://127.0.0.1:9 (by the proxy http://{tinyproxy.address}) did not take what was sent: ")
+    assert text.startswith(f"export to http://127.0.0.1:9 (by the proxy http://{tinyproxy.address}) failed: ")
 
 
 @contextmanager

@@ -220,8 +220,8 @@ def test_what_is_too_large_is_told_and_remembered_while_the_rest_goes_out(
     ((run_id, reason),) = [(marker.run_id, marker.reason) for marker in outbox]
     (line,) = [record.getMessage() for record in caplog.records]
     assert line == f"run {run_id} was not sent whole to {server.url}: {reason}"
-    assert (run_id, reason.partition(" of ")[0]) == ("a", "1 span is too large for it: 's2'")
-    assert reason.endswith(" bytes (HTTP 413); the rest was taken")
+    assert (run_id, reason.partition(" of ")[0]) == ("a", "1 span is too large for the backend: 's2'")
+    assert reason.endswith(" bytes (HTTP 413); the rest was acknowledged")
 
 
 def test_many_spans_that_are_too_large_are_counted(server: Backend) -> None:
@@ -231,7 +231,7 @@ def test_many_spans_that_are_too_large_are_counted(server: Backend) -> None:
     with closing(sink_from(settings)) as sink:
         refused = send_in_batches(spans_of_bytes(*range(1, 10)), lambda batch: sink.send(RESOURCE, batch, 30))
     with pytest.raises(
-        TooLargeError, match=r": 9 spans are too large for it: 's1' of .*, 's3' of [\d,]+ bytes, 6 more"
+        TooLargeError, match=r": 9 spans are too large for the backend: 's1' of .*, 's3' of [\d,]+ bytes, 6 more"
     ):
         raise_if_refused(refused)
     raise_if_refused([])

@@ -188,15 +188,15 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         ),
         (
             "sqlite://runs.db",
-            "sqlite://runs.db has a host, which SQLite has not; with three slashes it is sqlite:///runs.db",
+            "sqlite://runs.db has a host, but SQLite has none; with three slashes it is sqlite:///runs.db",
         ),
         (
             "sqlite://a/b.db",
-            "sqlite://a/b.db has a host, which SQLite has not; with three slashes it is sqlite:///a/b.db",
+            "sqlite://a/b.db has a host, but SQLite has none; with three slashes it is sqlite:///a/b.db",
         ),
         ("sqlite:///~/runs.db", f"in sqlite:///~/runs.db write the folder for ~: sqlite:///{Path.home()}/runs.db"),
-        ("sqlite:///C:\\runs.db", "sqlite:///C:\\runs.db is a path of Windows, which this machine is not"),
-        ("sqlite:///a%00b", "the name of a file has no NUL"),
+        ("sqlite:///C:\\runs.db", "sqlite:///C:\\runs.db is a Windows path, but this machine does not run Windows"),
+        ("sqlite:///a%00b", "a file name must not contain NUL"),
         (
             "sqlite:///a.db?mode=ro",
             "sqlite:///a.db?mode=ro has an unknown option mode; SQLite's own need uri=true and a file:PATH",

@@ -48,17 +48,17 @@ class SeriesCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """One family per metric."""
         for metric, rows in self._table.snapshot():
-            known = (*metric.labels, *metric.details)
-            wanted = [name for name in (*known, semconv.OVERFLOW) if any(name in _all(labels, s) for labels, s in rows)]
-            labels = [name.replace(".", "_") for name in wanted]
+            present = {name for labels, series in rows for name in _all(labels, series)}
+            names = [name for name in (*metric.labels, *metric.details, semconv.OVERFLOW) if name in present]
+            labels = [name.replace(".", "_") for name in names]
             family = _FAMILIES[metric.kind](metric.prometheus_name, metric.help, labels=labels)
             for own, series in rows:
-                given = _all(own, series)
-                _ROWS[metric.kind](family, metric, [given.get(name, "") for name in wanted], series)
+                values = _all(own, series)
+                _ROWS[metric.kind](family, metric, [values.get(name, "") for name in names], series)
             yield family
 
     def describe(self) -> Iterable[Metric]:
-        """Every metric that there may be: a scrape with `name[]` finds it so."""
+        """Every possible metric, for a scrape with `name[]`."""
         return (_FAMILIES[metric.kind](metric.prometheus_name, metric.help) for metric in semconv.METRICS.values())
 
 
@@ -76,7 +76,7 @@ def _gauge(family: GaugeMetricFamily, _: semconv.Metric, labels: list[str], seri
 
 def _histogram(family: HistogramMetricFamily, metric: semconv.Metric, labels: list[str], series: Series) -> None:
     count = 0
-    buckets: list[Any] = []  # an exemplar may be None, whatever the type says
+    buckets: list[Any] = []  # an exemplar may be None, although its type says otherwise
     for index, bound in enumerate([*map(float, metric.bounds), math.inf]):
         count += series.buckets[index]
         exemplar = _exemplar(series.exemplars.get(index), metric.scale)
@@ -84,11 +84,11 @@ def _histogram(family: HistogramMetricFamily, metric: semconv.Metric, labels: li
     family.add_metric(labels, buckets, series.value / metric.scale)
 
 
-def _exemplar(found: Exemplar | None, scale: int) -> PrometheusExemplar | None:
-    if found is None:
+def _exemplar(exemplar: Exemplar | None, scale: int) -> PrometheusExemplar | None:
+    if exemplar is None:
         return None
-    ids = {"trace_id": found.trace_id, "span_id": found.span_id}
-    return PrometheusExemplar(ids, found.value / scale, found.at_ns / semconv.SECOND_NS)
+    ids = {"trace_id": exemplar.trace_id, "span_id": exemplar.span_id}
+    return PrometheusExemplar(ids, exemplar.value / scale, exemplar.at_ns / semconv.SECOND_NS)
 
 
 _FAMILIES: dict[str, Any] = {
@@ -109,9 +109,9 @@ class MetricsServer:
     Args:
         table: the series.
         listen: `host:port`; port 0 takes a free one.
-        is_ready: whether `/metrics` may be answered: half a history would look like a reset.
+        is_ready: whether `/metrics` may be answered: half a history would look like a counter reset.
         tls: certificate and key in PEM files.
-        credentials: `user:password` that each request must bring; health is told without.
+        credentials: `user:password` that each request must have; the health checks need none.
 
     Raises:
         ConfigError: the address or a file cannot be used.
@@ -153,9 +153,9 @@ class MetricsServer:
 class _Server(ThreadingWSGIServer):
     """A thread per connection, in bounds.
 
-    prometheus-client's server bounds neither time nor number: a client that sends a byte now and then keeps its thread
-    for ever, as the time-out of a socket is one of each read. So a connection is cut when its time is over, and the
-    oldest one makes room where there are too many: a scrape takes milliseconds, so it is not the oldest.
+    prometheus-client's server limits neither their number nor their time: a client that sends a byte now and then keeps
+    its thread forever, because a socket's timeout restarts with each read. So a connection is closed at its deadline,
+    and above the limit the oldest one is closed: a scrape takes milliseconds, so it is not the oldest.
     """
 
     daemon_threads = True
@@ -168,7 +168,7 @@ class _Server(ThreadingWSGIServer):
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, if there is room for one or can be made."""
+        """Answer in a thread; above the limit, close the oldest connection first."""
         if not self._room.acquire(blocking=False):
             for oldest in list(self._since)[:1]:
                 self._cut(oldest)
@@ -183,14 +183,14 @@ class _Server(ThreadingWSGIServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room."""
+        """Answer, and release the slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._end(request)
 
     def service_actions(self) -> None:
-        """Cut the connections whose time is over; called twice a second."""
+        """Close connections that are past their deadline; called twice a second."""
         oldest = time.monotonic() - _CONNECTION_SECONDS
         for request in [request for request, since in list(self._since.items()) if since < oldest]:
             self._cut(request)
@@ -200,10 +200,10 @@ class _Server(ThreadingWSGIServer):
         return request in self._since
 
     def _cut(self, request: Any) -> None:
-        """End a connection under its thread, which then sees an end or an error, and makes room."""
+        """Shut a connection down from outside its thread, which then sees an end or an error, and releases its slot."""
         self._since.pop(request, None)
         with suppress(OSError):
-            socket.socket.shutdown(request, socket.SHUT_RDWR)  # TLS would say good-bye first, and wait
+            socket.socket.shutdown(request, socket.SHUT_RDWR)  # a TLS close would wait for the peer
 
     def _end(self, request: Any) -> None:
         self._since.pop(request, None)
@@ -223,7 +223,7 @@ class _Server(ThreadingWSGIServer):
 
 
 class _Errors(TextIOBase):
-    """A client that goes, or speaks no TLS, is no news: not a traceback, in a pipeline's output at that."""
+    """Drops the traceback of a client that disconnects or speaks no TLS, which would clutter a pipeline's output."""
 
     def write(self, text: str) -> int:
         """Called while an exception is handled."""
@@ -238,7 +238,7 @@ class _Handler(WSGIRequestHandler):
     timeout = 2 * _CONNECTION_SECONDS
 
     def parse_request(self) -> bool:
-        """Whether there is a request: where the connection is cut, the headers seem to end."""
+        """Whether there is a request: after a cut, truncated headers look complete."""
         return super().parse_request() and self.server.is_open(self.connection)  # type: ignore[attr-defined]
 
     def get_stderr(self) -> _Errors:
@@ -246,7 +246,7 @@ class _Handler(WSGIRequestHandler):
         return _Errors()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Scrapes are no news."""
+        """Scrapes are not logged."""
 
 
 def address_from_text(listen: str) -> tuple[str, int]:
@@ -274,7 +274,7 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
         if path == "/-/ready":
             return _plain(answer, *(("200 OK", "ready\n") if is_ready() else _NOT_READY))
         if credentials and not _is_login(environ.get("HTTP_AUTHORIZATION", ""), credentials):
-            return _plain(answer, "401 Unauthorized", "user and password, please\n", ("WWW-Authenticate", "Basic"))
+            return _plain(answer, "401 Unauthorized", "authentication required\n", ("WWW-Authenticate", "Basic"))
         if path == "/":
             return _plain(answer, "200 OK", "runlog-otel: /metrics, /-/healthy, /-/ready\n")
         if path != "/metrics":
@@ -289,9 +289,9 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
         if method == "GET":
             return pages(environ, answer)
 
-        told: list[tuple[str, list[tuple[str, str]]]] = []
-        body = b"".join(pages(environ | {"REQUEST_METHOD": "GET"}, lambda *given: told.append(given)))
-        ((status, headers),) = told
+        responses: list[tuple[str, list[tuple[str, str]]]] = []
+        body = b"".join(pages(environ | {"REQUEST_METHOD": "GET"}, lambda *response: responses.append(response)))
+        ((status, headers),) = responses
         answer(status, [*headers, ("Content-Length", str(len(body)))])
         return []
 
@@ -300,12 +300,15 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
 
 def _is_login(authorization: str, credentials: str) -> bool:
     """Whether a header is of the scheme Basic, in any case (RFC 7617), and has the credentials."""
-    scheme, _, given = authorization.strip().partition(" ")
-    wanted = base64.b64encode(credentials.encode())
-    return hmac.compare_digest(given.strip().encode(), wanted) and scheme.lower() == "basic"
+    scheme, _, login = authorization.strip().partition(" ")
+    expected = base64.b64encode(credentials.encode())
+    return hmac.compare_digest(login.strip().encode(), expected) and scheme.lower() == "basic"
 
 
-_NOT_READY = ("503 Service Unavailable", "a store was not read to its end yet; if it cannot be, the log says why\n")
+_NOT_READY = (
+    "503 Service Unavailable",
+    "initial read still in progress; if a store cannot be read, the log says why\n",
+)
 
 
 def _plain(answer: Answer, status: str, text: str, *headers: tuple[str, str]) -> Iterable[bytes]:

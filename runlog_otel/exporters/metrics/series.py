@@ -82,11 +82,11 @@ class SeriesTable:
                 self._add(point)
 
     def replace(self, metric: str, values: Mapping[Labels, float], at_ns: int) -> None:
-        """Set a gauge's label sets to these, whatever time they had; of what it had before, the rest becomes 0."""
+        """Set a gauge's label sets to these, even if theirs are newer; its other label sets become 0."""
         with self._lock:
             before = dict.fromkeys(self._series.get(metric, ()), 0.0)
-            for given, value in (before | dict(values)).items():
-                labels, series = self._find(semconv.METRICS[metric], given)
+            for label_set, value in (before | dict(values)).items():
+                labels, series = self._find(semconv.METRICS[metric], label_set)
                 series.value, series.at_ns = value, at_ns
                 self._changed.add((metric, labels))
 

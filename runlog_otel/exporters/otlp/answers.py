@@ -1,4 +1,4 @@
-"""What the body of an answer to an OTLP request says: all was taken, or what was not.
+"""Reads the body of an answer to an OTLP request: full success, or what was rejected.
 
 Source: OTLP specification, sections "OTLP/HTTP Response" and "Partial Success".
 """
@@ -32,7 +32,7 @@ def check_answer(where: str, content_type: str, body: bytes, response: Any) -> N
     Args:
         where: who answered, for messages.
         content_type: the header.
-        body: an empty one says that all was taken; JSON is read as OTLP/JSON whatever was asked for.
+        body: an empty one means full success; JSON is read as OTLP/JSON even if protobuf was sent.
         response: an empty response of the signal.
 
     Raises:
@@ -56,7 +56,7 @@ def is_about_size(text: str) -> bool:
 
 
 def rejection(response: Any) -> str:
-    """What a backend says that it did not take, of any signal; empty when it took all (`…PartialSuccess`)."""
+    """What a backend rejected, of any signal; empty if it accepted everything (`…PartialSuccess`)."""
     partial = response.partial_success
     for field in partial.DESCRIPTOR.fields:
         if field.name.startswith("rejected_") and (count := getattr(partial, field.name)):

@@ -35,6 +35,7 @@ from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.metrics.series import Exemplar, Series, SeriesTable
 from runlog_otel.exporters.otlp.encode import double, fixed64
 from runlog_otel.exporters.otlp.transience import is_transient_code
+from runlog_otel.mapping import resource_attributes
 from runlog_otel.settings import Settings
 
 CUMULATIVE = AggregationTemporality.CUMULATIVE
@@ -50,7 +51,7 @@ def push_cumulative(settings: Settings, table: SeriesTable, since_ns: int) -> No
         ConfigError: the endpoint takes spans only.
         DeliveryError: not all points were acknowledged.
     """
-    resource = settings.resource_attributes("runlog-otel")
+    resource = resource_attributes("runlog-otel", settings)
     _push(settings, metrics_from_series(resource, table, since_ns, time.time_ns()), settings.timeout_seconds)
 
 
@@ -65,7 +66,7 @@ def push_delta(settings: Settings, execution: ExecutionPoints, timeout_seconds: 
     table.add(execution.points)
     # The shortest window, just now: what turns deltas into totals drops those whose windows overlap.
     now_ns = time.time_ns()
-    resource = settings.resource_attributes(execution.execution.resource_pipeline())
+    resource = resource_attributes(execution.execution.resource_pipeline(), settings)
     _push(settings, metrics_from_series(resource, table, now_ns - 1, now_ns, DELTA), timeout_seconds)
 
 
@@ -166,7 +167,7 @@ def _histogram_point(
         sum=double(series.value) / metric.scale,
         bucket_counts=series.buckets,
         explicit_bounds=metric.bounds,
-        min=None,  # type: ignore[arg-type]  # not known; OTLP has it optional, and the encoder leaves it out
+        min=None,  # type: ignore[arg-type]  # unknown; it is optional in OTLP, and the encoder omits it
         max=None,  # type: ignore[arg-type]
         exemplars=[_exemplar(exemplar, metric.scale) for _, exemplar in sorted(series.exemplars.items())],
     )

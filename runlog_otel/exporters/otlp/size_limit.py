@@ -7,7 +7,7 @@ from runlog_otel.settings import Settings
 class SizeLimit:
     """How large a request may be: as the settings say, and smaller than what this backend has refused.
 
-    Sizes are of the request before and after compression: it is not known which of them a backend bounds.
+    Both sizes count, before and after compression: a backend may limit either.
     """
 
     def __init__(self, settings: Settings) -> None:

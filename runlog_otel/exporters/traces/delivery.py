@@ -27,16 +27,16 @@ from runlog_otel.loggers import package_logger
 from runlog_otel.settings import Settings
 
 _PAUSE_SECONDS = 30.0
-"""How long a backend that failed and asks for no pause is left alone, in a process that lives on."""
+"""The pause after a failure if the backend asks for none, in a process that goes on."""
 
 
 ExtraSignal = LogRecord | ExecutionPoints
-"""What goes along with spans: the log of a failed attempt, or the metrics of an execution."""
+"""What is sent with spans: the log of a failed attempt, or the metrics of an execution."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedSpans:
-    """Spans of a run, and what goes along with them, waiting for the thread."""
+    """Spans of a run, and what is sent with them, waiting for the thread."""
 
     run_id: str
     resource: Mapping[str, str]
@@ -45,7 +45,7 @@ class QueuedSpans:
 
 
 class Delivery:
-    """The way from this process to the backend."""
+    """Delivers spans from this process to the backend."""
 
     def __init__(self, settings: Settings, outbox: Outbox) -> None:
         self._settings = settings
@@ -73,7 +73,7 @@ class Delivery:
     ) -> None:
         """Send spans of a run soon; returns at once. While the backend fails, the run is remembered instead.
 
-        What goes along with them is tried once, after them, and not remembered.
+        What is sent with them is tried once, after them, and not remembered.
         """
         if self._has_failed:
             self._remember(run_id, "the backend failed before")
@@ -133,7 +133,7 @@ class Delivery:
                 self._has_failed = False
         except RunlogOtelError as error:
             self._fail(parcels, error)
-        except Exception as error:  # noqa: BLE001 a sink of somebody else's must not end the thread
+        except Exception as error:  # noqa: BLE001 a third-party sink must not end the thread
             self._fail(
                 parcels, DeliveryError(f"exporter {self._settings.exporter}", f"{type(error).__name__}: {error}")
             )
@@ -146,7 +146,7 @@ class Delivery:
         return lambda batch: sink.send(resource, batch, self._request_seconds)
 
     def _note_refused(self, parcels: Sequence[QueuedSpans], refused: Sequence[Refused]) -> None:
-        """Remember the runs of spans that are too large, and name them; the backend takes others."""
+        """Remember and log the runs whose spans are too large; the others are acknowledged."""
         for run_id in dict.fromkeys(parcel.run_id for parcel in parcels):
             own = {id(span) for parcel in parcels if parcel.run_id == run_id for span in parcel.spans}
             if of_run := [one for one in refused if id(one.span) in own]:
@@ -155,9 +155,9 @@ class Delivery:
                 _log().warning("run %s was not sent whole to %s: %s", run_id, of_run[0].error.endpoint, reason)
 
     def _send_also(self, also: ExtraSignal, resource: Mapping[str, str]) -> None:
-        """Send another signal to a backend that takes spans; one that does not take it is not asked again.
+        """Send another signal to a backend that accepts spans; after a permanent error it is not sent again.
 
-        One that may take it later is left alone for a while, as with spans.
+        After a transient error there is a pause, as with spans.
         """
         signal = "logs" if isinstance(also, LogRecord) else "metrics"
         if time.monotonic() < self._refused.get(signal, 0.0):
@@ -228,8 +228,8 @@ def _log() -> logging.Logger:
 def shared_delivery(settings: Settings, outbox: Outbox) -> Delivery:
     """The one delivery of this process for these settings.
 
-    A host that runs tasks in a pool hands each task a store of its own: they share connections, and what is known of a
-    backend that failed, which the child of a fork inherits too.
+    A host that runs tasks in a pool gives each task its own store: they share connections and the state of a failed
+    backend, which the child of a fork also inherits.
     """
     delivery = next((shared for shared in _SHARED if shared.is_for(settings, outbox)), None)
     if delivery is None:

@@ -1,4 +1,4 @@
-"""Which runs were not acknowledged whole: a small marker file each. Their spans are derived again from the log."""
+"""Remembers the runs that were not fully acknowledged: a marker file each; their spans are in the run log."""
 
 import hashlib
 import json
@@ -55,13 +55,13 @@ class Outbox:
         self._path(run_id).unlink(missing_ok=True)
 
     def __contains__(self, run_id: str) -> bool:
-        """Whether a run is remembered, by a damaged marker too."""
+        """Whether a run is remembered, even by a damaged marker."""
         return self._path(run_id).exists()
 
     def __iter__(self) -> Iterator[Unsent]:
         """The remembered runs, oldest first; a damaged marker is passed over."""
-        found = (_read(path) for path in self.folder.glob("*.json"))
-        return iter(sorted((unsent for unsent in found if unsent), key=lambda unsent: (unsent.since, unsent.run_id)))
+        markers = (_read(path) for path in self.folder.glob("*.json"))
+        return iter(sorted((unsent for unsent in markers if unsent), key=lambda unsent: (unsent.since, unsent.run_id)))
 
     def _path(self, run_id: str) -> Path:
         name = hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -79,7 +79,7 @@ def _put_first(temporary: Path, path: Path) -> None:
 
 
 def _read(path: Path) -> Unsent | None:
-    """The marker; None of what is none, and of what reading would wait for."""
+    """The marker; None if it is damaged or not a regular file."""
     try:
         unsent = Unsent(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
     except (OSError, ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Sends spans in requests that a backend takes; for replays, where no pipeline waits, again and again if need be."""
+"""Sends spans in requests that a backend accepts; with retries in replays, where no pipeline waits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from runlog_otel.core.trace import Span, Trace
 from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.transience import pause_before_retry
 from runlog_otel.exporters.span_sink import SpanSink
+from runlog_otel.mapping import resource_attributes
 from runlog_otel.settings import Settings
 
 BATCH_SPANS = 512
@@ -24,7 +25,7 @@ class Refused:
 
 
 def send_in_batches(spans: Sequence[Span], send: Callable[[Sequence[Span]], None]) -> list[Refused]:
-    """Send spans in batches; one that is too large is halved until it is taken, or one span is left.
+    """Send spans in batches; one that is too large is halved until it is accepted, or one span is left.
 
     Args:
         spans: of one resource.
@@ -53,7 +54,7 @@ def send_in_batches(spans: Sequence[Span], send: Callable[[Sequence[Span]], None
 
 def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> list[Refused]:
     """Send the spans of a trace; returns and raises as `send_in_batches`."""
-    resource = settings.resource_attributes(trace.execution.resource_pipeline())
+    resource = resource_attributes(trace.execution.resource_pipeline(), settings)
 
     def send(batch: Sequence[Span]) -> None:
         for tries in count(1):
@@ -76,10 +77,9 @@ def raise_if_refused(refused: Sequence[Refused]) -> None:
 
 
 def reason_of(refused: Sequence[Refused]) -> str:
-    """Which spans are too large for the backend, by name and size; all others were taken."""
+    """Which spans are too large for the backend, by name and size; all others were acknowledged."""
     named = [f"{one.span.name!r} of {one.error.size_bytes:,} bytes" for one in refused[:_NAMED_SPANS]]
     named += [f"{len(refused) - _NAMED_SPANS} more"] if len(refused) > _NAMED_SPANS else []
     spans = "spans are" if len(refused) > 1 else "span is"
-    return (
-        f"{len(refused)} {spans} too large for it: {', '.join(named)} ({refused[0].error.reason}); the rest was taken"
-    )
+    limit = refused[0].error.reason
+    return f"{len(refused)} {spans} too large for the backend: {', '.join(named)} ({limit}); the rest was acknowledged"

@@ -22,18 +22,18 @@ _GROUP = "opentelemetry_traces_exporter"
 
 
 class SdkExporterSink(SpanSink):
-    """Wraps an SDK span exporter; its word counts as acknowledgement, and its time-outs are its own."""
+    """Wraps an SDK span exporter; its result counts as acknowledgement, and its timeouts are its own."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        found = next(iter(entry_points(group=_GROUP, name=name)), None)
-        if found is None:
+        entry_point = next(iter(entry_points(group=_GROUP, name=name)), None)
+        if entry_point is None:
             installed = sorted({"otlp", "none", *entry_points(group=_GROUP).names})
             raise ConfigError(
                 "telemetry.exporter", f"no exporter {name!r} is installed; known are {', '.join(installed)}"
             )
         try:
-            self._exporter: SpanExporter = found.load()()
+            self._exporter: SpanExporter = entry_point.load()()
         except Exception as error:
             problem = f"{name!r} cannot be made: {type(error).__name__}: {redacted(str(error))}"
             raise ConfigError("telemetry.exporter", problem) from error
@@ -86,6 +86,6 @@ def _sdk_span(span: Span, resource: Resource, scope: InstrumentationScope) -> Re
 
 
 def _attributes(attributes: Attributes) -> dict[str, Any]:
-    """Attributes as OTLP can have them: an exporter of the SDK does not look at the size of a number."""
+    """Attributes within OTLP's range of numbers, which the SDK's exporters do not check."""
     whole = {key: int64(value) for key, value in attributes.items() if type(value) is int}
     return {**attributes, **whole}

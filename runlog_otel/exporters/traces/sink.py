@@ -1,4 +1,4 @@
-"""Which sink the settings ask for, and several of them as one."""
+"""The sink that the settings configure, and several sinks as one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,7 +29,7 @@ class ManySinks:
 def _send_to(
     sink: SpanSink, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float
 ) -> TooLargeError | None:
-    """Send to a sink; returns the error when one span alone is too large for it: others may still take the span."""
+    """Send to a sink; returns the error when one span alone is too large for it: others may still accept it."""
     try:
         sink.send(resource, spans, timeout_seconds)
     except TooLargeError as error:
@@ -46,7 +46,7 @@ def sink_from(settings: Settings) -> SpanSink:
         ConfigError: nothing would be sent, an exporter of that name is not installed, a certificate cannot be read.
     """
     require_sending(settings)
-    # What bounds sizes comes first: other exporters get no batch before it has the size that is sent.
+    # OTLP limits sizes, so it comes first: other exporters get batches of the final size.
     kinds = sorted(settings.exporters, key=lambda kind: kind.lower() != "otlp")
     sinks = [_sink(kind, settings) for kind in kinds]
     return sinks[0] if len(sinks) == 1 else ManySinks(sinks)

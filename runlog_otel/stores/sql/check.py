@@ -29,7 +29,7 @@ def problems(database: Database) -> list[str]:
         StoreError: the database cannot be opened.
     """
     database.read(lambda _: None)
-    found: dict[str, None] = {}
+    problems: dict[str, None] = {}
     for check in (_pages, _counts, _parents, _headers, _documents):
         try:
             lines = database.read(partial(check, database))
@@ -37,15 +37,15 @@ def problems(database: Database) -> list[str]:
             raise
         except StoreError as error:
             lines = [str(error)]
-        found.update(dict.fromkeys(lines))
-    return list(found)
+        problems.update(dict.fromkeys(lines))
+    return list(problems)
 
 
 def _pages(database: Database, connection: Connection) -> list[str]:
     if not database.is_sqlite:
         return []
-    found = connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars().all()
-    return [f"SQLite: {line}" for line in found if line != "ok"]
+    lines = connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars().all()
+    return [f"SQLite: {line}" for line in lines if line != "ok"]
 
 
 def _counts(database: Database, connection: Connection) -> list[str]:
@@ -82,12 +82,12 @@ def _parents(database: Database, connection: Connection) -> list[str]:
         .order_by(entries.run_seq)
     )
     rows = connection.execution_options(yield_per=_AT_ONCE).execute(statement)
-    found = (
+    orphans = (
         f"run {run_id!r}: {kind} {key!r} belongs to {parent!r}, which is not there"
         for run_id, of_run in groupby(rows, key=itemgetter(0))
         for kind, key, parent in _orphans([(kind, key, parent) for _, kind, key, parent in of_run])
     )
-    return list(islice(found, _SHOWN))
+    return list(islice(orphans, _SHOWN))
 
 
 def _orphans(entries: list[tuple[str, str, str | None]]) -> Iterator[tuple[str, str, str]]:

@@ -49,11 +49,11 @@ class Database:
     Arguments:
         url: a SQLAlchemy URL without placeholders; the drivers are `sqlite` and `postgresql+psycopg`.
         table_name: what the names of the tables begin with.
-        timeout_seconds: for one statement, and, unless `patience_seconds` is given, as that.
+        timeout_seconds: for one statement; also the default of `patience_seconds`.
         patience_seconds: for connecting, and for all tries of one transaction together.
         max_connections: of this process.
-        is_created: whether the tables are made at first use; by default on SQLite only.
-        is_to_exist: whether a missing SQLite file is an error (for tools that only look).
+        creates_tables: whether the tables are made at first use; by default on SQLite only.
+        must_exist: whether a missing SQLite file is an error (for tools that only look).
         where: how messages name it; else the URL without credentials.
         is_foreign: whether the tables are another program's: nothing of the database is made or set then.
 
@@ -85,7 +85,7 @@ class Database:
         self._creates_tables = self.is_sqlite if creates_tables is None else creates_tables
         self._must_exist = must_exist
         self._is_foreign = is_foreign
-        self.tables  # noqa: B018 - a wrong name is told before the first run
+        self.tables  # noqa: B018 - a wrong name fails before the first run
         self._live: _Live | None = None
 
     @property
@@ -100,11 +100,11 @@ class Database:
             return False
         try:
             return not dialects.file_of(dialects.parsed(self._url)).exists()
-        except OSError:  # its folder may not be looked into: opening it tells
+        except OSError:  # its folder is not readable: opening the file reports it
             return False
 
     def refuse_missing(self) -> None:
-        """Raise StoreError if it is a SQLite file that is not there: nobody who only looks should make it."""
+        """Raise StoreError if it is a SQLite file that is not there: a reader must not create it."""
         if self.is_missing:
             raise StoreError(self.where, "the file does not exist", "check the path")
 

@@ -60,32 +60,32 @@ def parsed(url: str) -> URL:
         ConfigError: it is none.
     """
     try:
-        found = make_url(with_driver(url))
-        dialect = found.get_dialect()
+        database_url = make_url(with_driver(url))
+        dialect = database_url.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise _wrong(f"{masked(url)!r} is no URL of a database; {WANTED}") from None
-    if "@" in (found.host or ""):  # a part of the password, which messages of the driver would show
+    if "@" in (database_url.host or ""):  # a part of the password, which messages of the driver would show
         raise _wrong(f"in {masked(url)} write the @ of the password as %40")
-    if dialect.name not in ("sqlite", "postgresql") or found.get_driver_name() not in ("pysqlite", "psycopg"):
-        raise _wrong(f"{found.drivername} is not supported; {WANTED}")
+    if dialect.name not in ("sqlite", "postgresql") or database_url.get_driver_name() not in ("pysqlite", "psycopg"):
+        raise _wrong(f"{database_url.drivername} is not supported; {WANTED}")
     if dialect.name == "sqlite":
-        _refuse_other_file(url, found)
-    return found
+        _refuse_other_file(url, database_url)
+    return database_url
 
 
-def _refuse_other_file(url: str, found: URL) -> None:
-    file = found.database or ""
-    if found.host or found.username or found.port:
-        path = "/".join(part for part in (found.host, file) if part)
-        raise _wrong(f"{masked(url)} has a host, which SQLite has not; with three slashes it is sqlite:///{path}")
+def _refuse_other_file(url: str, database_url: URL) -> None:
+    file = database_url.database or ""
+    if database_url.host or database_url.username or database_url.port:
+        path = "/".join(part for part in (database_url.host, file) if part)
+        raise _wrong(f"{masked(url)} has a host, but SQLite has none; with three slashes it is sqlite:///{path}")
     if file == "~" or file.startswith("~/"):
         raise _wrong(f"in {url} write the folder for ~: sqlite:///{Path(file).expanduser()}")
     if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]|\\\\", file):
-        raise _wrong(f"{url} is a path of Windows, which this machine is not")
+        raise _wrong(f"{url} is a Windows path, but this machine does not run Windows")
     if "\x00" in file:
-        raise _wrong("the name of a file has no NUL")
-    is_uri = found.query.get("uri") == "true"
-    unknown = [] if is_uri else [name for name in found.query if name not in _SQLITE_OPTIONS]
+        raise _wrong("a file name must not contain NUL")
+    is_uri = database_url.query.get("uri") == "true"
+    unknown = [] if is_uri else [name for name in database_url.query if name not in _SQLITE_OPTIONS]
     if unknown:
         raise _wrong(f"{url} has an unknown option {unknown[0]}; SQLite's own need uri=true and a file:PATH")
 
@@ -158,9 +158,9 @@ def _has_wal_format(file: Path) -> bool:
 
 
 def _state(file: Path) -> tuple[int, int] | None:
-    """What changes when a writer changes the pages of a file that is read as immutable, as nothing keeps it from."""
-    found = file.stat()
-    return None if _beside(file)[1].exists() else (found.st_mtime_ns, found.st_size)
+    """Changes when a writer changes the pages of a file that is read as immutable, which nothing prevents."""
+    stat = file.stat()
+    return None if _beside(file)[1].exists() else (stat.st_mtime_ns, stat.st_size)
 
 
 def _refuse_changed(file: Path, before: tuple[int, int] | None) -> None:
@@ -229,10 +229,10 @@ def _numbers(query: Mapping[str, Any]) -> dict[str, int | None]:
     """The options of a URL that are whole numbers; raises ConfigError for any that is wrong."""
     from psycopg.pq import Conninfo
 
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()} - {*_OWN_OPTIONS} | {"prepare_threshold"}
+    options = {option.keyword.decode() for option in Conninfo.get_defaults()} - {*_OWN_OPTIONS} | {"prepare_threshold"}
     numbers: dict[str, int | None] = {}
     for name, value in query.items():
-        if name not in known:
+        if name not in options:
             raise _wrong(f"option {name}: not known; docs/stores.md lists options")
         if not isinstance(value, str) and name != "host":
             raise _wrong(f"option {name}: is given twice")

@@ -1,4 +1,4 @@
-"""What a database error means: to be tried again or not, and one line for people without a secret."""
+"""What a database error means: whether a retry may help, and one line to show, without secrets."""
 
 import re
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ _UNREACHABLE = "the server cannot be reached"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is known of a database error."""
+    """What a database error means."""
 
     is_transient: bool
     reason: str
@@ -66,8 +66,8 @@ def fault_from_error(error: DBAPIError, password: str | None = None) -> Fault:
     """
     said = " ".join(str(error.orig).split())
     lowered, text = said.lower(), _masked(said, password)
-    if known := _known_by_text(said):
-        return known
+    if fault := _known_by_text(said):
+        return fault
     if type(error.orig).__name__.lower() in _NO_SUCH_TABLE or any(needle in lowered for needle in _NO_SUCH_TABLE):
         return Fault(False, "the tables are not there", "run `runlog-otel db upgrade`", is_schema=True)
     sqlstate = getattr(error.orig, "sqlstate", None)
@@ -85,8 +85,8 @@ def _known_by_text(said: str) -> Fault | None:
     for needle, is_transient, reason, advice in _MESSAGES:
         if needle in lowered:
             return Fault(is_transient, reason, advice)
-    if found := _RIGHTS.search(said):
-        kind, name = found[1].lower(), found[2]
+    if denied := _RIGHTS.search(said):
+        kind, name = denied[1].lower(), denied[2]
         grant = _GRANTS.get(kind, _GRANTS["table"]).format(name=name)
         return Fault(False, f"the role has no right on {kind} {name}", f"{grant} the role")
     return None

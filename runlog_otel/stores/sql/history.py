@@ -21,7 +21,7 @@ MAX_PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs; what is not given does not matter. Times are nanoseconds since the epoch, `until_ns` excluded."""
+    """Which runs; a field that is not set matches all. Times are nanoseconds since the epoch, `until_ns` excluded."""
 
     run_ids: Sequence[str] = ()
     status: str = ""
@@ -90,7 +90,7 @@ class RunHistory:
         self.store = store
         self.database: Database = store.database
 
-    def page(self, wanted: RunFilter | None = None, *, after: str | None = None, limit: int = 50) -> Page:
+    def page(self, run_filter: RunFilter | None = None, *, after: str | None = None, limit: int = 50) -> Page:
         """One page of at most `limit` (1 to 1,000) runs, newest first; costs the same wherever it begins.
 
         Raises:
@@ -99,7 +99,7 @@ class RunHistory:
         if not 1 <= limit <= MAX_PAGE:
             raise ConfigError("limit", f"1 to {MAX_PAGE}, not {limit}")
         runs = self.database.tables.runs.c
-        statement = select(self.database.tables.runs).where(*self._conditions(wanted or RunFilter()))
+        statement = select(self.database.tables.runs).where(*self._conditions(run_filter or RunFilter()))
         if after is not None:
             created_ns, seq = _position(after)
             # As a row value, PostgreSQL reads the index from there on; SQLite does with the first term alone.
@@ -132,8 +132,10 @@ class RunHistory:
         """Those of some runs that the store does not have."""
         runs = self.database.tables.runs.c
         statement = select(runs.run_id).where(runs.run_id.in_(list(run_ids)))
-        found = self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
-        return set(run_ids).difference(found)
+        present = (
+            self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
+        )
+        return set(run_ids).difference(present)
 
     def secret_fingerprints(self, run_id: str) -> tuple[SecretFingerprint, ...]:
         """Of the secrets that the run's own part may hold; raises RunLogFormatError where that is damaged."""
@@ -193,27 +195,27 @@ class RunHistory:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             return int(pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one())
         size = text("SELECT pg_total_relation_size(CAST(:name AS regclass))")
-        names = [found.name for found in self.database.tables.metadata.tables.values()]
+        names = [table.name for table in self.database.tables.metadata.tables.values()]
         return sum(int(connection.execute(size, {"name": name}).scalar_one()) for name in names)
 
-    def _conditions(self, wanted: RunFilter) -> list[ColumnElement[bool]]:
+    def _conditions(self, run_filter: RunFilter) -> list[ColumnElement[bool]]:
         runs, entries = self.database.tables.runs.c, self.database.tables.entries.c
         conditions: list[ColumnElement[bool]] = []
-        if wanted.run_ids:
-            conditions.append(runs.run_id.in_(list(wanted.run_ids)))
+        if run_filter.run_ids:
+            conditions.append(runs.run_id.in_(list(run_filter.run_ids)))
         for column, value in (
-            (runs.status, wanted.status),
-            (runs.tag, searched(wanted.tag)),
-            (runs.pipeline, searched(wanted.pipeline)),
+            (runs.status, run_filter.status),
+            (runs.tag, searched(run_filter.tag)),
+            (runs.pipeline, searched(run_filter.pipeline)),
         ):
             if value:
                 conditions.append(column == value)
-        if wanted.since_ns is not None:
-            conditions.append(runs.created_ns >= wanted.since_ns)
-        if wanted.until_ns is not None:
-            conditions.append(runs.created_ns < wanted.until_ns)
-        if wanted.failure:
-            said = entries.failure.is_not(None) & entries.failure.icontains(wanted.failure, autoescape=True)
+        if run_filter.since_ns is not None:
+            conditions.append(runs.created_ns >= run_filter.since_ns)
+        if run_filter.until_ns is not None:
+            conditions.append(runs.created_ns < run_filter.until_ns)
+        if run_filter.failure:
+            said = entries.failure.is_not(None) & entries.failure.icontains(run_filter.failure, autoescape=True)
             conditions.append(select(entries.seq).where(entries.run_seq == runs.seq, said).exists())
         return conditions
 

@@ -112,18 +112,18 @@ def _delete_batch(
     by = _who()
 
     def work(connection: Connection) -> list[str]:
-        found = connection.execute(chosen).all()
-        if not found:
+        rows = connection.execute(chosen).all()
+        if not rows:
             return []
-        seqs = [row.seq for row in found]
+        seqs = [row.seq for row in rows]
         now_ns = time.time_ns()
         connection.execute(delete(tables.entries).where(tables.entries.c.run_seq.in_(seqs)))
         connection.execute(delete(tables.runs).where(tables.runs.c.seq.in_(seqs)))
         connection.execute(
             insert(tables.deletions),
-            [{"run_id": row.run_id, "deleted_ns": now_ns, "deleted_by": by, "reason": reason} for row in found],
+            [{"run_id": row.run_id, "deleted_ns": now_ns, "deleted_by": by, "reason": reason} for row in rows],
         )
-        return [row.run_id for row in found]
+        return [row.run_id for row in rows]
 
     deleted = database.write(work)
     if deleted:

@@ -73,8 +73,8 @@ class SqlStore(DocumentStore):
             if self._insert_run(connection, row) is not None:
                 return True
             runs = self.database.tables.runs.c
-            found = connection.execute(select(runs.token).where(runs.run_id == header["run_id"])).scalar()
-            return found == token
+            kept_token = connection.execute(select(runs.token).where(runs.run_id == header["run_id"])).scalar()
+            return kept_token == token
 
         if not self.database.write(work):
             raise RunExistsError(header["run_id"])
@@ -128,10 +128,10 @@ class SqlStore(DocumentStore):
 
     @override
     def step(self, key: str, run_id: str) -> Document:
-        found = self._found(run_id, parts.identity("step", key))
-        if not found:
+        entries = self._found(run_id, parts.identity("step", key))
+        if not entries:
             raise StepNotFoundError(key, run_id)
-        return dict(parts.value_of(found[0], run_id))
+        return dict(parts.value_of(entries[0], run_id))
 
     @override
     def put_step(self, step: Mapping[str, Any], run_id: str) -> None:
@@ -140,11 +140,11 @@ class SqlStore(DocumentStore):
 
     @override
     def branch(self, key: str, run_id: str) -> Document:
-        found = self._found(run_id, parts.identity("branch", key))
-        branch = next((entry for entry in found if entry.kind == "branch"), None)
+        entries = self._found(run_id, parts.identity("branch", key))
+        branch = next((entry for entry in entries if entry.kind == "branch"), None)
         if branch is None:
             raise BranchNotFoundError(key, run_id)
-        return {**parts.value_of(branch, run_id), "parameters": _parameters(found, run_id)}
+        return {**parts.value_of(branch, run_id), "parameters": _parameters(entries, run_id)}
 
     @override
     def put_branch(self, branch: Mapping[str, Any], run_id: str) -> None:
@@ -159,10 +159,10 @@ class SqlStore(DocumentStore):
 
     @override
     def parameters(self, run_id: str, branch: str = "") -> Document:
-        found = self._found(run_id, parts.identity("branch", branch) if branch else parts.PARAMETERS_OF_RUN)
-        if branch and not any(entry.kind == "branch" for entry in found):
+        entries = self._found(run_id, parts.identity("branch", branch) if branch else parts.PARAMETERS_OF_RUN)
+        if branch and not any(entry.kind == "branch" for entry in entries):
             raise BranchNotFoundError(branch, run_id)
-        return _parameters(found, run_id)
+        return _parameters(entries, run_id)
 
     @override
     def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None:
@@ -170,8 +170,8 @@ class SqlStore(DocumentStore):
 
     @override
     def config(self, run_id: str, key: str = "") -> Document:
-        wanted = parts.identity("config", key) if key else parts.CONFIG_OF_RUN
-        return {entry.key: parts.value_of(entry, run_id) for entry in self._found(run_id, wanted)}
+        identity = parts.identity("config", key) if key else parts.CONFIG_OF_RUN
+        return {entry.key: parts.value_of(entry, run_id) for entry in self._found(run_id, identity)}
 
     @override
     def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None:
@@ -179,10 +179,10 @@ class SqlStore(DocumentStore):
 
     @override
     def job(self, run_id: str) -> Document:
-        found = self._found(run_id, parts.identity("job", ""))
-        if not found:
+        entries = self._found(run_id, parts.identity("job", ""))
+        if not entries:
             raise JobNotFoundError(run_id)
-        return dict(parts.value_of(found[0], run_id))
+        return dict(parts.value_of(entries[0], run_id))
 
     @override
     def put_job(self, job: Mapping[str, Any], run_id: str) -> None:
@@ -235,35 +235,35 @@ class SqlStore(DocumentStore):
     def _merge(self, connection: Connection, run: Row[Any], entries: Iterable[Entry], **changes: Any) -> None:
         """Add or replace entries of a locked run; its counts and times follow from what was there."""
         entries = list({entry.identity: entry for entry in entries}.values())
-        known = self._known(connection, run, entries)
-        new = [entry for entry in entries if entry.identity not in known]
-        self._check_parents(run, new, known)
-        old = [entry for entry in entries if entry.identity in known]
+        existing = self._known(connection, run, entries)
+        new = [entry for entry in entries if entry.identity not in existing]
+        self._check_parents(run, new, existing)
+        old = [entry for entry in entries if entry.identity in existing]
         table = self.database.tables.entries
         if new:
             connection.execute(insert(table), [self._values(run.seq, entry) for entry in new])
         if old:
             statement = update(table).where(table.c.seq == bindparam("at"))
-            rows = [self._values(run.seq, entry) | {"at": known[entry.identity].seq} for entry in old]
+            rows = [self._values(run.seq, entry) | {"at": existing[entry.identity].seq} for entry in old]
             for row in rows:
                 del row["parent"]
             connection.execute(statement, rows)
-        self._update_run(connection, run, entries, known, changes)
+        self._update_run(connection, run, entries, existing, changes)
 
     def _known(self, connection: Connection, run: Row[Any], entries: Sequence[Entry]) -> dict[bytes, Known]:
         columns = self.database.tables.entries.c
         identities = sorted({e.identity for e in entries} | {_parent_identity(e) for e in entries if e.parent})
-        known = {}
+        existing = {}
         for start in range(0, len(identities), _AT_ONCE):
             statement = select(columns.identity, columns.kind, columns.seq, columns.status, columns.step_type).where(
                 columns.run_seq == run.seq, columns.identity.in_(identities[start : start + _AT_ONCE])
             )
             for identity, kind, seq, status, step_type in connection.execute(statement):
-                known[bytes(identity)] = Known(seq, status, Entry(kind, "", "", step_type=step_type).is_work)
-        return known
+                existing[bytes(identity)] = Known(seq, status, Entry(kind, "", "", step_type=step_type).is_work)
+        return existing
 
-    def _check_parents(self, run: Row[Any], new: Sequence[Entry], known: Mapping[Any, Any]) -> None:
-        there = {entry.identity for entry in new} | known.keys()
+    def _check_parents(self, run: Row[Any], new: Sequence[Entry], existing: Mapping[Any, Any]) -> None:
+        there = {entry.identity for entry in new} | existing.keys()
         for entry in new:
             if entry.parent is not None and _parent_identity(entry) not in there:
                 if entry.kind == "branch":
@@ -274,21 +274,21 @@ class SqlStore(DocumentStore):
         columns = self.database.tables.entries.c
         candidates = [parts.identity("step", key) for key in parts.parents_of_branch(branch)]
         statement = select(columns.key).where(columns.run_seq == run.seq, columns.identity.in_(candidates))
-        found = connection.execute(statement).scalars().all()
-        if not found:
+        keys = connection.execute(statement).scalars().all()
+        if not keys:
             raise StepNotFoundError(branch.rpartition(".")[0], run.run_id)
-        return str(max(found, key=len))
+        return str(max(keys, key=len))
 
     def _update_run(
         self,
         connection: Connection,
         run: Row[Any],
         entries: Sequence[Entry],
-        known: Mapping[Any, Known],
+        existing: Mapping[Any, Known],
         changes: dict[str, Any],
     ) -> None:
         changes["updated_ns"] = time.time_ns()
-        before = [known[entry.identity] for entry in entries if entry.identity in known]
+        before = [existing[entry.identity] for entry in entries if entry.identity in existing]
         changes["steps"] = run.steps + sum(e.is_work for e in entries) - sum(e.is_work for e in before)
         changes["failed_steps"] = run.failed_steps + _failed(entries) - _failed(before)
         starts = [entry.started_ns for entry in entries if entry.started_ns is not None and not entry.is_verdict]

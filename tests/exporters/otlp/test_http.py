@@ -243,13 +243,13 @@ def test_a_closed_port_is_no_delivery() -> None:
         port = free.getsockname()[1]
     with pytest.raises(DeliveryError) as caught:
         send(f"http://me:canary@127.0.0.1:{port}")
-    assert str(caught.value) == f"http://127.0.0.1:{port} did not take what was sent: [Errno 111] Connection refused"
+    assert str(caught.value) == f"export to http://127.0.0.1:{port} failed: [Errno 111] Connection refused"
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64, "collector.invalid"])
 def test_a_host_that_no_name_can_be_is_no_delivery(host: str) -> None:
     """As one that is not found."""
-    with pytest.raises(DeliveryError, match=rf"^http://{host}:4318 did not take what was sent: [^\n]+$"):
+    with pytest.raises(DeliveryError, match=rf"^export to http://{host}:4318 failed: [^\n]+$"):
         send(f"http://{host}:4318")
 
 
@@ -394,7 +394,7 @@ def test_a_server_with_an_address_of_version_6() -> None:
             send(server.url)
     assert server.url.startswith("http://[::1]:")
     assert {headers["host"] for _, headers, _ in server.requests} == {server.url.removeprefix("http://")}
-    assert str(caught.value) == f"{server.url} did not take what was sent: HTTP 400"
+    assert str(caught.value) == f"export to {server.url} failed: HTTP 400"
 
 
 def test_http_spoken_to_a_grpc_port_is_told() -> None:

@@ -152,7 +152,7 @@ def test_a_closed_port_is_a_transient_error() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(DeliveryError, match=rf"^http://127\.0\.0\.1:{port} ") as caught:
+    with pytest.raises(DeliveryError, match=rf"^export to http://127\.0\.0\.1:{port} failed") as caught:
         push(endpoint=f"http://me:canary@127.0.0.1:{port}")
     assert caught.value.is_transient
     assert "canary" not in str(caught.value)

@@ -148,8 +148,7 @@ def test_a_failure_is_said_once(server: Backend, outbox: Outbox, caplog: pytest.
     sending.close()
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"{server.url} did not take what was sent: HTTP 503; "
-        "the run log has it all: `runlog-otel export --unsent` sends it later"
+        f"export to {server.url} failed: HTTP 503; the run log has it all: `runlog-otel export --unsent` sends it later"
     )
 
 
@@ -178,7 +177,7 @@ def test_the_answer_of_a_backend_forges_no_log_line(
     sending.close()
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"{server.url} did not take what was sent: 1 spans were rejected: full\\nCRITICAL forged \\x1b[2K\\u202e; "
+        f"export to {server.url} failed: 1 spans were rejected: full\\nCRITICAL forged \\x1b[2K\\u202e; "
         "the run log has it all: `runlog-otel export --unsent` sends it later"
     )
 

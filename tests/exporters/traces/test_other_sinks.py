@@ -132,7 +132,7 @@ def test_grpc_reaches_a_socket_file_and_names_that_it_resolves(tmp_path: Path) -
 
 def test_a_socket_file_that_is_not_there_is_no_delivery(tmp_path: Path) -> None:
     """Nothing else is tried in its place."""
-    with pytest.raises(DeliveryError, match=rf"^unix://{tmp_path}/none did not take what was sent: UNAVAILABLE: "):
+    with pytest.raises(DeliveryError, match=rf"^export to unix://{tmp_path}/none failed: UNAVAILABLE: "):
         send(protocol="grpc", endpoint=f"unix://{tmp_path}/none")
 
 
@@ -241,7 +241,7 @@ def test_an_sdk_exporter_that_raises_is_no_delivery(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("runlog_otel.exporters.traces.sdk.entry_points", lambda **_: [entry])
     with pytest.raises(DeliveryError) as caught:
         send(exporter="raising")
-    assert str(caught.value) == f"exporter raising did not take what was sent: RuntimeError: password={MASK}"
+    assert str(caught.value) == f"export to exporter raising failed: RuntimeError: password={MASK}"
 
 
 def test_a_batch_that_is_halved_for_one_exporter_reaches_the_others_once(tmp_path: Path) -> None:
