@@ -58,7 +58,7 @@ def check(
 
 
 def findings(project: Project) -> list[Finding]:
-    """Check the config, the store, the endpoint and the outbox; an unexpected error is a finding, too."""
+    """Check the config, the store, the endpoint and the outbox; an unexpected error is also a finding."""
     looks = {
         "config": _config,
         "wrapper": _wrapper,

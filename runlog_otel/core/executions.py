@@ -53,9 +53,10 @@ def timeline_of(run: Run) -> Timeline:
     numbers = {key: attempt.execution for key, attempt in recorded.items() if attempt.execution is not None}
     count = max([1, *numbers.values(), *(number for number, _ in run.header.retries)])
     if len(numbers) < len(recorded):
-        slots = _slots(run, count)
+        ranks = _indicator_ranks(run)
+        slots = _slots(run, count, ranks)
         count = len(slots)
-        numbers = _Numbering(run, slots).numbers
+        numbers = _Numbering(run, slots, ranks).numbers
     roots = {step.path for step in run.steps if step.is_terminal}
     starts = {1: run.header.created_ns} if run.header.created_ns is not None else {}
     last = [key for key, number in numbers.items() if number == count]
@@ -76,13 +77,12 @@ class _Slot:
     verdict: tuple[Key, Attempt] | None = None
 
 
-def _slots(run: Run, at_least: int) -> list[_Slot]:
+def _slots(run: Run, at_least: int, ranks: Mapping[str, int]) -> list[_Slot]:
     """The executions of a run in order, as the log shows them without any clock.
 
     Each verdict of the root graph ends one, and each change of the retry indicator within a step begins one. The header
     may list more, without a verdict, and one is open if the log has work after the last verdict.
     """
-    ranks = _indicator_ranks(run)
     slots = [_Slot(attempt.retry_indicator, (key, attempt)) for key, attempt in _verdicts(run.steps, run.status, ranks)]
     starts: dict[str, int] = {}
     sequences: set[tuple[str, ...]] = set()
@@ -136,10 +136,10 @@ def _shown(run: Run, slots: list[_Slot]) -> int:
 class _Numbering:
     """Assigns each attempt to an execution by the order of the log; times decide only where that leaves a choice."""
 
-    def __init__(self, run: Run, slots: list[_Slot]) -> None:
+    def __init__(self, run: Run, slots: list[_Slot], ranks: Mapping[str, int]) -> None:
         self._slots = slots
         self._has_executor_retries = run.has_executor_retries
-        self._ranks = _indicator_ranks(run)
+        self._ranks = ranks
         self.numbers: dict[Key, int] = {}
         self._run_started = dict(run.header.retries)
         for number, slot in enumerate(slots, 1):
@@ -225,17 +225,15 @@ class _Numbering:
 
 def _indicator_ranks(run: Run) -> dict[str, int]:
     """The retry indicators in the order in which steps were attempted with them; empty where steps disagree."""
-    sorter: TopologicalSorter[str] = TopologicalSorter()
     before: dict[str, set[str]] = defaultdict(set)
     for step in run.all_steps():
         indicators = [indicator for indicator, _ in groupby(attempt.retry_indicator for attempt in step.attempts)]
         for earlier, later in pairwise(indicators):
-            sorter.add(later, earlier)
             before[later].add(earlier)
     ranks: dict[str, int] = {}
     try:
-        for indicator in sorter.static_order():
-            ranks[indicator] = 1 + max((ranks[earlier] for earlier in before[indicator]), default=0)
+        for indicator in TopologicalSorter(before).static_order():
+            ranks[indicator] = 1 + max((ranks[earlier] for earlier in before.get(indicator, ())), default=0)
     except CycleError:
         return {}
     return ranks
