@@ -17,6 +17,7 @@ from runlog_otel.exporters.otlp.certificates import ssl_context
 from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.otlp.size_limit import SizeLimit
 from runlog_otel.exporters.otlp.transience import is_transient_status, seconds_from_retry_after
+from runlog_otel.exporters.otlp.wire import payload_from_spans
 from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
@@ -51,14 +52,22 @@ class OtlpHttpSink(SpanSink):
 
     @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        request = request_from_spans(resource, spans)
-        self.post(request, ExportTraceServiceResponse(), timeout_seconds, is_divisible=len(spans) > 1)
+        if self._is_json:
+            body = json_from_request(request_from_spans(resource, spans)).encode()
+        else:
+            body = payload_from_spans(resource, spans)
+        self.post_body(body, ExportTraceServiceResponse(), timeout_seconds, is_divisible=len(spans) > 1)
 
-    def post(self, request: Message, response: Any, timeout_seconds: float, *, is_divisible: bool = False) -> None:
-        """Send a request of any signal.
+    def post(self, request: Message, response: Any, timeout_seconds: float) -> None:
+        """Encode and send a request of any signal; see `post_body`."""
+        body = json_from_request(request).encode() if self._is_json else request.SerializeToString()
+        self.post_body(body, response, timeout_seconds)
+
+    def post_body(self, body: bytes, response: Any, timeout_seconds: float, *, is_divisible: bool = False) -> None:
+        """Send an encoded request of any signal.
 
         Args:
-            request: it.
+            body: it, in the format of the settings' protocol.
             response: an empty response of the signal.
             timeout_seconds: for the whole exchange.
             is_divisible: whether it can be sent as several, and has to be where it is larger than the settings say.
@@ -67,7 +76,6 @@ class OtlpHttpSink(SpanSink):
             TooLargeError: it is too large for one request.
             DeliveryError: it was not acknowledged whole, or not in time.
         """
-        body = json_from_request(request).encode() if self._is_json else request.SerializeToString()
         content = gzip.compress(body, mtime=0) if self._is_gzip else body
         where = self._client.where
         self._limit.check(where, len(body), len(content), is_divisible=is_divisible)
