@@ -50,7 +50,7 @@ def send_log_records(
     from runlog_otel.exporters.otlp.http import OtlpHttpSink
 
     with closing(OtlpHttpSink(settings, target)) as sink:
-        sink.post(request, ExportLogsServiceResponse(), timeout_seconds)
+        sink.post(request, ExportLogsServiceResponse, timeout_seconds)
 
 
 def _record(record: LogRecord) -> logs_pb2.LogRecord:
