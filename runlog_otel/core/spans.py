@@ -32,7 +32,7 @@ from runlog_otel.core.trace import (
 
 Draft = tuple[RawSpan, tuple[SecretFingerprint, ...]]
 """A raw span, and the fingerprints in the part of the log that it was built from."""
-_TRACEPARENT = re.compile(
+_TRACEPARENT = (
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<rest>-.*)?"
 )
 
@@ -170,7 +170,7 @@ class SpanBuilder:
             previous = Execution(run.run_id, run.pipeline, execution.number - 1, execution.namespace)
             yield _link(previous.trace_id, previous.span_id(SpanRole.RUN), "previous_execution")
             return
-        caller = _TRACEPARENT.fullmatch(run.header.traceparent)
+        caller = re.fullmatch(_TRACEPARENT, run.header.traceparent)
         if caller and (caller["version"] != "00" or not caller["rest"]):
             trace_id, span_id = bytes.fromhex(caller["trace"]), bytes.fromhex(caller["span"])
             if any(trace_id) and any(span_id):
