@@ -89,6 +89,8 @@ class SpanBuilder:
         self._is_last = execution.number == timeline.count
         self._is_complete = is_complete
         self._factory = SpanFactory(execution)
+        self._intervals: dict[int, tuple[int, int] | None] = {}
+        """By the id of a step or branch, which the run keeps alive."""
         self._attempts = [a for step in run.all_steps() for a in timeline.attempts(step, execution.number)]
         self._marks = tuple({mark for attempt in self._attempts for mark in attempt.marks})
 
@@ -142,7 +144,7 @@ class SpanBuilder:
             b"",
             interval,
             attributes=attributes | self._retry_attributes(),
-            events=_change_events(run, self._number, interval[1]),
+            events=tuple(_change_events(run, self._number, interval[1])),
             links=tuple(links_of_run(run, self._execution)),
             error=error,
             marks=self._marks,
@@ -167,17 +169,17 @@ class SpanBuilder:
         """The spans of a graph: steps one after another; a step without times begins where the one before ended."""
         now, last = outer[0], outer[1] - MIN_SPAN_DURATION_NS
         for step in steps:
-            if step.is_terminal or not self._is_present(step):
+            attempts = self._timeline.attempts(step, self._number)
+            if step.is_terminal or not (attempts or self._is_present(step)):
                 continue
             interval = self._interval(step) or (min(now, last), min(now, last) + MIN_SPAN_DURATION_NS)
-            attempts = self._timeline.attempts(step, self._number)
             step_id = self._factory.span_id(SpanRole.STEP, step.path)
             if self._is_complete:
                 result = self._result(step, is_closed)
                 yield self._step_span(step, attempts, interval, step_id, parent, result=result)
             for attempt in attempts:
                 yield self._factory.attempt_span(step, attempt, interval[0], step_id)
-            for branch in sorted(step.branches, key=self._position):
+            for branch in sorted(step.branches, key=self._position) if step.branches else ():
                 if self._is_present(branch):
                     yield from self._branch(step, branch, interval, step_id)
             now = max(now, interval[1])
@@ -196,8 +198,9 @@ class SpanBuilder:
             semconv.TASK_NAME: step.name,
             semconv.TASK_RUN_ID: step.path,
             semconv.TASK_RESULT: result.value,
-            semconv.TASK_RUN_URL: trace_url(self._execution.ui, self._factory.trace_id, span_id),
         }
+        if self._execution.ui:
+            attributes[semconv.TASK_RUN_URL] = trace_url(self._execution.ui, self._factory.trace_id, span_id)
         error = None
         if result is Result.FAILURE or result is Result.ERROR:
             error, attributes[semconv.ERROR_TYPE] = self._step_failure(step, attempts, result)
@@ -268,8 +271,9 @@ class SpanBuilder:
             at_ns = interval[0] if item.stage == "get" else interval[1]
             return Event(semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
 
-        limit = self._execution.policy.limit(semconv.MAX_ITEMS)
-        return tuple(event(item) for item in islice(dict.fromkeys(items), limit))
+        if len(items) > 1:
+            items = tuple(islice(dict.fromkeys(items), self._execution.policy.limit(semconv.MAX_ITEMS)))
+        return tuple([event(item) for item in items])
 
     def _retry_attributes(self) -> dict[str, Value]:
         """Why this execution is a retry: how the one before ended."""
@@ -287,8 +291,6 @@ class SpanBuilder:
 
     def _is_present(self, part: Step | Branch) -> bool:
         """Whether a part was attempted in this execution; what was never attempted is shown in the last one."""
-        if isinstance(part, Step) and self._timeline.attempts(part, self._number):
-            return True
         executions = self._timeline.executions(part)
         return self._number in executions or (self._is_last and not executions)
 
@@ -320,14 +322,18 @@ class SpanBuilder:
         return (interval[0] if interval else float("inf"), branch.path)
 
     def _interval(self, part: Step | Branch) -> tuple[int, int] | None:
-        """Start and end of a part in this execution; None if the log has no time for it."""
-        if isinstance(part, Branch):
-            return self._graph_interval(part.steps)
-        attempts = self._timeline.attempts(part, self._number)
-        if len(attempts) == 1 and not part.branches:
+        """Start and end of a part in this execution, computed once; None if the log has no time for it."""
+        if id(part) not in self._intervals:
+            self._intervals[id(part)] = (
+                self._graph_interval(part.steps) if isinstance(part, Branch) else self._step_interval(part)
+            )
+        return self._intervals[id(part)]
+
+    def _step_interval(self, step: Step) -> tuple[int, int] | None:
+        attempts = self._timeline.attempts(step, self._number)
+        if len(attempts) == 1 and not step.branches:
             return times_of(attempts[0])
-        own = [times_of(attempt) for attempt in attempts]
-        return _enclosing(own + [self._interval(branch) for branch in part.branches])
+        return _enclosing([times_of(attempt) for attempt in attempts] + [self._interval(b) for b in step.branches])
 
     def _graph_interval(self, steps: tuple[Step, ...], recorded_ns: int | None = None) -> tuple[int, int] | None:
         """Start and end of a graph: from its recorded start or its first step to its verdict.

@@ -1,6 +1,6 @@
 """The types of a trace, and the spans that need one attempt only, which the live wrapper exports first."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache, partial
@@ -192,7 +192,7 @@ class SpanFactory:
         interval: tuple[int, int],
         *,
         attributes: Attributes,
-        events: Iterable[Event] = (),
+        events: Sequence[Event] = (),
         links: tuple[Link, ...] = (),
         error: str | None = None,
         marks: tuple[SecretFingerprint, ...] = (),
@@ -211,7 +211,7 @@ class SpanFactory:
             interval[0],
             interval[1],
             sanitizer.of_span(attributes),
-            tuple([Event(event, at_ns, sanitizer.attributes(raw)) for event, at_ns, raw in events]),
+            tuple([Event(event, at_ns, sanitizer.attributes(raw)) for event, at_ns, raw in events]) if events else (),
             links,
             None if error is None else sanitizer.values[error],
         )
