@@ -204,9 +204,8 @@ class Redaction:
         The searched part may end within a secret, so a margin at its end is dropped. Patterns of the settings may
         match any length, so with them the whole text is searched. A plain text takes 0.6 instead of 3 µs.
         """
-        is_as_short = len(text) <= limit and text.isascii()
-        if is_as_short and not (self.marks or self.patterns or _may_hold_secret(text)):
-            return text
+        if not (self.marks or self.patterns or len(text) > limit or _may_hold_secret(text)):
+            return bounded(text, limit)
         margin = max([_MARGIN, *(mark.characters for mark in self.marks)])
         size = len(text) if self.patterns else limit + 2 * margin
         while size < len(text):
@@ -327,6 +326,8 @@ def _compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 def bounded(text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:
     """The text in at most `limit` bytes of UTF-8; lone surrogates are replaced."""
+    if len(text) <= limit and text.isascii():
+        return text
     data = text.encode("utf-8", "replace")
     if len(data) <= limit:
         return data.decode()
