@@ -13,8 +13,8 @@ Patterns are compiled by `re` at first use: a step that succeeds needs none.
 import re
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from runlog_otel.core import semconv
 from runlog_otel.core.redaction import bounded, redacted
@@ -47,8 +47,7 @@ _PARAMETERS = (
 Redact = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A parsed message: `type` has low cardinality (an exception's name, `exit_3`, `signal_9`, or `_OTHER`)."""
 
     type: str

@@ -15,8 +15,8 @@ from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, St
 from runlog_otel.core.redaction import RedactionPolicy, url_without_credentials
 from runlog_otel.core.trace import (
     MIN_SPAN_DURATION_NS,
-    Event,
     Execution,
+    RawEvent,
     Result,
     Span,
     SpanFactory,
@@ -260,8 +260,8 @@ class SpanBuilder:
             marks=self._marks,
         )
 
-    def _catalog_events(self, items: tuple[CatalogItem, ...], interval: tuple[int, int]) -> tuple[Event, ...]:
-        def event(item: CatalogItem) -> Event:
+    def _catalog_events(self, items: tuple[CatalogItem, ...], interval: tuple[int, int]) -> Sequence[RawEvent]:
+        def event(item: CatalogItem) -> RawEvent:
             attributes = {
                 semconv.CATALOG_NAME: item.name,
                 semconv.CATALOG_STAGE: item.stage,
@@ -269,11 +269,11 @@ class SpanBuilder:
                 semconv.CATALOG_LOCATION: url_without_credentials(item.location),
             }
             at_ns = interval[0] if item.stage == "get" else interval[1]
-            return Event(semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
+            return semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value}
 
         if len(items) > 1:
             items = tuple(islice(dict.fromkeys(items), self._execution.policy.limit(semconv.MAX_ITEMS)))
-        return tuple([event(item) for item in items])
+        return [event(item) for item in items]
 
     def _retry_attributes(self) -> dict[str, Value]:
         """Why this execution is a retry: how the one before ended."""
@@ -376,7 +376,7 @@ def _enclosing(intervals: list[tuple[int, int] | None]) -> tuple[int, int] | Non
     return (min(start for start, _ in timed), max(end for _, end in timed)) if timed else None
 
 
-def _change_events(run: Run, number: int, at_ns: int) -> Iterator[Event]:
+def _change_events(run: Run, number: int, at_ns: int) -> Iterator[RawEvent]:
     for changes in run.header.changes:
         if changes.execution != number:
             continue
@@ -387,4 +387,4 @@ def _change_events(run: Run, number: int, at_ns: int) -> Iterator[Event]:
             semconv.CHANGES_PARAMETERS: changes.parameters,
             semconv.CHANGES_FILES: changes.files,
         }
-        yield Event(semconv.CHANGES_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
+        yield semconv.CHANGES_EVENT, at_ns, {key: value for key, value in attributes.items() if value}

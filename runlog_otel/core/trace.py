@@ -50,6 +50,10 @@ class Event(NamedTuple):
     attributes: Attributes
 
 
+RawEvent = tuple[str, int, Attributes]
+"""Name, time and attributes of an event, before it is sanitised."""
+
+
 class Link(NamedTuple):
     """A link to a related span in another trace."""
 
@@ -141,11 +145,13 @@ class _SanitizedValues(dict[Any, Any]):
         self._limit = limit
 
     def __missing__(self, raw: Value) -> Value:
-        if self._redaction is None or not isinstance(raw, str | tuple):
-            return raw  # a number is not kept: True equals 1
-        clean = (
-            self._redaction.bounded(raw, self._limit) if isinstance(raw, str) else bounded_names(self[n] for n in raw)
-        )
+        clean: Value
+        if isinstance(raw, str):
+            clean = self._redaction.bounded(raw, self._limit) if self._redaction else raw
+        elif isinstance(raw, tuple):
+            clean = bounded_names(self[name] for name in raw) if self._redaction else raw
+        else:
+            return raw  # a number is not kept, because True equals 1
         self[raw] = clean
         return clean
 
@@ -192,7 +198,7 @@ class SpanFactory:
         interval: tuple[int, int],
         *,
         attributes: Attributes,
-        events: Sequence[Event] = (),
+        events: Sequence[RawEvent] = (),
         links: tuple[Link, ...] = (),
         error: str | None = None,
         marks: tuple[SecretFingerprint, ...] = (),
@@ -328,14 +334,14 @@ def _metric_attributes(attempt: Attempt, policy: RedactionPolicy) -> dict[str, V
     return {semconv.METRIC.format(name=name): value for name, value in metrics}
 
 
-def _exception_event(failure: Failure, at_ns: int) -> Event:
+def _exception_event(failure: Failure, at_ns: int) -> RawEvent:
     attributes: dict[str, Value] = {
         semconv.EXCEPTION_TYPE: failure.type,
         semconv.EXCEPTION_MESSAGE: failure.message,
     }
     if failure.stacktrace:
         attributes[semconv.EXCEPTION_STACKTRACE] = failure.stacktrace
-    return Event(semconv.EXCEPTION_EVENT, at_ns, attributes)
+    return semconv.EXCEPTION_EVENT, at_ns, attributes
 
 
 def has_times(attempt: Attempt) -> bool:
