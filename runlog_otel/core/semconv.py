@@ -4,7 +4,7 @@ Names are those of OpenTelemetry's semantic conventions where they exist (CI/CD,
 candidate), else `runlog.*`. `docs/mapping.md` is generated from this module.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.43.0"
 SCOPE_NAME = "runlog_otel"
@@ -30,8 +30,7 @@ DURATION_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 
 """Upper bounds of the histograms of durations, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeSpec:
+class AttributeSpec(NamedTuple):
     """An exported name: where it is used, its type, its meaning."""
 
     name: str
@@ -40,8 +39,7 @@ class AttributeSpec:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """A metric: its labels are attributes; of `details` only the newest set is kept.
 
     Source of the translation: OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility".
