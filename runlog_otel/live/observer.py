@@ -32,7 +32,8 @@ from runlog_otel.exporters.traces.delivery import Delivery, ExtraSignal, shared_
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.guard import Guard
-from runlog_otel.live.run_registry import RunRegistry, RunSource
+from runlog_otel.live.run_registry import RunRegistry
+from runlog_otel.live.run_source import RunSource
 from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_from_run
 from runlog_otel.settings import Settings
 

@@ -1,7 +1,6 @@
 """Secrets of the host: look them up, find them in what is recorded, mask them in what is printed."""
 
 import base64
-import html
 import json
 import re
 import sys
@@ -89,6 +88,8 @@ class ExposedSecrets:
 
 def _spellings_of(value: str) -> Iterator[str]:
     """How programs write a value without hiding it: in URLs, JSON, Python, HTML, base64."""
+    import html  # only where there are secrets: its table of entities takes 1 ms
+
     yield from (value, value.strip(), html.escape(value))
     for quoted in (repr, json.dumps, partial(json.dumps, ensure_ascii=False)):
         escaped = quoted(value)[1:-1]
