@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.model import Header, Run
@@ -12,8 +12,7 @@ from runlog_otel.mapping import execution_of_run
 from runlog_otel.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(NamedTuple):
     """What a process knows about a run whose attempts it records; pickled for pool workers."""
 
     execution: Execution
@@ -67,7 +66,7 @@ class RunRegistry:
 
     def set_complete(self, run_id: str) -> None:
         """The execution has ended, and its containers are being exported."""
-        self._states[run_id] = replace(self._states[run_id], is_complete=True)
+        self._states[run_id] = self._states[run_id]._replace(is_complete=True)
 
     def unfinished(self) -> Iterator[tuple[str, RunState]]:
         """The runs that this process started and that have not ended."""

@@ -11,13 +11,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from runlog_otel.core.points import ExecutionPoints
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, RunlogOtelError, TooLargeError
-from runlog_otel.exporters.otlp.log_record import LogRecord
 from runlog_otel.exporters.otlp.transience import pause_after
 from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.exporters.traces.outbox import Outbox
@@ -26,12 +24,16 @@ from runlog_otel.exporters.traces.sink import sink_from
 from runlog_otel.loggers import package_logger
 from runlog_otel.settings import Settings
 
+if TYPE_CHECKING:  # few processes send these, which take 2 ms to import
+    from runlog_otel.core.points import ExecutionPoints
+    from runlog_otel.exporters.otlp.log_record import LogRecord
+
 _PAUSE_SECONDS = 30.0
 """The pause after a failure if the backend asks for none, in a process that goes on."""
 _BURST_SECONDS = 0.5
 """How long spans are collected for one request: 50 empty steps take 5 requests instead of 50, and 40 ms less CPU."""
 
-ExtraSignal = LogRecord | ExecutionPoints
+ExtraSignal: TypeAlias = "LogRecord | ExecutionPoints"
 """What is sent with spans: the log of a failed attempt, or the metrics of an execution."""
 
 
@@ -41,7 +43,7 @@ class QueuedSpans(NamedTuple):
     run_id: str
     resource: Mapping[str, str]
     spans: Sequence[Span]
-    also: ExtraSignal | None = None
+    also: "ExtraSignal | None" = None
 
 
 class Delivery:
@@ -70,7 +72,7 @@ class Delivery:
         return (self._settings, self._outbox.folder) == (settings, outbox.folder)
 
     def offer(
-        self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: ExtraSignal | None = None
+        self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: "ExtraSignal | None" = None
     ) -> None:
         """Send spans of a run soon; returns at once. While the backend fails, the run is remembered instead.
 
@@ -167,6 +169,8 @@ class Delivery:
 
         After a transient error there is a pause, as with spans.
         """
+        from runlog_otel.exporters.otlp.log_record import LogRecord
+
         signal = "logs" if isinstance(also, LogRecord) else "metrics"
         if time.monotonic() < self._refused.get(signal, 0.0):
             return
@@ -206,6 +210,8 @@ class Delivery:
 
 
 def _send_signal(also: ExtraSignal, resource: Mapping[str, str], settings: Settings, timeout_seconds: float) -> None:
+    from runlog_otel.exporters.otlp.log_record import LogRecord
+
     if isinstance(also, LogRecord):
         from runlog_otel.exporters.otlp.logs import send_log_records
 

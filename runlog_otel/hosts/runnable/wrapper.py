@@ -76,7 +76,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     def get_job_log(self, run_id: str) -> JobLog:
         """Return the job's log; the host reads it right before it runs the job's code."""
         job_log = self._inner.get_job_log(run_id)
-        self._observer.guard(self._exposed.learn_of_context)
+        self._learn_secrets()
         self._see(run_id, json_runlog.JOB_STEP, job_log)
         if failed := sum(attempt.status == Status.FAIL.value for attempt in job_log.attempts):
             self._observer.job_begins_again(run_id, failed + 1)
@@ -102,7 +102,8 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             for attempt in new if marks else ():
                 attempt.code_identities.append(CodeIdentity(**json_runlog.code_from_marks(marks)))
 
-        self._observer.guard(mark)
+        if self._exposed:
+            self._observer.guard(mark)
 
     @override
     def _add_note(self, logged: StepLog | JobLog, index: int, note: AttemptNote) -> None:
