@@ -6,21 +6,20 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runlog_otel.core.model import Run
 from runlog_otel.errors import ConfigError, MissingExtraError
-from runlog_otel.hosts.installed import installed
 from runlog_otel.settings import Settings
-from runlog_otel.sources.files import run_from_file
-from runlog_otel.sources.host_config import Project
-from runlog_otel.sources.port import Source, source_from_url
-from runlog_otel.stores.files import is_file
+
+if TYPE_CHECKING:  # a command imports only what its source needs
+    from runlog_otel.core.model import Run
+    from runlog_otel.sources.host_config import Project
+    from runlog_otel.sources.port import Source
 
 _CONFIGS = (".yaml", ".yml")
 
 
-def project(config_file: str, **options: Any) -> Project:
+def project(config_file: str, **options: Any) -> "Project":
     """The project of a config file of the installed host; options override its settings.
 
     Without a host, the settings come from the environment, and only a run log in a file can be read, no store.
@@ -29,6 +28,9 @@ def project(config_file: str, **options: Any) -> Project:
         MissingExtraError: there is a config file to read, and no host.
         ConfigError: the config is wrong.
     """
+    from runlog_otel.hosts.installed import installed
+    from runlog_otel.sources.host_config import Project
+
     overrides = {key: value for key, value in options.items() if value}
     if installed() is None:
         if config_file:
@@ -39,19 +41,23 @@ def project(config_file: str, **options: Any) -> Project:
     return Project.load(HostAdapter, config_file, overrides)
 
 
-def run_named(source: Source, name: str) -> Run:
+def run_named(source: "Source", name: str) -> "Run":
     """A run of a source by its id, or one in a JSON file.
 
     Raises:
         RunNotFoundError: the source has none of that id.
         RunLogFormatError: what is there is damaged, or is no run log.
     """
+    from runlog_otel.sources.files import run_from_file
+
     path = log_file(name)
     return run_from_file(path, source.settings) if path else source.run(name)
 
 
 def log_file(name: str) -> Path | None:
     """The JSON file of that name; None if it is a run id."""
+    from runlog_otel.stores.files import is_file
+
     path = Path(name)
     return path if path.suffix == ".json" and is_file(path) else None
 
@@ -63,7 +69,7 @@ def settings_of(config_file: str, **options: Any) -> Settings:
     return Settings.load({}, os.environ, options={key: value for key, value in options.items() if value})
 
 
-def source(url: str, config_file: str, **options: Any) -> Source:
+def source(url: str, config_file: str, **options: Any) -> "Source":
     """The source of a URL or a path, with the settings of a config; without a URL, the config's own store.
 
     Raises:
@@ -71,6 +77,8 @@ def source(url: str, config_file: str, **options: Any) -> Source:
     """
     if _is_config(url):
         return project(url or config_file, **options)
+    from runlog_otel.sources.port import source_from_url
+
     return source_from_url(url, settings_of(config_file, **options), os.environ.get)
 
 
@@ -93,7 +101,7 @@ def own_outbox(outbox: Path, url: str) -> Path:
     return outbox / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
-def sources(urls: Sequence[str], config_file: str, **options: Any) -> list[Source]:
+def sources(urls: Sequence[str], config_file: str, **options: Any) -> "list[Source]":
     """Like `source`, for several URLs; each gets its own outbox, because run ids are unique only within a source."""
     if len(urls) <= 1:
         return [source("".join(urls), config_file, **options)]

@@ -15,5 +15,5 @@ def trace_id(
     execution: Annotated[int, typer.Option(min=1, help="1 is the first, each retry is one more.")] = 1,
     config: ConfigFile = "",
 ) -> None:
-    """Print the trace id of a run: it follows from the run id (and the setting `namespace`)."""
+    """Print the trace id of a run, which follows from the run id (and the setting `namespace`)."""
     output.line(identity.trace_id(project(config).settings.namespace, run_id, execution).hex())

@@ -6,7 +6,7 @@ A source is a module of its own; docs/sources.md shows how to write one.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from importlib.metadata import entry_points
+from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
 ENTRY_POINTS = "runlog_otel.sources"
-"""The group of the functions that make sources: each is named by what its URLs begin with, up to `+` or `:`."""
+"""The group of other packages' functions that make sources, named by the beginning of their URLs, up to `+` or `:`."""
+_MODULES = {
+    "constellation": "constellation",
+    "db-log": "db_log",
+    "file": "files",
+    "postgres": "sql",
+    "postgresql": "sql",
+    "sqlite": "sql",
+}
+"""What the URLs of our own sources begin with, and their modules: looking for entry points costs 30 ms of CPU."""
 
 
 class Source(ABC):
@@ -170,12 +179,22 @@ def source_from_url(url: str, settings: Settings, secret: Callable[[str], str | 
     text = filled(url, secret, "--source")
     scheme, has_scheme, _ = text.partition(":")
     kind = scheme.partition("+")[0].lower() if has_scheme else "file"
-    makers = entry_points(group=ENTRY_POINTS, name=kind)
-    if not makers:
-        kinds = ", ".join(sorted(entry_points(group=ENTRY_POINTS).names))
-        raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {kinds} (docs/sources.md)")
-    make: SourceMaker = next(iter(makers)).load()
+    if kind in _MODULES:
+        make: SourceMaker = import_module(f"runlog_otel.sources.{_MODULES[kind]}").source_from_url
+    else:
+        make = _maker_elsewhere(kind, url)
     return make(text, settings)
+
+
+def _maker_elsewhere(kind: str, url: str) -> SourceMaker:
+    from importlib.metadata import entry_points
+
+    makers = entry_points(group=ENTRY_POINTS)
+    if kind not in makers.names:
+        kinds = ", ".join(sorted({*_MODULES, *makers.names}))
+        raise ConfigError("--source", f"{masked(url)} is of an unknown kind; known are {kinds} (docs/sources.md)")
+    maker: SourceMaker = makers[kind].load()
+    return maker
 
 
 def one_line(error: Exception) -> str:
