@@ -41,6 +41,36 @@ def project(config_file: str, **options: Any) -> "Project":
     return Project.load(HostAdapter, config_file, overrides)
 
 
+def _source_of_config(config_file: str, **options: Any) -> "Source":
+    """The store of a config file, read without the host where that is possible; raises as `project`."""
+    plain = _plain(config_file, **options)
+    if plain is None:
+        return project(config_file, **options)
+    from runlog_otel.sources.host_folder import HostFolder
+
+    return HostFolder(*plain, lambda: project(config_file, **options))
+
+
+def _settings_of_config(config_file: str, **options: Any) -> Settings:
+    plain = _plain(config_file, **options)
+    return plain[1] if plain else project(config_file, **options).settings
+
+
+def _plain(config_file: str, **options: Any) -> tuple[str, Settings] | None:
+    """The folder with the runs, and the settings, if they can be known without the host."""
+    from runlog_otel.hosts.installed import installed
+
+    if installed() != "runnable":
+        return None
+    from runlog_otel.hosts.runnable.plain_config import WHERE, plain_config
+
+    plain = plain_config(config_file)
+    if plain is None:
+        return None
+    overrides = {key: value for key, value in options.items() if value}
+    return plain.folder, Settings.load(plain.telemetry, os.environ, f"{WHERE}.telemetry", overrides)
+
+
 def run_named(source: "Source", name: str) -> "Run":
     """A run of a source by its id, or one in a JSON file.
 
@@ -65,7 +95,7 @@ def log_file(name: str) -> Path | None:
 def settings_of(config_file: str, **options: Any) -> Settings:
     """The settings of a config file, or of the environment; options override them. Raises as `project`."""
     if config_file:
-        return project(config_file, **options).settings
+        return _settings_of_config(config_file, **options)
     return Settings.load({}, os.environ, options={key: value for key, value in options.items() if value})
 
 
@@ -76,7 +106,7 @@ def source(url: str, config_file: str, **options: Any) -> "Source":
         RunlogOtelError: what `project` and `runlog_otel.sources.source_from_url` raise.
     """
     if _is_config(url):
-        return project(url or config_file, **options)
+        return _source_of_config(url or config_file, **options)
     from runlog_otel.sources.port import source_from_url
 
     return source_from_url(url, settings_of(config_file, **options), os.environ.get)
@@ -84,7 +114,7 @@ def source(url: str, config_file: str, **options: Any) -> "Source":
 
 def settings_for(url: str, config_file: str) -> Settings:
     """The settings of `source`, which need not exist; raises as `project`."""
-    return project(url or config_file).settings if _is_config(url) else settings_of(config_file)
+    return _settings_of_config(url or config_file) if _is_config(url) else settings_of(config_file)
 
 
 def _is_config(url: str) -> bool:

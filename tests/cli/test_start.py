@@ -1,7 +1,6 @@
 """What a command imports: each is started for every call, so it must not load what it does not use."""
 
 import inspect
-import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -11,7 +10,7 @@ import pytest
 import typer
 
 from runlog_otel.cli.app import _COMMANDS
-from tests.cli.conftest import GOLDEN, RUNS
+from tests.cli.conftest import RUNS
 
 _HEAVY = {
     "alembic",
@@ -54,15 +53,17 @@ def _imported(folder: Path, *arguments: str) -> tuple[str, set[str]]:
     ("arguments", "needed"),
     [
         (["--help"], set()),
-        (["runs", "--source", "."], {"importlib.metadata", "pydantic", "rich"}),
-        (["show", RUNS["demo"], "--source", "."], {"importlib.metadata", "pydantic", "rich"}),
+        (["trace-id", "a"], {"importlib.metadata", "pydantic", "ruamel.yaml"}),
+        (["runs"], {"importlib.metadata", "pydantic", "rich", "ruamel.yaml"}),
+        (["show", RUNS["demo"]], {"importlib.metadata", "pydantic", "rich", "ruamel.yaml"}),
+        (["runs", "--source", ".run_log_store"], {"importlib.metadata", "pydantic", "rich"}),
+        (["show", RUNS["demo"], "--source", ".run_log_store"], {"importlib.metadata", "pydantic", "rich"}),
     ],
-    ids=lambda value: value[0].strip("-") if isinstance(value, list) else "",
+    ids=" ".join,
 )
-def test_a_command_imports_what_it_needs(tmp_path: Path, arguments: list[str], needed: set[str]) -> None:
-    """Neither host, nor database, nor network, where runs are read from files."""
-    shutil.copy(GOLDEN / "demo.log.json", tmp_path / f"{RUNS['demo']}.json")
-    status, imported = _imported(tmp_path, *arguments)
+def test_a_command_imports_what_it_needs(project: Path, arguments: list[str], needed: set[str]) -> None:
+    """Neither host, nor database, nor network, where runs are read from files: of a folder, or of a config's store."""
+    status, imported = _imported(project, *arguments)
     assert status == "0"
     assert imported <= needed
 
