@@ -179,6 +179,6 @@ def _exemplar(exemplar: Exemplar, scale: int) -> SdkExemplar:
         filtered_attributes={},
         value=double(exemplar.value) / scale,
         time_unix_nano=fixed64(exemplar.at_ns),
-        span_id=int(exemplar.span_id, 16),
-        trace_id=int(exemplar.trace_id, 16),
+        span_id=int.from_bytes(exemplar.span_id, "big"),
+        trace_id=int.from_bytes(exemplar.trace_id, "big"),
     )

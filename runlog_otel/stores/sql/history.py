@@ -12,52 +12,14 @@ from runlog_otel.core.runlogs.json_runlog import header_from_config
 from runlog_otel.core.semconv import HEADER_KEY
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.entries import Document
+from runlog_otel.stores.run_list import Page, RunFilter, RunSummary
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.schema_version import schema_revision
 from runlog_otel.stores.sql.store import SqlStore, searched
 
+__all__ = ["MAX_PAGE", "Page", "RunFilter", "RunHistory", "RunSummary", "Stats"]
+
 MAX_PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs; a field that is not set matches all. Times are nanoseconds since the epoch, `until_ns` excluded."""
-
-    run_ids: Sequence[str] = ()
-    status: str = ""
-    tag: str = ""
-    pipeline: str = ""
-    since_ns: int | None = None
-    until_ns: int | None = None
-    failure: str = ""
-    """Text in what was said of a failed step or job, in any case."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """A run as lists show it: no step, no parameter, no definition. Times are nanoseconds since the epoch."""
-
-    run_id: str
-    source: str
-    pipeline: str
-    tag: str
-    status: str
-    original_run_id: str
-    created_ns: int
-    updated_ns: int
-    started_ns: int | None
-    ended_ns: int | None
-    steps: int
-    """How many steps at all depths, without the terminal ones."""
-    failed_steps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Runs, newest first; `after` is where the next page begins, None on the last one."""
-
-    runs: tuple[RunSummary, ...]
-    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
