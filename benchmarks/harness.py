@@ -198,9 +198,14 @@ def _version(package: str) -> str:
 
 
 def _revision() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
+    """The commit, and whether code differs from it; results are written while others are still measured."""
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+
+    revision = git("rev-parse", "--short=10", "HEAD").stdout.strip()
+    is_changed = git("diff", "--quiet", "HEAD", "--", "*.py").returncode
+    return f"{revision or 'unknown'}{' with changes' if is_changed else ''}"
 
 
 def _value_of(path: Path, name: str) -> str:

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from benchmarks.documents import document, spans_of
@@ -75,7 +75,7 @@ def measure(bench: Bench) -> None:
 
 def _inputs(stage: str, runs: int) -> list[Any]:
     """What a stage is called with, for runs that were not seen before."""
-    documents = [document(number, STEPS) for _, number in zip(range(runs), _numbers, strict=False)]
+    documents = [document(number, STEPS) for number in islice(_numbers, runs)]
     if stage == _READING:
         return documents
     mapped = [run_from_log(log) for log in documents]
