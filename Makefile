@@ -64,7 +64,7 @@ site: $(VENV)/.installed ## Build the docs as a site in site/
 dashboards: $(VENV)/.installed ## Generate Grafana's dashboards and alert rules
 	$(BIN)/python -m dashboards.generate
 
-bench: $(VENV)/.installed ## Measure docs/performance.md again, in 20 minutes; ONLY=export: one part; QUICK=1: see that it works
+bench: $(VENV)/.installed ## Measure docs/performance.md, in 20 minutes; ONLY=export: one part; QUICK=1: tiny sizes
 	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
 
 matrix: ## Run the tests that need no backend on each installed Python

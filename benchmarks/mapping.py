@@ -27,7 +27,6 @@ from runlog_otel.core.redaction import Redaction, fingerprint_of
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Span
-from runlog_otel.exporters.otlp.encode import request_from_spans
 
 STEPS = 50
 BATCH = 512
@@ -38,7 +37,14 @@ _numbers = count()
 
 def encode(spans: Sequence[Span]) -> bytes:
     """A request's bytes, as exports make them."""
-    return request_from_spans({"service.name": "main.flow"}, spans).SerializeToString()
+    resource = {"service.name": "main.flow"}
+    try:
+        from runlog_otel.exporters.otlp.wire import payload_from_spans  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:  # older code, that makes messages of protobuf
+        from runlog_otel.exporters.otlp.encode import request_from_spans
+
+        return request_from_spans(resource, spans).SerializeToString()
+    return bytes(payload_from_spans(resource, spans))
 
 
 def _stock_encode(spans: Sequence[Any]) -> bytes:
