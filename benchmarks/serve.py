@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from benchmarks.documents import document, job
 from benchmarks.harness import Bench, Curve, Goal, say
@@ -67,7 +68,7 @@ def _measure_polls(bench: Bench, sizes: tuple[int, ...]) -> None:
             samples = bench.in_turns(cases, 5, 30)
             there = size + CHANGED * len(samples["scrape"])
             for name, line in lines.items():
-                line[size] = sorted(samples[name])[len(samples[name]) // 2]
+                line[size] = median(samples[name])
     filled.close()
     for name in lines:
         goal = Goal("ours", 100) if name.startswith("poll") else None

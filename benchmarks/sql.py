@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -141,7 +142,7 @@ def _measure_steps(bench: Bench) -> None:
         }
         speeds = bench.in_turns(windows, 3, 30)
         for name, samples in speeds.items():
-            lines[name][size] = 1000 / sorted(samples)[len(samples) // 2]
+            lines[name][size] = 1000 / median(samples)
         if size in totals:
             _add_total(bench, speeds, *totals[size])
     stores["sqlite"].close()
