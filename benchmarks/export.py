@@ -45,8 +45,10 @@ def measure(bench: Bench) -> None:
         bench.add(f"{what}, two processes", "spans/s", speed[_TWO], speed[_ONE], _ONE, goal=goal)
     ours, stock = exports[_ONE], exports[_STOCK]
     goal = Goal("ratio", 1.05)
-    bench.add("its requests", "", (median(ours.requests),), (median(stock.requests),), _STOCK, goal=goal)
-    bench.add("its memory, at most", "MiB", (max(ours.peak_mib),), (max(stock.peak_mib),), _STOCK)
+    bench.add(
+        "requests of this export", "requests", (median(ours.requests),), (median(stock.requests),), _STOCK, goal=goal
+    )
+    bench.add("memory of this export, at most", "MiB", (max(ours.peak_mib),), (max(stock.peak_mib),), _STOCK)
 
 
 class _Export:
