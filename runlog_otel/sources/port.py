@@ -4,7 +4,7 @@ A source is a module of its own; docs/sources.md shows how to write one.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, ClassVar
@@ -61,6 +61,20 @@ class Source(ABC):
             RunNotFoundError: there is no run of that id.
             RunLogFormatError: what is there cannot be read as a run.
         """
+
+    def read_runs(self, run_ids: Sequence[str]) -> Iterator[Run | Exception]:
+        """Some whole runs, in order; in the place of one that `run` cannot read, the error that it raises.
+
+        A source that can read many runs at once, or ahead, overrides this.
+
+        Raises:
+            RunlogOtelError: the runs cannot be reached; those that follow are not read.
+        """
+        for run_id in run_ids:
+            try:
+                yield self.run(run_id)
+            except Exception as error:  # noqa: BLE001, PERF203 one bad run must not stop the others
+                yield error
 
     def missing(self, run_ids: Sequence[str]) -> Iterable[str]:
         """Those of some runs, listed before, that certainly no longer exist, in any order; none if that is unknown.
