@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, null, select
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.stores.entries import Document, document_from_entries
 from runlog_otel.stores.sql.database import Database
-from runlog_otel.stores.sql.store import entry_from_row, header_of
+from runlog_otel.stores.sql.store import current_header, entry_from_row
 
 _MAX_STEPS = 2_000
 """How many steps are read in one transaction, which bounds the memory; a longer run is read alone."""
@@ -58,7 +58,7 @@ def _documents(database: Database, run_ids: Sequence[str]) -> Iterator[_Read]:
             yield RunNotFoundError(run_id, database.where)
             continue
         try:
-            yield document_from_entries(header_of(run), _entries(rows.get(run.seq, []), run_id))
+            yield document_from_entries(current_header(run), _entries(rows.get(run.seq, []), run_id))
         except RunLogFormatError as error:
             yield error
 
