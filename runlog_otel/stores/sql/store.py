@@ -84,7 +84,7 @@ class SqlStore(DocumentStore):
         def work(connection: Connection) -> Document:
             run = self._run(connection, run_id)
             entries = self._entries(connection, run, self._begins_with(parts.OF_RUN))
-            return parts.document_from_entries(_header(run), entries)
+            return parts.document_from_entries(current_header(run), entries)
 
         return self.database.read(work)
 
@@ -95,7 +95,7 @@ class SqlStore(DocumentStore):
     def document_in(self, connection: Connection, run_id: str) -> Document:
         """The whole run, in the caller's transaction."""
         run = self._run(connection, run_id)
-        return parts.document_from_entries(_header(run), self._entries(connection, run))
+        return parts.document_from_entries(current_header(run), self._entries(connection, run))
 
     @override
     def put(self, document: Mapping[str, Any], pipeline: str = "") -> None:
@@ -360,7 +360,8 @@ def header_from_row(run: Row[Any]) -> Document:
     return header
 
 
-def _header(run: Row[Any]) -> Document:
+def current_header(run: Row[Any]) -> Document:
+    """The run's own part, with the status that its row has; raises as `header_from_row`."""
     header = header_from_row(run)
     if parts.status_of(header) != run.status:  # else it keeps its spelling
         header["status"] = run.status
