@@ -41,11 +41,10 @@ def row_from_header(header: Mapping[str, Any], *, source: str, token: str, now_n
     }
 
 
-def row_from_entry(run_seq: int, identity: bytes, entry: Entry, *, is_compressing: bool) -> dict[str, Any]:
-    """The row of an entry of a run; its text is compressed if it is long."""
+def row_from_entry(identity: bytes, entry: Entry, *, is_compressing: bool) -> dict[str, Any]:
+    """The row of an entry, without its run; its text is compressed if it is long."""
     is_packed = is_compressing and len(entry.text) > COMPRESSED_FROM_CHARACTERS
     return {
-        "run_seq": run_seq,
         "identity": identity,
         "kind": entry.kind,
         "key": entry.key,

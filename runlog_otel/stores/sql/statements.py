@@ -35,7 +35,10 @@ class Statements:
         self.locked_run = select(tables.runs).where(of_run).with_for_update()
         self.lock = select(runs.seq).where(of_run).with_for_update()
         self.insert_run = insert(tables.runs).on_conflict_do_nothing().returning(*runs)
-        upsert = insert(tables.entries)
+        names = [column.name for column in entries if column.name not in ("seq", "run_seq")]
+        values = [bindparam(name, type_=entries[name].type) for name in names]
+        is_touched = and_(of_run, runs.updated_ns == bindparam(f"{NEW}updated_ns"))
+        upsert = insert(tables.entries).from_select(["run_seq", *names], select(runs.seq, *values).where(is_touched))
         kept = ("seq", "run_seq", "identity", "parent")  # an entry stays where it was first written
         self.upsert = upsert.on_conflict_do_update(
             index_elements=[entries.run_seq, entries.identity],
@@ -67,7 +70,7 @@ def statements_for(tables: Tables, *, is_sqlite: bool) -> Statements:
 
 @lru_cache
 def touch(tables: Tables, form: Touch) -> Update:
-    """Updates the run's row for entries that are written next, if there are their `parents`; returns its seq.
+    """Updates the run's row for entries that are upserted next, unless one of their `parents` is missing.
 
     On PostgreSQL a statement that waits for a lock counts what was there before it waited: lock the row first.
     """
@@ -91,7 +94,7 @@ def touch(tables: Tables, form: Touch) -> Update:
                 values[name] = case((column >= new, column), else_=new)
             case _:
                 values[name] = new
-    statement = update(tables.runs).where(runs.run_id == bindparam("run")).values(values).returning(runs.seq)
+    statement = update(tables.runs).where(runs.run_id == bindparam("run")).values(values)
     if not form.has_parents:
         return statement
     parents = select(func.count()).where(

@@ -20,6 +20,7 @@ from runlog_otel.errors import (
     RunExistsError,
     RunNotFoundError,
     StepNotFoundError,
+    StoreUnavailableError,
 )
 from runlog_otel.stores import entries as parts
 from runlog_otel.stores.entries import Document, Entry
@@ -229,32 +230,26 @@ class SqlStore(DocumentStore):
         """
         remaining = list({entry.identity: entry for entry in entries}.items())
         while True:
-            rows, remaining = dict(remaining[:_AT_ONCE]), remaining[_AT_ONCE:]
-            run_seq = self._touch(connection, run_id, rows, changes)
-            if rows:
-                connection.execute(
-                    self._statements.upsert,
-                    [
-                        row_from_entry(run_seq, identity, entry, is_compressing=self.is_compressing)
-                        for identity, entry in rows.items()
-                    ],
-                    execution_options={ENDS_TRANSACTION: is_last and not remaining},
-                )
+            some, remaining = dict(remaining[:_AT_ONCE]), remaining[_AT_ONCE:]
+            if not self._merge_some(connection, run_id, some, changes, is_last=is_last and not remaining):
+                self._refuse(connection, run_id, some)
             if not remaining:
                 return
 
-    def _touch(
-        self, connection: Connection, run_id: str, entries: Mapping[bytes, Entry], changes: Mapping[str, Any]
-    ) -> int:
-        """Update the run's row for entries that are written next, and return its seq.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-            StepNotFoundError, BranchNotFoundError: what an entry belongs to is neither there nor among them.
-        """
-        new = {**changes, **_changes_from(entries.values()), "updated_ns": time.time_ns()}
+    def _merge_some(
+        self,
+        connection: Connection,
+        run_id: str,
+        entries: Mapping[bytes, Entry],
+        changes: Mapping[str, Any],
+        *,
+        is_last: bool,
+    ) -> bool:
+        """As `_merge`, in two statements; False, and nothing is written, if the run or a parent is missing."""
+        now_ns = time.time_ns()
+        new = {**changes, **_changes_from(entries.values()), "updated_ns": now_ns}
         if "status" in new:
-            new["finished_ns"] = new["updated_ns"] if new["status"] in FINAL_STATUSES else None
+            new["finished_ns"] = now_ns if new["status"] in FINAL_STATUSES else None
         parents = {_parent_identity(entry) for entry in entries.values() if entry.parent} - entries.keys()
         form = Touch(tuple(new), len(entries) == 1, bool(parents), len(parents) == 1)
         parameters = {f"{NEW}{name}": value for name, value in new.items()} | {"run": run_id}
@@ -266,20 +261,27 @@ class SqlStore(DocumentStore):
             parameters["parents"] = len(parents)
             parameters["parent"] = next(iter(parents)) if form.is_one_parent else list(parents)
         statement = touch(self.database.tables, form)
-        run_seq = connection.execute(statement, parameters).scalar()
-        if run_seq is None:
-            self._refuse_orphans(connection, self.lock(connection, run_id).seq, run_id, entries)
-            run_seq = connection.execute(statement, parameters).scalar_one()  # another writer was faster
-        return int(run_seq)
+        option = SENT_WITH_NEXT if entries else ENDS_TRANSACTION
+        touched = connection.execute(statement, parameters, execution_options={option: bool(entries) or is_last})
+        if not entries:
+            return touched.rowcount > 0
+        run = {"run_id": run_id, f"{NEW}updated_ns": now_ns}
+        rows = [
+            run | row_from_entry(identity, entry, is_compressing=self.is_compressing)
+            for identity, entry in entries.items()
+        ]
+        options = {ENDS_TRANSACTION: is_last, "preserve_rowcount": True}
+        return connection.execute(self._statements.upsert, rows, execution_options=options).rowcount > 0
 
-    def _refuse_orphans(
-        self, connection: Connection, run_seq: int, run_id: str, entries: Mapping[bytes, Entry]
-    ) -> None:
+    def _refuse(self, connection: Connection, run_id: str, entries: Mapping[bytes, Entry]) -> None:
+        """Raise for what was missing, or StoreUnavailableError to try again if it is not missing any more."""
+        run = self.lock(connection, run_id)
         for entry in entries.values():
             identity = _parent_identity(entry) if entry.parent else b""
-            if identity and identity not in entries and not self._present(connection, run_seq, [identity]):
+            if identity and identity not in entries and not self._present(connection, run.seq, [identity]):
                 error = StepNotFoundError if entry.kind == "branch" else BranchNotFoundError
                 raise error(str(entry.parent), run_id)
+        raise StoreUnavailableError(self.database.where, "another writer was faster", "try again")
 
     def _parent_step(self, connection: Connection, run_id: str, branch: str) -> str:
         keys = parts.parents_of_branch(branch)
