@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, null, select
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.stores.entries import Document, document_from_entries
 from runlog_otel.stores.sql.database import Database
-from runlog_otel.stores.sql.store import current_header, entry_from_row
+from runlog_otel.stores.sql.rows import current_header, entry_from_row
 
 _MAX_STEPS = 2_000
 """How many steps are read in one transaction, which bounds the memory; a longer run is read alone."""
