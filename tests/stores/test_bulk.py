@@ -8,7 +8,8 @@ from sqlalchemy import event
 
 from runlog_otel.errors import RunLogFormatError, RunNotFoundError
 from runlog_otel.stores.sql.bulk import documents
-from runlog_otel.stores.sql.rows import COMPRESSED_FROM_CHARACTERS, SqlStore
+from runlog_otel.stores.sql.rows import COMPRESSED_FROM_CHARACTERS
+from runlog_otel.stores.sql.store import SqlStore
 from tests.stores.test_damage import damage_entry, damage_header, whole
 
 
