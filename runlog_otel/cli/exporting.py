@@ -16,7 +16,7 @@ from runlog_otel.mapping import sends, traces_from_run
 from runlog_otel.sources.files import run_from_file
 from runlog_otel.sources.port import Source
 
-_READ_AT_ONCE = 100
+_READ_AT_ONCE = 40
 """How many runs a source is asked for at once."""
 _MAX_PENDING = 1_000
 """How many runs may wait for an answer, however few spans they have."""
@@ -121,14 +121,18 @@ class _Exporter:
         """See `exported`."""
         failure: Exception | None = None
         remaining = iter(candidates)
-        try:
-            while chunk := list(islice(remaining, _READ_AT_ONCE)):
-                runs = self._read(chunk)
-                for candidate in chunk:
-                    self._begin(candidate, runs)
-                    yield from self._settled()
-        except Exception as error:  # noqa: BLE001 what is on its way is not lost
-            failure = error
+        while failure is None:
+            chunk: list[Candidate] = []
+            try:
+                chunk.extend(islice(remaining, _READ_AT_ONCE))
+            except Exception as error:  # noqa: BLE001 what was listed before is exported
+                failure = error
+            if not chunk:
+                break
+            runs = self._read(chunk)
+            for candidate in chunk:
+                self._begin(candidate, runs)
+                yield from self._settled()
         if self._replay is not None:
             self._replay.wait()
         yield from self._settled()

@@ -17,7 +17,7 @@ from runlog_otel.cli.exporting import Candidate, ExportOptions, Outcome, exporte
 from runlog_otel.errors import RunlogOtelError
 from runlog_otel.sources.port import Source
 
-_RUNS_AT_ONCE = 50
+_RUNS_AT_ONCE = 40
 """How many runs a process is given when it asks for more."""
 _PATIENCE_SECONDS = 5.0
 """How long a process that is interrupted may take to note what it has sent in part."""
@@ -87,10 +87,11 @@ def _outcomes(
                 is_down |= message is None
                 yield message
                 continue
+            chunk: list[Candidate] = []
             try:
-                chunk = [] if is_down or failure else list(islice(remaining, _RUNS_AT_ONCE))
-            except RunlogOtelError as error:
-                chunk, failure = [], error
+                chunk.extend(islice(remaining, 0 if is_down or failure else _RUNS_AT_ONCE))
+            except RunlogOtelError as error:  # what was listed before is exported
+                failure = error
             job.candidates.extend(chunk)
             with suppress(OSError):  # it has ended, which is seen at the next turn
                 job.connection.send(chunk)

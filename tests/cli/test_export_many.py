@@ -164,7 +164,7 @@ def test_memory_does_not_grow_with_the_number_of_runs(tmp_path: Path, server: Ba
     """At no time are more runs read than fit into the requests that wait."""
     (run_id,) = copies(tmp_path / "many", 1)
     source = Files(tmp_path / "many", Settings.load({"endpoint": server.url}, {}))
-    requests_that_wait, runs_read_at_once = 10, 100
+    requests_that_wait, runs_read_at_once = 10, 40
     read = 0
     ahead = []
 
@@ -231,11 +231,11 @@ class Gone(Files):
 
 def test_what_was_listed_before_an_error_is_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Then the error is raised."""
-    copies(tmp_path / "many", 100)
+    copies(tmp_path / "many", 50)
     source = Interrupted(tmp_path / "many", Settings.load({"endpoint": (tmp_path / "traces.jsonl").as_uri()}, {}))
     with pytest.raises(SourceError, match="is gone"):
         export_runs(source, Selection(every=True), [tmp_path / "unsent"], close=False, dry_run=False, as_json=False)
-    assert capsys.readouterr().out.startswith("100 runs, ")
+    assert capsys.readouterr().out.startswith("50 runs, ")
 
 
 def test_each_run_that_cannot_be_reached_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

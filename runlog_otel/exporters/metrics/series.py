@@ -35,7 +35,7 @@ class Series:
     buckets: list[int] = field(default_factory=list)
     exemplars: dict[int, Exemplar] = field(default_factory=dict)
     is_changed: bool = field(default=False, compare=False)
-    """Whether it is in the table's list of changes: half the time of adding a point went into a set of keys."""
+    """Whether it is in the table's list of changes: a set of label sets makes adding a point 0.5 µs slower."""
 
     @property
     def count(self) -> int:
@@ -139,7 +139,8 @@ class SeriesTable:
                 _remember(series, bucket, point)
             case "gauge" | "updowncounter" if point.at_ns >= series.at_ns:
                 series.value, series.details = point.value, point.details
-        series.at_ns = max(series.at_ns, point.at_ns)
+        if point.at_ns > series.at_ns:  # noqa: PLR1730 max() takes 0.15 µs more
+            series.at_ns = point.at_ns
 
     def _changing(self, metric: str, labels: Labels) -> Series:
         """The series of a label set, or the one for those beyond the limit, which is about to change."""

@@ -222,7 +222,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_sqlite(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
-    """Begin the transaction of a first statement; beside SQLAlchemy, as the commit, which takes a tenth of the time."""
+    """Begin a transaction with its first statement, by the driver as the commit: 1 µs instead of 6."""
     begun: _Transaction | None = context.execution_options.get(_TRANSACTION)
     if begun is not None and not begun.is_begun:
         begun.is_begun = True
@@ -243,8 +243,8 @@ def server_engine(url: URL, limits: Limits, *, is_foreign: bool) -> Engine:
         "client_encoding": "utf8",
         "autocommit": True,  # `_Sender` begins, in one message with the settings
     }
-    options = {"connect_args": connect, **limits.pool, "hide_parameters": True, "use_native_hstore": False}
-    engine = _made(url, options)
+    options = {"connect_args": connect, **limits.pool, "hide_parameters": True}
+    engine = _made(url, options | {"use_native_hstore": False})  # a query for each connection less
     settings = {"statement_timeout": str(int(limits.timeout_seconds * 1000))}
     if is_foreign:  # a column with time zone is compared to times in UTC
         settings["TimeZone"] = "UTC"
@@ -266,7 +266,8 @@ def server_engine(url: URL, limits: Limits, *, is_foreign: bool) -> Engine:
 class _Sender:
     """Sends what it can in one message: each takes the time that the server is away.
 
-    Several statements in one message are bound here. In psycopg's pipeline mode the same took 2.7 times the CPU.
+    A plain step waits for the server 6 times instead of 33. Several statements in one message are bound here: a write
+    in psycopg's pipeline mode took 0.25 ms of CPU instead of 0.09.
 
     Arguments:
         settings: what is set for each transaction.

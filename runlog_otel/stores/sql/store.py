@@ -263,7 +263,7 @@ class SqlStore(DocumentStore):
         statement = touch(self.database.tables, form)
         option = SENT_WITH_NEXT if entries else ENDS_TRANSACTION
         touched = connection.execute(statement, parameters, execution_options={option: bool(entries) or is_last})
-        if not entries:
+        if not entries or touched.rowcount == 0:  # -1: not known yet
             return touched.rowcount > 0
         run = {"run_id": run_id, f"{NEW}updated_ns": now_ns}
         rows = [
