@@ -5,15 +5,22 @@ from runlog_otel.core.model import Run
 from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name
 from runlog_otel.core.sampling import is_notable, is_sampled
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Execution, Trace
+from runlog_otel.core.trace import Execution, SpanMemo, Trace
 from runlog_otel.settings import Settings
 
 
 def traces_from_run(
-    run: Run, settings: Settings, *, policy: RedactionPolicy | None = None, is_abandoned: bool = False
+    run: Run,
+    settings: Settings,
+    *,
+    policy: RedactionPolicy | None = None,
+    is_abandoned: bool = False,
+    memo: SpanMemo | None = None,
 ) -> list[Trace]:
     """See `spans_from_run`; `policy` replaces that of the settings."""
-    return spans_from_run(run, settings.namespace, settings.ui, policy or settings.policy, is_abandoned=is_abandoned)
+    return spans_from_run(
+        run, settings.namespace, settings.ui, policy or settings.policy, is_abandoned=is_abandoned, memo=memo
+    )
 
 
 def execution_of_run(run: Run, settings: Settings, number: int) -> Execution:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runlog_otel.cli.guard import problem_of
 from runlog_otel.core.model import Run
+from runlog_otel.core.trace import SpanMemo
 from runlog_otel.errors import DeliveryError, RunNotFoundError, TooLargeError
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.replay import Replay, Shipment
@@ -114,6 +115,7 @@ class _Exporter:
         self._outboxes = [Outbox(folder) for folder in options.folders]
         # Of an empty folder nothing is discarded. A marker that comes later stays, and its run is sent once more.
         self._marked = [outbox for outbox in self._outboxes if not outbox.is_empty]
+        self._memo = SpanMemo()
         self._replay = None if options.dry_run else Replay(source.settings)
         self._pending: deque[_Pending] = deque()
 
@@ -191,7 +193,7 @@ class _Exporter:
         candidate, outcome, settings = pending.candidate, pending.outcome, self._source.settings
         outcome.run_id = run.run_id
         is_abandoned = self._options.close or candidate.is_abandoned
-        traces = traces_from_run(run, settings, is_abandoned=is_abandoned)
+        traces = traces_from_run(run, settings, is_abandoned=is_abandoned, memo=self._memo)
         outcome.is_complete = bool(traces) and all(trace.is_complete for trace in traces)
         if not candidate.is_asked_for:
             traces = [trace for trace in traces if sends(trace, settings)]

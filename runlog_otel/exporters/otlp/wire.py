@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
+from runlog_otel.core.trace import AttributeGroup, Attributes, Event, JoinedAttributes, Link, Span, SpanRole, Value
 
 _MAX_ENCODED = 2_048
 """Attributes of one type that are kept encoded: some 500 KB, and 11 MB if each is as long as it may be."""
@@ -18,6 +18,7 @@ _CONTINUED = 0x80
 _UINT64 = 2**64
 _DOUBLE = struct.Struct("<cd")
 _FIXED64 = struct.Struct("<cQ")
+_TWO_TIMES = struct.Struct("<cQcQ")
 
 
 def payload_from_spans(resource: Mapping[str, str], spans: Iterable[Span]) -> bytes:
@@ -52,21 +53,48 @@ def int64(value: int) -> int:
 
 
 def _span(span: Span) -> bytes:
-    fields = [
-        _optional(b"\x0a", span.trace_id),
-        _optional(b"\x12", span.span_id),
-        _optional(b"\x22", span.parent_span_id),
-        _optional(b"\x2a", span.name.encode()),
-        b"\x30\x02" if span.role is SpanRole.RUN else b"\x30\x01",  # SERVER, INTERNAL
-        _time(b"\x39", span.start_ns),
-        _time(b"\x41", span.end_ns),
-        _attributes(b"\x4a", span.attributes),
-        *map(_event, span.events),
-        *map(_link, span.links),
-        b"\x7a\x00" if span.error is None else _field(b"\x7a", _optional(b"\x12", span.error.encode()) + b"\x18\x02"),
-        b"\x85\x01\x00\x01\x00\x00",  # flags: not remote
-    ]
-    return _field(b"\x12", b"".join(fields))
+    content = b"".join(
+        (
+            _ids(span.trace_id, span.span_id, span.parent_span_id),
+            _names[span.name],
+            b"\x30\x02" if span.role is SpanRole.RUN else b"\x30\x01",  # SERVER, INTERNAL
+            _times(span.start_ns, span.end_ns),
+            _attributes(b"\x4a", span.attributes),
+            *map(_event, span.events),
+            *map(_link, span.links),
+            b"\x7a\x00"
+            if span.error is None
+            else _field(b"\x7a", _optional(b"\x12", span.error.encode()) + b"\x18\x02"),
+            b"\x85\x01\x00\x01\x00\x00",  # flags: not remote
+        )
+    )
+    return b"\x12" + _varint(len(content)) + content
+
+
+def _ids(trace_id: bytes, span_id: bytes, parent_span_id: bytes) -> bytes:
+    if (len(trace_id), len(span_id), len(parent_span_id)) == (16, 8, 8):  # 0.9 -> 0.3 us
+        return b"\x0a\x10%b\x12\x08%b\x22\x08%b" % (trace_id, span_id, parent_span_id)
+    return _optional(b"\x0a", trace_id) + _optional(b"\x12", span_id) + _optional(b"\x22", parent_span_id)
+
+
+def _times(start_ns: int, end_ns: int) -> bytes:
+    if start_ns > 0 and 0 < end_ns < _UINT64 > start_ns:
+        return _TWO_TIMES.pack(b"\x39", start_ns, b"\x41", end_ns)
+    return _time(b"\x39", start_ns) + _time(b"\x41", end_ns)
+
+
+class _Names(dict[str, bytes]):
+    """Names of spans that were encoded before, each as a field."""
+
+    def __missing__(self, name: str) -> bytes:
+        if len(self) >= _MAX_ENCODED:
+            self.clear()
+        self[name] = encoded = _optional(b"\x2a", name.encode())
+        return encoded
+
+
+_names = _Names()
+"""0.5 -> 0.1 us."""
 
 
 def _event(event: Event) -> bytes:
@@ -80,8 +108,22 @@ def _link(link: Link) -> bytes:
 
 
 def _attributes(tag: bytes, attributes: Attributes) -> bytes:
+    if type(attributes) is JoinedAttributes:  # 1.3 -> 0.4 us
+        return b"".join([_group(tag, group) for group in attributes.groups])
     # `tag.join` puts the tag before each.
     return tag.join([b"", *[_encoded[type(item[1])][item] for item in attributes.items()]])
+
+
+def _group(tag: bytes, group: AttributeGroup) -> bytes:
+    """A group's bytes, which it keeps: it has only one tag, because spans and events share none."""
+    try:
+        known_tag, encoded = group.encoded
+    except AttributeError:
+        known_tag = b""
+    if known_tag != tag:
+        encoded = tag.join([b"", *[_encoded[type(item[1])][item] for item in group.items()]])
+        group.encoded = tag, encoded
+    return encoded
 
 
 class _Encoded(dict[tuple[str, Value], bytes]):

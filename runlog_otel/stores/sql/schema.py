@@ -134,8 +134,8 @@ class Tables:
         Index(f"{self.name}_by_finished", runs.finished_ns)
         Index(f"{self.name}_by_updated", runs.updated_ns, runs.seq)
         Index(f"{self.name}_entries_by_key", entries.run_seq, entries.identity, unique=True)
-        failed = text("failure IS NOT NULL")
-        Index(f"{self.name}_entries_by_failure", entries.run_seq, sqlite_where=failed, postgresql_where=failed)
+        # In PostgreSQL its condition stands in the migration alone: SQLAlchemy imports the dialect for it, 40 ms.
+        Index(f"{self.name}_entries_by_failure", entries.run_seq, sqlite_where=text("failure IS NOT NULL"))
 
 
 @lru_cache
