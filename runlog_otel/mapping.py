@@ -1,11 +1,12 @@
 """The mapping as the settings ask for it: its options, what is sampled, and the resource of spans."""
 
 from runlog_otel.core import semconv
+from runlog_otel.core.memo import SpanMemo
 from runlog_otel.core.model import Run
 from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name
 from runlog_otel.core.sampling import is_notable, is_sampled
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Execution, SpanMemo, Trace
+from runlog_otel.core.trace import Execution, Trace
 from runlog_otel.settings import Settings
 
 

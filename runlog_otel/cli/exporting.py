@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from runlog_otel.cli.guard import problem_of
+from runlog_otel.core.memo import SpanMemo
 from runlog_otel.core.model import Run
-from runlog_otel.core.trace import SpanMemo
 from runlog_otel.errors import DeliveryError, RunNotFoundError, TooLargeError
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.replay import Replay, Shipment

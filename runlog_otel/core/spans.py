@@ -11,6 +11,7 @@ from runlog_otel.core import semconv
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.failure import Failure
 from runlog_otel.core.links import links_of_run
+from runlog_otel.core.memo import SpanMemo
 from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, Step
 from runlog_otel.core.redaction import RedactionPolicy, url_without_credentials
 from runlog_otel.core.trace import (
@@ -20,7 +21,6 @@ from runlog_otel.core.trace import (
     Result,
     Span,
     SpanFactory,
-    SpanMemo,
     SpanRole,
     Trace,
     Value,
@@ -157,9 +157,8 @@ class SpanBuilder:
 
     def _failed_steps(self) -> list[Step]:
         """The failed steps of the root graph."""
-        return [
-            step for step in self._run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE
-        ]
+        present = filter(self._is_present, self._run.steps)
+        return [step for step in present if self._result(step, True) is Result.FAILURE]
 
     def _result_without_verdict(self, has_failed_step: bool) -> Result:
         if not self._run.ends_without_verdict:
@@ -181,33 +180,13 @@ class SpanBuilder:
             step_id = self._factory.span_id(SpanRole.STEP, step.path)
             if self._is_complete:
                 result = self._result(step, is_closed)
-                yield self._plain_step_span(step, attempts, interval, step_id, parent, result=result)
+                yield self._step_span(step, attempts, interval, step_id, parent, result=result)
             for attempt in attempts:
                 yield self._factory.attempt_span(step, attempt, interval[0], step_id)
             for branch in sorted(step.branches, key=self._position) if step.branches else ():
                 if self._is_present(branch):
                     yield from self._branch(step, branch, interval, step_id)
             now = max(now, interval[1])
-
-    def _plain_step_span(
-        self,
-        step: Step,
-        attempts: Sequence[Attempt],
-        interval: tuple[int, int],
-        span_id: bytes,
-        parent: bytes,
-        *,
-        result: Result,
-    ) -> Span:
-        """The span of a step, remembered if it succeeded."""
-
-        def make() -> Span:
-            return self._step_span(step, attempts, interval, span_id, parent, result=result)
-
-        if result is not Result.SUCCESS or self._marks:
-            return make()
-        shape = (step.name, step.path, step.kind, step.catalog, bool(attempts) and attempts[-1].is_start_derived)
-        return self._factory.repeated(SpanRole.STEP, shape, span_id, parent, interval, make)
 
     def _step_span(
         self,
@@ -219,6 +198,12 @@ class SpanBuilder:
         *,
         result: Result,
     ) -> Span:
+        has_derived_start = bool(attempts) and attempts[-1].is_start_derived
+        shape = None
+        if result is Result.SUCCESS and not self._marks:
+            shape = (step.name, step.path, step.kind, step.catalog, has_derived_start)
+            if span := self._factory.remembered(SpanRole.STEP, shape, span_id, parent, interval):
+                return span
         attributes: dict[str, Value] = {
             semconv.TASK_NAME: step.name,
             semconv.TASK_RUN_ID: step.path,
@@ -230,7 +215,7 @@ class SpanBuilder:
         if result is Result.FAILURE or result is Result.ERROR:
             error, attributes[semconv.ERROR_TYPE] = self._step_failure(step, attempts, result)
         attributes[semconv.STEP_TYPE] = step.kind
-        if attempts and attempts[-1].is_start_derived:
+        if has_derived_start:
             attributes[semconv.START_IS_DERIVED] = True
         return self._factory.sanitized(
             SpanRole.STEP,
@@ -242,6 +227,7 @@ class SpanBuilder:
             events=self._catalog_events(step.catalog, interval) if result is Result.SUCCESS else (),
             error=error,
             marks=self._marks,
+            shape=shape,
         )
 
     def _step_failure(self, step: Step, attempts: Sequence[Attempt], result: Result) -> tuple[str | None, str]:
@@ -309,10 +295,7 @@ class SpanBuilder:
         attempts = ((step.path, self._timeline.attempts(step, before)) for step in self._run.all_steps())
         failed = sorted(path for path, own in attempts if own and own[-1].status is Status.FAIL)
         result = verdict or (Result.FAILURE if failed and self._run.ends_without_verdict else Result.ERROR)
-        return {
-            semconv.RETRY_REASON: result.value,
-            semconv.RETRY_FAILED_STEPS: tuple(failed),
-        }
+        return {semconv.RETRY_REASON: result.value, semconv.RETRY_FAILED_STEPS: tuple(failed)}
 
     def _is_present(self, part: Step | Branch) -> bool:
         """Whether a part was attempted in this execution; what was never attempted is shown in the last one."""

@@ -1,6 +1,6 @@
 """The types of a trace, and the spans that need one attempt only, which the live wrapper exports first."""
 
-from collections.abc import Callable, Hashable, ItemsView, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache, partial
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from runlog_otel.core import identity, semconv
 from runlog_otel.core.attributes import code_attributes, parameter_attributes
 from runlog_otel.core.failure import Failure, failure_from_message
+from runlog_otel.core.memo import AttributeGroup, JoinedAttributes, Repeated, SpanMemo
 from runlog_otel.core.model import Attempt, Scalar, SecretFingerprint, Status, Step
 from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded_names
 
@@ -20,8 +21,6 @@ Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
 _UNCUT = 2**63
 _EMPTY = ("", ())
-_MAX_REMEMBERED = 10_000
-"""Shapes of spans that a memo holds; of a map, each iteration has its own."""
 _OWN_KEYS = {attribute.name: attribute.name for attribute in semconv.ATTRIBUTES}
 
 
@@ -42,38 +41,6 @@ class Result(str, Enum):
     FAILURE = "failure"
     ERROR = "error"
     SKIP = "skip"
-
-
-class AttributeGroup(dict[str, Value]):
-    """Sanitised attributes that many spans, or many events, have. An exporter keeps what it encoded them as."""
-
-    __slots__ = ("encoded",)
-    encoded: tuple[bytes, bytes]
-
-
-class JoinedAttributes(Mapping[str, Value]):
-    """The attributes of groups, one after another; joined when they are read."""
-
-    __slots__ = ("groups",)
-
-    def __init__(self, *groups: AttributeGroup) -> None:
-        self.groups = groups
-
-    def _joined(self) -> dict[str, Value]:
-        return {key: value for group in self.groups for key, value in group.items()}
-
-    def __getitem__(self, key: str) -> Value:
-        return self._joined()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._joined())
-
-    def __len__(self) -> int:
-        return len(self._joined())
-
-    def items(self) -> ItemsView[str, Value]:
-        """See `Mapping.items`; joins once."""
-        return self._joined().items()
 
 
 class Event(NamedTuple):
@@ -210,44 +177,6 @@ class _Sanitizer:
         return self.shared | own
 
 
-class _Repeated(NamedTuple):
-    """What equal parts of many runs have in common."""
-
-    name: str
-    own: AttributeGroup
-    events: tuple[tuple[str, bool, JoinedAttributes], ...]
-    """Name, whether it is at the span's start and not at its end, attributes."""
-
-    @classmethod
-    def of(cls, span: Span, shared: AttributeGroup) -> "_Repeated":
-        own = {key: value for key, value in span.attributes.items() if key not in shared}
-        events = [
-            (event.name, event.time_ns == span.start_ns, JoinedAttributes(AttributeGroup(event.attributes)))
-            for event in span.events
-        ]
-        return cls(span.name, AttributeGroup(own), tuple(events))
-
-
-class SpanMemo:
-    """Spans of steps and attempts that repeat in run after run of a pipeline, but for ids and times.
-
-    It holds the texts of logs in clear, so it must end with the export that it is made for.
-    """
-
-    def __init__(self) -> None:
-        self._spans: dict[RedactionPolicy, dict[Hashable, _Repeated]] = {}
-
-    def of(self, execution: Execution) -> dict[Hashable, _Repeated] | None:
-        """The remembered spans by their shape; None for an execution whose spans have more that differs."""
-        policy = execution.policy
-        if execution.marks or execution.ui or policy.exports_parameters:
-            return None
-        spans = self._spans.setdefault(policy, {})
-        if len(spans) > _MAX_REMEMBERED:
-            spans.clear()
-        return spans
-
-
 class SpanFactory:
     """Makes the spans of one execution. What they share is made once, and each text is sanitised once."""
 
@@ -256,7 +185,7 @@ class SpanFactory:
         self.trace_id = execution.trace_id
         self._ids = execution.span_ids
         self._sanitizer = lru_cache(maxsize=16)(partial(_Sanitizer, execution))
-        self._memo = memo.of(execution) if memo else None
+        self._memo = None if memo is None or execution.marks or execution.ui else memo.of(execution.policy)
         self._shared = AttributeGroup(self._sanitizer(()).shared if memo else {})
 
     def span_id(self, role: SpanRole, path: str = "", attempt: int = 0, repeat: int = 1) -> bytes:
@@ -276,13 +205,15 @@ class SpanFactory:
         links: tuple[Link, ...] = (),
         error: str | None = None,
         marks: tuple[SecretFingerprint, ...] = (),
+        shape: Hashable = None,
     ) -> Span:
         """The span of raw texts, with each of them redacted, then cut. This is the only gate.
 
-        `marks` are the fingerprints in the part of the log that it is built from.
+        `marks` are the fingerprints in the part of the log that it is built from. `shape` is given if the span repeats,
+        see `SpanMemo`.
         """
         sanitizer = self._sanitizer(marks)
-        return Span(
+        span = Span(
             role,
             sanitizer.values[name],
             self.trace_id,
@@ -295,40 +226,20 @@ class SpanFactory:
             links,
             None if error is None else sanitizer.values[error],
         )
+        if self._memo is not None and shape is not None and not marks:
+            self._memo[role, shape] = Repeated.of(span.name, interval, span.attributes, span.events, self._shared)
+        return span
 
-    def repeated(  # noqa: PLR0917 - a span's parts
-        self,
-        role: SpanRole,
-        shape: Hashable,
-        span_id: bytes,
-        parent_span_id: bytes,
-        interval: tuple[int, int],
-        make: Callable[[], Span],
-    ) -> Span:
-        """The span that `make` makes, or that of an earlier part of this shape with other ids and times: 2 instead of
-        12 µs.
-
-        `shape` is all that `make` looks at, beside ids and interval. Each event is at the span's start or end.
-        """
-        if self._memo is None:
-            return make()
-        known = self._memo.get((role, shape))
-        if known is None:
-            span = make()
-            self._memo[role, shape] = _Repeated.of(span, self._shared)
-            return span
-        start_ns, end_ns = interval
-        return Span(
-            role,
-            known.name,
-            self.trace_id,
-            span_id,
-            parent_span_id,
-            start_ns,
-            end_ns,
-            JoinedAttributes(self._shared, known.own),
-            tuple([Event(name, start_ns if is_first else end_ns, said) for name, is_first, said in known.events]),
-        )
+    def remembered(
+        self, role: SpanRole, shape: Hashable, span_id: bytes, parent_span_id: bytes, interval: tuple[int, int]
+    ) -> Span | None:
+        """The span of a part whose shape `sanitized` was given before, by the memo: 2 instead of 12 µs."""
+        repeated = self._memo and self._memo.get((role, shape))
+        if not repeated:
+            return None
+        attributes = JoinedAttributes(self._shared, repeated.own)
+        events = tuple([Event(*event) for event in repeated.events_at(interval)]) if repeated.events else ()
+        return Span(role, repeated.name, self.trace_id, span_id, parent_span_id, *interval, attributes, events)
 
     def parameters(
         self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], marks: tuple[SecretFingerprint, ...] = ()
@@ -350,21 +261,9 @@ class SpanFactory:
         """The span of one attempt."""
         interval = times_of(attempt) or (at_ns, at_ns + MIN_SPAN_DURATION_NS)
         span_id = self.span_id(SpanRole.ATTEMPT, step.path, attempt.number, attempt.repeat)
-
-        def make() -> Span:
-            return self._attempt_span(step, attempt, interval, span_id, step_span_id)
-
-        if attempt.status is not Status.SUCCESS or attempt.marks or attempt.metrics:
-            return make()
-        shape = (
-            *(step.name, step.path, attempt.number, attempt.repeat, attempt.retry_indicator, attempt.code),
-            *(attempt.input_parameters, attempt.output_parameters, attempt.is_start_derived, _is_reversed(attempt)),
-        )
-        return self.repeated(SpanRole.ATTEMPT, shape, span_id, step_span_id, interval, make)
-
-    def _attempt_span(
-        self, step: Step, attempt: Attempt, interval: tuple[int, int], span_id: bytes, step_span_id: bytes
-    ) -> Span:
+        shape = _shape(step, attempt)
+        if shape and (span := self.remembered(SpanRole.ATTEMPT, shape, span_id, step_span_id, interval)):
+            return span
         failure = self.execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
         attributes: dict[str, Value] = {
             semconv.TASK_NAME: step.name,
@@ -392,6 +291,7 @@ class SpanFactory:
             events=(_exception_event(failure, interval[1]),) if failure else (),
             error=(failure.description or "the attempt failed") if failure else None,
             marks=attempt.marks,
+            shape=shape,
         )
 
 
@@ -446,6 +346,16 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
         at_ns: its start if the log has no time.
     """
     return SpanFactory(execution).attempt_span(step, attempt, at_ns, execution.span_id(SpanRole.STEP, step.path))
+
+
+def _shape(step: Step, attempt: Attempt) -> Hashable:
+    """All that the span of a plain attempt is made of, beside ids and times; None for another attempt."""
+    if attempt.status is not Status.SUCCESS or attempt.marks or attempt.metrics:
+        return None
+    return (
+        *(step.name, step.path, attempt.number, attempt.repeat, attempt.retry_indicator, attempt.code),
+        *(attempt.input_parameters, attempt.output_parameters, attempt.is_start_derived, _is_reversed(attempt)),
+    )
 
 
 def _failure_attributes(failure: Failure) -> dict[str, Value]:

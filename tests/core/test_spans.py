@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from runlog_otel.core import semconv
 from runlog_otel.core.identity import span_id
+from runlog_otel.core.memo import JoinedAttributes, SpanMemo
 from runlog_otel.core.model import Attempt, CatalogItem, CodeIdentity, Header, Run, Status
+from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Execution, Span, SpanRole, Trace, span_from_attempt
+from runlog_otel.exporters.otlp.wire import fields_from_spans
 from tests.core.logs import at, attempt, branch, composite, run, runs, task, verdict
 
 
@@ -449,3 +453,25 @@ def test_an_attempt_without_times_stands_where_its_step_does() -> None:
     job = replace(task("job", Attempt(number=1, status=Status.SUCCESS)), kind="job")
     span = named(only(run(job)).spans, "attempt job 1")
     assert (span.start_ns, span.end_ns) == (at(0), at(0) + 1)
+
+
+@given(st.lists(runs(), max_size=4))
+def test_a_memo_changes_no_span(logs: list[Run]) -> None:
+    """Whatever was mapped before with the same memo; the bytes tell the order of attributes too."""
+    memo, policies = SpanMemo(), (RedactionPolicy(), RedactionPolicy(patterns=("a",)))
+    for log, policy in [(log, policy) for log in (*logs, *logs) for policy in policies]:
+        for remembered, made in zip(
+            spans_from_run(log, policy=policy, memo=memo), spans_from_run(log, policy=policy), strict=True
+        ):
+            assert remembered == made
+            assert fields_from_spans(remembered.spans) == fields_from_spans(made.spans)
+
+
+def test_a_plain_step_is_remembered() -> None:
+    """Else the test above would prove nothing: the second run's attributes are those of the first."""
+    log = run(task("a", attempt(1, 2)), verdict("success", 3))
+    memo = SpanMemo()
+    spans_from_run(log, memo=memo)
+    (trace,) = spans_from_run(replace(log, run_id="another"), memo=memo)
+    assert [type(span.attributes) for span in trace.spans[-2:]] == [JoinedAttributes, JoinedAttributes]
+    assert trace == spans_from_run(replace(log, run_id="another"))[0]

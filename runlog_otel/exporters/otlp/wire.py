@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from runlog_otel.core.memo import AttributeGroup, JoinedAttributes
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.core.trace import AttributeGroup, Attributes, Event, JoinedAttributes, Link, Span, SpanRole, Value
+from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
 
 _MAX_ENCODED = 2_048
 """Attributes of one type that are kept encoded: some 500 KB, and 11 MB if each is as long as it may be."""
@@ -115,15 +116,12 @@ def _attributes(tag: bytes, attributes: Attributes) -> bytes:
 
 
 def _group(tag: bytes, group: AttributeGroup) -> bytes:
-    """A group's bytes, which it keeps: it has only one tag, because spans and events share none."""
+    """A group's bytes, which it keeps: a group is of spans or of events, so it has one tag."""
     try:
-        known_tag, encoded = group.encoded
+        return group.encoded
     except AttributeError:
-        known_tag = b""
-    if known_tag != tag:
-        encoded = tag.join([b"", *[_encoded[type(item[1])][item] for item in group.items()]])
-        group.encoded = tag, encoded
-    return encoded
+        group.encoded = encoded = tag.join([b"", *[_encoded[type(item[1])][item] for item in group.items()]])
+        return encoded
 
 
 class _Encoded(dict[tuple[str, Value], bytes]):
