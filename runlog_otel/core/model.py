@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from runlog_otel.core.quick_init import quick_init
 
@@ -33,8 +33,7 @@ COMPOSITE_KINDS = ("parallel", "conditional", "dag", *ITERATED_KINDS)
 JOB_KIND = "job"
 
 
-@dataclass(frozen=True, slots=True)
-class CodeIdentity:
+class CodeIdentity(NamedTuple):
     """Which code ran: a git commit, a container image, a workflow."""
 
     kind: str
@@ -43,9 +42,7 @@ class CodeIdentity:
     is_dependable: bool = False
 
 
-@quick_init
-@dataclass(frozen=True, slots=True)
-class CatalogItem:
+class CatalogItem(NamedTuple):
     """A file that a step read from the data catalog (stage `get`) or wrote to it (stage `put`)."""
 
     name: str
