@@ -33,7 +33,7 @@ def upgrade(
     as_json: AsJson = False,
 ) -> None:
     """Create the tables, or upgrade them to this program's version."""
-    from runlog_otel.stores.sql.schema import REVISION
+    from runlog_otel.stores.sql.names import REVISION
     from runlog_otel.stores.sql.upgrade import upgrade_database
 
     database = sql_store(loading.source(url, config), must_exist=False).database

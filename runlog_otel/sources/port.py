@@ -14,7 +14,7 @@ from typing_extensions import override
 from runlog_otel.core.model import Run, StoredRun
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.runlogs.json_runlog import run_from_log
-from runlog_otel.errors import ConfigError, RunlogOtelError, RunNotFoundError
+from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError
 from runlog_otel.settings import Settings
 from runlog_otel.stores.connection_string import filled, masked
 from runlog_otel.stores.entries import Document
@@ -30,7 +30,7 @@ _MODULES = {
     "file": "files",
     "postgres": "sql",
     "postgresql": "sql",
-    "sqlite": "sql",
+    "sqlite": "sqlite_file",
 }
 """What the URLs of our own sources begin with, and their modules: looking for entry points costs 30 ms of CPU."""
 
@@ -141,6 +141,17 @@ class RunLogs(Source):
     @override
     def run(self, run_id: str) -> Run:
         return run_from_log(self.document(run_id), self.settings.pipeline, self.settings.zone)
+
+    def mapped(self, documents: Iterable[Document | Exception]) -> Iterator[Run | Exception]:
+        """The runs of documents, in order; in the place of one that is none, the error."""
+        for document in documents:
+            if isinstance(document, Exception):
+                yield document
+                continue
+            try:
+                yield run_from_log(document, self.settings.pipeline, self.settings.zone)
+            except RunLogFormatError as error:
+                yield error
 
     @override
     def run_logs(self) -> "RunLogs":

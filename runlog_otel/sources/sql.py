@@ -1,4 +1,4 @@
-"""`sqlite:///FILE`, `postgresql://…`: our SQL run log store."""
+"""`sqlite:///FILE`, `postgresql://…`: our SQL run log store, through SQLAlchemy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from runlog_otel.core.model import Run, StoredRun
-from runlog_otel.core.runlogs.json_runlog import host_of, pipeline_from_config, run_from_log
-from runlog_otel.errors import RunLogFormatError
+from runlog_otel.core.runlogs.json_runlog import host_of, pipeline_from_config
 from runlog_otel.settings import Settings
 from runlog_otel.sources.databases import database_at, place, string_and_table
 from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.sql.bulk import documents
+from runlog_otel.stores.sql.bulk import changed, documents
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunHistory
+from runlog_otel.stores.sql.names import DEFAULT_TABLE_NAME
 from runlog_otel.stores.sql.retention import RetainedSqlStore
-from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME
 from runlog_otel.stores.sql.store import SqlStore
 from runlog_otel.stores.sql.upgrade import upgrade_database
 
@@ -38,27 +37,22 @@ class SqlRuns(RunLogTarget):
         """What was run, with filters and pages."""
         return RunHistory(SqlStore(self.database))
 
+    def reader(self) -> Database:
+        """What reads the runs; raises StoreError if there is no file."""
+        self.database.refuse_missing()
+        return self.database
+
     @override
     def changes(self, since_ns: int) -> Iterator[StoredRun]:
-        self.database.refuse_missing()
-        return self.history.changed(since_ns)
+        return changed(self.reader(), since_ns)
 
     @override
     def document(self, run_id: str) -> Document:
-        self.database.refuse_missing()
-        return SqlStore(self.database).document(run_id)
+        return SqlStore(self.reader()).document(run_id)
 
     @override
     def read_runs(self, run_ids: Sequence[str]) -> Iterator[Run | Exception]:
-        self.database.refuse_missing()
-        for document in documents(self.database, run_ids):
-            if isinstance(document, Exception):
-                yield document
-                continue
-            try:
-                yield run_from_log(document, self.settings.pipeline, self.settings.zone)
-            except RunLogFormatError as error:
-                yield error
+        return self.mapped(documents(self.reader(), run_ids))
 
     @override
     def prepare(self) -> None:

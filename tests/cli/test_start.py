@@ -1,6 +1,7 @@
 """What a command imports: each is started for every call, so it must not load what it does not use."""
 
 import inspect
+import json
 import subprocess
 import sys
 from importlib import import_module
@@ -10,6 +11,8 @@ import pytest
 import typer
 
 from runlog_otel.cli.app import _COMMANDS
+from runlog_otel.stores.sql.database import Database
+from runlog_otel.stores.sql.store import SqlStore
 from tests.cli.conftest import RUNS
 
 _HEAVY = {
@@ -66,6 +69,16 @@ def test_a_command_imports_what_it_needs(project: Path, arguments: list[str], ne
     status, imported = _imported(project, *arguments)
     assert status == "0"
     assert imported <= needed
+
+
+def test_an_export_of_a_sqlite_file_does_not_load_sqlalchemy(project: Path) -> None:
+    """Neither to list nor to read runs."""
+    document = json.loads((project / ".run_log_store" / f"{RUNS['demo']}.json").read_text())
+    SqlStore(Database(f"sqlite:///{project}/runs.db")).put(document)
+    endpoint = (project / "traces.jsonl").as_uri()
+    status, imported = _imported(project, "export", "--all", "--source", "sqlite:///runs.db", "--endpoint", endpoint)
+    assert status == "0"
+    assert imported <= {"google.protobuf", "importlib.metadata", "opentelemetry", "pydantic"}  # the file is JSON
 
 
 @pytest.mark.parametrize("name", _COMMANDS)

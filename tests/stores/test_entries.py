@@ -1,11 +1,13 @@
 """Documents and entries, without a database."""
 
+import json
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runlog_otel.stores.entries import (
+    Entry,
     document_from_entries,
     entries_from_document,
     failure_of,
@@ -79,3 +81,14 @@ def test_only_a_failed_step_has_a_failure() -> None:
 def test_a_branch_may_belong_to_several_steps() -> None:
     """A value may hold dots, so every prefix may be the step; the longest is the likeliest."""
     assert parents_of_branch("mp.1.5") == ["mp.1", "mp"]
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+
+
+@given(st.lists(st.recursive(VALUES | st.floats() | ANY_TEXT, lambda inner: st.dictionaries(ANY_TEXT, inner))))
+def test_values_are_those_of_the_standard_parser(values: list[Any]) -> None:
+    """Also NaN and infinities, large numbers and lone surrogates."""
+    texts = {str(number): json.dumps(value) for number, value in enumerate(values)}
+    document = document_from_entries({"run_id": "r"}, [Entry("parameter", *entry) for entry in texts.items()])
+    assert repr(document.get("parameters", {})) == repr({name: json.loads(text) for name, text in texts.items()})

@@ -10,7 +10,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, select
 
 from runlog_otel.stores.sql.database import Database
-from runlog_otel.stores.sql.schema import REVISION, tables_named
+from runlog_otel.stores.sql.names import REVISION
+from runlog_otel.stores.sql.schema import tables_named
 from runlog_otel.stores.sql.schema_version import alembic_config
 from runlog_otel.stores.sql.store import SqlStore
 from runlog_otel.stores.sql.upgrade import create_tables

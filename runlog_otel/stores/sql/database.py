@@ -11,7 +11,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, Row, func, select
+from sqlalchemy import Connection, Engine, Executable, Row, bindparam, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -20,8 +20,10 @@ from runlog_otel.loggers import package_logger
 from runlog_otel.private_files import make_private
 from runlog_otel.stores.connection_string import is_in_memory, masked
 from runlog_otel.stores.sql import dialects, schema_version
+from runlog_otel.stores.sql.bulk import Query
 from runlog_otel.stores.sql.faults import fault_from_error
-from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME, REVISION, Tables, tables_named
+from runlog_otel.stores.sql.names import DEFAULT_TABLE_NAME, REVISION
+from runlog_otel.stores.sql.schema import Name, Tables, tables_named
 
 logger = package_logger(__name__)
 
@@ -133,6 +135,14 @@ class Database:
         """The rows of one statement that reads, without a transaction around it; raises as `write` does."""
         return self._tried(lambda connection: connection.execute(statement, parameters).all(), dialects.connected)
 
+    def query(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """As `bulk.Reader`; raises as `write` does."""
+        return self._tried(lambda connection: _query(connection, sql, parameters), dialects.connected)
+
+    def snapshot(self, work: Callable[[Query], Result]) -> Result:
+        """As `bulk.Reader`; raises as `write` does."""
+        return self.read(lambda connection: work(partial(_query, connection)))
+
     def without_schema_check(self, work: Callable[[Connection], Result]) -> Result:
         """As `write`, on a database whose tables may be missing or of another version."""
         return self._tried(work, partial(dialects.transaction, is_write=True), is_checked=False)
@@ -238,6 +248,14 @@ class Database:
             raise StoreError(self.where, f"its folder cannot be made: {error.strerror}") from error
         with suppress(OSError):  # SQLite says why; its other files get the mode of this one
             make_private(path)
+
+
+def _query(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    """As `bulk.Query`."""
+    lists = {name: value for name, value in parameters.items() if not isinstance(value, int)}
+    types = {name: Name() if value and isinstance(value[0], str) else None for name, value in lists.items()}
+    binds = [bindparam(name, expanding=True, type_=type_) for name, type_ in types.items()]
+    return connection.execute(text(sql).bindparams(*binds), parameters).all()
 
 
 def _forget_lock() -> None:

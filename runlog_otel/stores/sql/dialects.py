@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from runlog_otel.errors import ConfigError, StoreError, StoreUnavailableError
+from runlog_otel.errors import ConfigError
 from runlog_otel.stores.connection_string import WANTED, is_in_memory, masked, with_driver
+from runlog_otel.stores.sql import sqlite_files
 from runlog_otel.stores.sql.schema import SERVER_CODEC
 
 _SQLITE_OPTIONS = ("cached_statements", "check_same_thread", "detect_types", "isolation_level", "timeout", "uri")
@@ -31,8 +31,6 @@ _NUMBERS = (
 _OWN_OPTIONS = ("client_encoding", "replication")
 _UNIVERSAL = ("UTF8", "SQL_ASCII")
 """The encodings of databases that keep any text as we send it."""
-_WAL = b"\x02"
-"""What a SQLite file has at byte 18 when it is journalled by WAL."""
 
 _NEEDS_TRANSACTION = "runlog_otel_needs_transaction"
 """The option of an engine on which single statements need a transaction, too."""
@@ -144,81 +142,27 @@ def sqlite_engine(url: URL, limits: Limits, *, is_foreign: bool) -> Engine:
     options: dict[str, Any] = {"hide_parameters": True}
     file = file_of(url)
     in_memory = is_in_memory(str(url))
-    is_read_only = not in_memory and "uri" not in url.query and is_unwritable(file)
+    is_read_only = not in_memory and "uri" not in url.query and sqlite_files.is_unwritable(file)
     if in_memory:
         options |= {"connect_args": connect, "poolclass": StaticPool}
     elif is_read_only:  # each transaction looks anew how the file can be read
         options |= {
-            "creator": lambda: sqlite3.connect(_read_only_uri(file), uri=True, **connect),
+            "creator": lambda: sqlite3.connect(sqlite_files.read_only_uri(file), uri=True, **connect),
             "poolclass": NullPool,
         }
     else:
         options |= {"connect_args": connect, **limits.pool}
     engine = _made(url, options)
-    event.listen(engine, "connect", _prepare_foreign_sqlite if is_foreign or is_read_only else _prepare_sqlite)
+    event.listen(
+        engine, "connect", sqlite_files.prepare_foreign if is_foreign or is_read_only else sqlite_files.prepare
+    )
     for execute in ("do_execute", "do_executemany"):
         event.listen(engine, execute, _begin_sqlite)
     if is_read_only:
         engine.update_execution_options(**{_NEEDS_TRANSACTION: True})
-        event.listen(engine, "begin", lambda connection: connection.info.update(state=_state(file)))
-        event.listen(engine, "commit", lambda connection: _refuse_changed(file, connection.info["state"]))
+        event.listen(engine, "begin", lambda connection: connection.info.update(state=sqlite_files.state_of(file)))
+        event.listen(engine, "commit", lambda connection: sqlite_files.refuse_changed(file, connection.info["state"]))
     return engine
-
-
-def is_unwritable(file: Path) -> bool:
-    """Whether a SQLite file is there and may be read, but not written, or not the files beside it."""
-    may_write = os.access(file, os.W_OK) and (
-        os.access(file.parent, os.W_OK) or all(os.access(path, os.W_OK) for path in _beside(file))
-    )
-    return os.access(file, os.R_OK) and not may_write
-
-
-def _beside(file: Path) -> tuple[Path, Path]:
-    """The newest writes, and the index into them that readers share."""
-    return file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")
-
-
-def _read_only_uri(file: Path) -> str:
-    wal, index = _beside(file)
-    has_writes = wal.exists() and wal.stat().st_size > 0
-    if has_writes and not index.exists() and not os.access(file.parent, os.W_OK):
-        problem = f"its newest writes are in {wal.name}, which only who may write to its folder can read"
-        raise StoreError(f"sqlite:///{file}", problem, "read it as such a user, or copy both files to another folder")
-    # Without a WAL there is nothing to lock, and SQLite would fail to make one.
-    is_immutable = _has_wal_format(file) and not has_writes and not index.exists()
-    return f"file:{quote(str(file.absolute()))}?mode=ro{'&immutable=1' if is_immutable else ''}"
-
-
-def _has_wal_format(file: Path) -> bool:
-    with file.open("rb") as content:
-        return content.read(19)[18:] == _WAL
-
-
-def _state(file: Path) -> tuple[int, int] | None:
-    """Changes when a writer changes the pages of a file that is read as immutable, which nothing prevents."""
-    stat = file.stat()
-    return None if _beside(file)[1].exists() else (stat.st_mtime_ns, stat.st_size)
-
-
-def _refuse_changed(file: Path, before: tuple[int, int] | None) -> None:
-    if before is not None and before != _state(file):
-        raise StoreUnavailableError(f"sqlite:///{file}", "it was changed while it was read", "try again")
-
-
-def _text_from_bytes(text: bytes) -> str:
-    return text.decode(errors="surrogateescape")  # one text that is damaged must not end the reading of all
-
-
-def _prepare_foreign_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # sqlite3 would begin transactions of its own, and too late
-    connection.text_factory = _text_from_bytes
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    _prepare_foreign_sqlite(connection, _)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a loss of power
 
 
 def _begin_sqlite(cursor: Any, statement: str, parameters: Any, context: Any) -> None:

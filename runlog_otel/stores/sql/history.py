@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
-from runlog_otel.core.model import FINAL_STATUSES, SecretFingerprint, Status, StoredRun
+from runlog_otel.core.model import SecretFingerprint, Status, StoredRun
 from runlog_otel.core.runlogs.json_runlog import header_from_config
 from runlog_otel.core.semconv import HEADER_KEY
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.entries import Document
 from runlog_otel.stores.run_list import Page, RunFilter, RunSummary
+from runlog_otel.stores.sql import bulk
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.rows import searched
 from runlog_otel.stores.sql.schema_version import schema_revision
@@ -76,20 +77,7 @@ class RunHistory:
 
     def changed(self, since_ns: int, *, at_once: int = MAX_PAGE) -> Iterator[StoredRun]:
         """The runs that were written at or after a moment, in the order of their last write; read `at_once`."""
-        runs = self.database.tables.runs.c
-        at = (since_ns, -1)
-        while True:
-            is_later = or_(runs.updated_ns > at[0], and_(runs.updated_ns == at[0], runs.seq > at[1]))
-            statement = select(runs.run_id, runs.updated_ns, runs.status, runs.seq)
-            statement = (
-                statement.where(runs.updated_ns >= at[0], is_later).order_by(runs.updated_ns, runs.seq).limit(at_once)
-            )
-            rows = self.database.rows(statement)
-            for row in rows:
-                yield StoredRun(row.run_id, row.updated_ns, row.status in FINAL_STATUSES)
-            if len(rows) < at_once:
-                return
-            at = (rows[-1].updated_ns, rows[-1].seq)
+        return bulk.changed(self.database, since_ns, at_once=at_once)
 
     def missing(self, run_ids: Sequence[str]) -> set[str]:
         """Those of some runs that the store does not have."""

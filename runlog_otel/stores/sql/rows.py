@@ -5,8 +5,6 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row
-
 from runlog_otel.core.model import FINAL_STATUSES, Status
 from runlog_otel.errors import RunLogFormatError
 from runlog_otel.stores import entries as parts
@@ -59,7 +57,7 @@ def row_from_entry(identity: bytes, entry: Entry, *, is_compressing: bool) -> di
     }
 
 
-def header_from_row(run: Row[Any]) -> Document:
+def header_from_row(run: Any) -> Document:
     """The run's own part as it was written; raises RunLogFormatError."""
     try:
         header = json.loads(run.header)
@@ -70,7 +68,7 @@ def header_from_row(run: Row[Any]) -> Document:
     return header
 
 
-def current_header(run: Row[Any]) -> Document:
+def current_header(run: Any) -> Document:
     """As `header_from_row`, with the status that the run has by now."""
     header = header_from_row(run)
     if parts.status_of(header) != run.status:  # else it keeps its spelling
@@ -78,7 +76,7 @@ def current_header(run: Row[Any]) -> Document:
     return header
 
 
-def mergeable_header(run: Row[Any]) -> Document:
+def mergeable_header(run: Any) -> Document:
     """What a whole document is merged into: nothing where it is damaged, so that a copy of it mends the run."""
     try:
         return header_from_row(run)

@@ -21,17 +21,12 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from runlog_otel.errors import ConfigError
+from runlog_otel.stores.sql.names import DEFAULT_TABLE_NAME, entries_table, escaped, restored, version_table
 
-REVISION = "0002"
-"""The migration that this code was written for; a test compares it with the newest one."""
-
-DEFAULT_TABLE_NAME = "runnable_logs"
 MAX_TABLE_NAME = 40
 """PostgreSQL cuts identifiers at 63 bytes; the longest index name adds 23 to the table's."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NOT_STORABLE = re.compile("[\\\\\x00\ud800-\udfff]")
-_ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 SERVER_CODEC = "runlog_otel_codec"
 """The attribute of a dialect that names the codec of a database that cannot hold any text; else None."""
 
@@ -49,15 +44,13 @@ class Name(TypeDecorator[str]):
         """To the database."""
         if value is None:
             return None
-        escaped = _NOT_STORABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
+        kept = escaped(value)
         codec = getattr(dialect, SERVER_CODEC, None)
-        return escaped.encode(codec, "backslashreplace").decode(codec) if codec else escaped
+        return kept.encode(codec, "backslashreplace").decode(codec) if codec else kept
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
         """From the database."""
-        if value is None:
-            return None
-        return _ESCAPED.sub(lambda match: chr(int(match[0][2:], 16)), value) if "\\" in value else str(value)
+        return None if value is None else restored(str(value))
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -68,7 +61,7 @@ class Tables:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.version_table = f"{name}_version"
+        self.version_table = version_table(name)
         self.metadata = MetaData()
         self.runs = Table(
             name,
@@ -97,7 +90,7 @@ class Tables:
 
     def _entries(self) -> Table:
         return Table(
-            f"{self.name}_entries",
+            entries_table(self.name),
             self.metadata,
             Column("seq", Id, primary_key=True),
             Column("run_seq", Id, ForeignKey(f"{self.name}.seq"), nullable=False),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, column, select, table, text
 
 from runlog_otel.errors import SchemaVersionError
-from runlog_otel.stores.sql.schema import REVISION, Tables
+from runlog_otel.stores.sql.names import REVISION
+from runlog_otel.stores.sql.schema import Tables
 
 if TYPE_CHECKING:
     from alembic.config import Config

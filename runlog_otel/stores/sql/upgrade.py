@@ -2,7 +2,7 @@
 
 from runlog_otel.stores.sql import schema_version
 from runlog_otel.stores.sql.database import Database
-from runlog_otel.stores.sql.schema import DEFAULT_TABLE_NAME
+from runlog_otel.stores.sql.names import DEFAULT_TABLE_NAME
 
 
 def create_tables(url: str, table_name: str = DEFAULT_TABLE_NAME) -> bool:
