@@ -6,16 +6,18 @@ The libraries that read NO_PROXY are HTTP clients themselves and know no IPv6 ra
 import os
 import sys
 from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import httpcore
-
 from runlog_otel.errors import ConfigError
+
+if TYPE_CHECKING:
+    import httpcore
 
 _PORTS = {"http": 80, "https": 443}
 
 
-def proxy_of(url: str) -> httpcore.Proxy | None:
+def proxy_of(url: str) -> "httpcore.Proxy | None":
     """The proxy for a URL; None where it is reached directly.
 
     Raises:
@@ -25,6 +27,8 @@ def proxy_of(url: str) -> httpcore.Proxy | None:
     if not has_settings and not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
     from urllib.request import getproxies, proxy_bypass  # loads http.client: 5 ms where there is no proxy
+
+    import httpcore
 
     parts = urlsplit(url)
     proxies = getproxies()
@@ -64,7 +68,7 @@ def is_exception(host: str, port: int, no_proxy: str) -> bool:
     return False
 
 
-def httpcore_url(scheme: str, host: str, port: int | None, target: str = "/") -> httpcore.URL:
+def httpcore_url(scheme: str, host: str, port: int | None, target: str = "/") -> "httpcore.URL":
     """A URL for httpcore, which writes an IPv6 address without brackets: they stay in the host (see `http_deadline`).
 
     Raises:
@@ -72,6 +76,8 @@ def httpcore_url(scheme: str, host: str, port: int | None, target: str = "/") ->
     """
     if not host:
         raise ValueError("no host")
+    import httpcore
+
     name = f"[{host}]" if ":" in host else host
     return httpcore.URL(scheme=scheme, host=name.encode("ascii"), port=port, target=target)
 

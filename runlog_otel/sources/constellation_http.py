@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-import httpcore
 from typing_extensions import override
 
 from runlog_otel.core.model import Run, StoredRun
 from runlog_otel.core.redaction import origin, url_without_credentials
 from runlog_otel.core.runlogs.constellation import STATUSES, run_from_execution
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError, SourceError
-from runlog_otel.http_deadline import Client, ExchangeError
+from runlog_otel.http_deadline import client_of
+from runlog_otel.http_direct import Answer, ExchangeError
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source
 
@@ -47,7 +47,7 @@ class History(Source):
         self.settings = settings
         self._url = url
         ssl_context = ssl.create_default_context() if url.startswith("https:") else None
-        self._client = Client(url, headers, _ANSWER_LIMIT, ssl_context)
+        self._client = client_of(url, headers, _ANSWER_LIMIT, ssl_context)
         self._read: tuple[int, int] = (0, 0)
         """Since when the list was last read, and the start of the oldest that ran then, or had changed since."""
         self._listed_ids: frozenset[str] = frozenset()
@@ -120,7 +120,7 @@ class History(Source):
     def _get(self, path: str) -> Any:
         """The JSON at a path; None where there is nothing. Waits as long as a server that limits requests asks."""
         for left in reversed(range(_TRIES)):
-            response, body = self._answer(path)
+            response = self._answer(path)
             if response.status != _TOO_MANY or not left:
                 break
             time.sleep(_pause_seconds(response))
@@ -129,11 +129,11 @@ class History(Source):
         if response.status != _OK:
             raise SourceError(self.where, f"answers HTTP {response.status} to GET {path.partition('?')[0]}")
         try:
-            return json.loads(body)
+            return json.loads(response.body)
         except (ValueError, RecursionError) as error:
             raise RunLogFormatError(f"the answer of {self.where} to GET {path}", str(error)) from error
 
-    def _answer(self, path: str) -> tuple[httpcore.Response, bytes]:
+    def _answer(self, path: str) -> Answer:
         try:
             return self._client.request("GET", self._url + path, self.settings.timeout_seconds)
         except ExchangeError as error:
@@ -166,9 +166,9 @@ def history_at(url: str, settings: Settings) -> History:
     return History(url_without_credentials(origin(url) + parts.path).rstrip("/"), headers, settings)
 
 
-def _pause_seconds(response: httpcore.Response) -> float:
+def _pause_seconds(response: Answer) -> float:
     """What `Retry-After` says, in seconds; Constellation's limiter says one at least."""
-    said = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+    said = response.headers.get("retry-after", "")
     return min(float(said), _LONGEST_PAUSE_SECONDS) if said.isdigit() else 1.0
 
 

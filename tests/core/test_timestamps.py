@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runlog_otel.core.model import Header
+from runlog_otel.core.model import CodeIdentity, Header
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.core.runlogs.timestamps import (
+    NOTE,
     AttemptNote,
     TimestampParser,
     code_from_note,
     notes_of,
+    text_of_note,
     times_of_attempts,
 )
 from runlog_otel.stores.compare import compared
@@ -47,6 +49,19 @@ def step_with(*notes: AttemptNote, is_on_step: bool = False) -> dict[str, Any]:
 def test_what_is_noted_is_read_back(notes: list[AttemptNote], is_on_step: bool) -> None:
     """On each attempt, as in runnable, and for all of them on the step, as in magnus."""
     assert notes_of(step_with(*notes, is_on_step=is_on_step)) == notes
+
+
+def test_a_note_may_be_a_key_of_the_host_s_own_code_identity() -> None:
+    """It is read from there, and the identity is still the host's."""
+    step = step_with(note := AttemptNote(2, 7200, 3600))
+    host = {"code_identifier_type": "git", "code_identifier": "abc", "code_identifier_dependable": True}
+    step["attempts"][0]["code_identities"] = [host | {NOTE: text_of_note(note)}]
+    (mapped,) = run_from_log({"run_id": "r", "status": "SUCCESS", "steps": {"a": step}}).steps
+    (attempt,) = mapped.attempts
+    hour = 3600 * 10**9
+    assert notes_of(step) == [note]
+    assert (attempt.execution, attempt.start_ns, attempt.end_ns) == (2, _NOON - 2 * hour, _NOON)
+    assert attempt.code == (CodeIdentity("git", "abc", "", is_dependable=True),)
 
 
 @pytest.mark.parametrize(

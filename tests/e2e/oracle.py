@@ -16,7 +16,7 @@ _RESULTS = {"SUCCESS": "success", "FAIL": "failure"}
 _TERMINAL = ("success", "fail")
 _COMPOSITE = ("parallel", "map", "loop", "conditional", "dag")
 NOTE = "runlog_otel.attempt"
-"""The type of the code identity in which a process notes what only it knows of an attempt."""
+"""The key in the host's code identity, or the type of our own, in which a process notes what only it knows."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -299,8 +299,8 @@ class Oracle:
         created = datetime.fromisoformat(self.log["run_config"]["runlog_otel"]["created"])
         zone = created.tzinfo
         for code in attempt.get("code_identities") or ():
-            if code["code_identifier_type"] == NOTE:
-                noted = dict(pair.split("=") for pair in code["code_identifier"].split())
+            if NOTE in code or code["code_identifier_type"] == NOTE:
+                noted = dict(pair.split("=") for pair in code.get(NOTE, code["code_identifier"]).split())
                 zone = timezone(timedelta(seconds=int(noted[f"{key}_offset"])))
         return _micros(datetime.fromisoformat(attempt[f"{key}_time"]).replace(tzinfo=zone))
 

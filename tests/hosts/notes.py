@@ -11,6 +11,7 @@ def taken_notes(part: Any) -> list[str]:
     if isinstance(part, dict):
         codes = part.get("code_identities") or []
         notes += [code["code_identifier"] for code in codes if code["code_identifier_type"] == NOTE]
+        notes += [code.pop(NOTE) for code in codes if NOTE in code]
         codes[:] = [code for code in codes if code["code_identifier_type"] != NOTE]
     for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
         notes += taken_notes(value)

@@ -36,7 +36,7 @@ from runlog_otel.core.runlogs.timestamps import (
     TimestampParser,
     attempt_note,
     nanoseconds,
-    note_from_identity,
+    note_from_text,
     times_of_attempt,
 )
 from runlog_otel.core.semconv import HEADER_KEY
@@ -272,7 +272,7 @@ def _attempts(step: Document, clock: TimestampParser) -> tuple[Attempt, ...]:
     step_notes, _, code = _identities(step)
     if code and any(_identities(attempt)[2] for attempt in recorded):
         code = []
-    on_step = dict(map(note_from_identity, step_notes)) if step_notes else {}
+    on_step = dict(map(note_from_text, step_notes)) if step_notes else {}
     attempts = [_attempt(attempt, index, on_step, code, clock) for index, attempt in enumerate(recorded)]
     metrics = _metrics(step.get("user_defined_metrics") or {})
     if metrics and attempts and not attempts[-1].metrics:
@@ -357,13 +357,15 @@ def _status(part: Document) -> Status:
     return _STATUSES.get(text) or Status(text.upper())  # `Status()` takes 0.3 us more
 
 
-def _identities(part: Document) -> tuple[list[Document], list[str], list[CodeIdentity]]:
-    """The code identities of a step or an attempt: our notes, the texts of our fingerprints, the host's own."""
+def _identities(part: Document) -> tuple[list[str], list[str], list[CodeIdentity]]:
+    """The code identities of a step or an attempt: the texts of our notes and fingerprints, and the host's own."""
     notes, marks, code = [], [], []
     for identity in part.get("code_identities") or ():
         kind = identity.get("code_identifier_type")
+        if NOTE in identity:
+            notes.append(_text(identity[NOTE]))
         if kind == NOTE:
-            notes.append(identity)
+            notes.append(_text(identity.get("code_identifier")))
         elif kind == MARKS:
             marks.append(_text(identity.get("code_identifier")))
         else:

@@ -1,7 +1,8 @@
 """Start and end of attempts: the hosts write naive local times, and each process notes its own UTC offsets.
 
-The note is a `CodeIdentity`, the one part of a log that the hosts leave open to additions: runnable has it on the
-attempt, magnus on the step. It also holds the number of the execution, so that no clock decides it.
+The note is in a `CodeIdentity`, the one part of a log that the hosts leave open to additions: a further key of the
+host's own, or one of our type. runnable has it on the attempt, magnus on the step. It also holds the number of the
+execution, so that no clock decides it.
 """
 
 import re
@@ -16,7 +17,7 @@ from runlog_otel.core.model import Header
 Document = Mapping[str, Any]
 
 NOTE = "runlog_otel.attempt"
-"""The type of the code identity that holds an attempt's note."""
+"""The key of an attempt's note in a code identity of the host, and the type of one that is a note."""
 MAX_EXECUTIONS = 10_000
 """A note with a higher number is ignored."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -93,7 +94,17 @@ class TimestampParser:
 
 
 def code_from_note(note: AttemptNote, index: int | None = None) -> dict[str, Any]:
-    """A note as a `CodeIdentity`.
+    """A note as a `CodeIdentity`; see `text_of_note`."""
+    return {
+        "code_identifier_type": NOTE,
+        "code_identifier": text_of_note(note, index),
+        "code_identifier_dependable": True,
+        "code_identifier_message": "execution of the attempt; UTC offsets of its start and end, in seconds",
+    }
+
+
+def text_of_note(note: AttemptNote, index: int | None = None) -> str:
+    """A note as text.
 
     Args:
         note: the note.
@@ -105,29 +116,19 @@ def code_from_note(note: AttemptNote, index: int | None = None) -> dict[str, Any
         "start_offset": note.start_offset_seconds,
         "end_offset": note.end_offset_seconds,
     }
-    return {
-        "code_identifier_type": NOTE,
-        "code_identifier": " ".join(f"{name}={value}" for name, value in values.items() if value is not None),
-        "code_identifier_dependable": True,
-        "code_identifier_message": "execution of the attempt; UTC offsets of its start and end, in seconds",
-    }
+    return " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
 
 
 def notes_of(step: Document) -> list[AttemptNote]:
     """The notes of a step's attempts, in order."""
-    on_step = dict(map(note_from_identity, _notes(step)))
+    on_step = dict(map(note_from_text, _notes(step)))
     own = map(_notes, step.get("attempts") or ())
     return [attempt_note(index, notes, on_step) for index, notes in enumerate(own)]
 
 
-def attempt_note(index: int, own: list[Document], on_step: Mapping[int, AttemptNote]) -> AttemptNote:
+def attempt_note(index: int, own: list[str], on_step: Mapping[int, AttemptNote]) -> AttemptNote:
     """The note of an attempt: the first of its own, else its step's for this index, else an empty one."""
-    return note_from_identity(own[0])[1] if own else on_step.get(index, _NO_NOTE)
-
-
-def note_from_identity(identity: Document) -> tuple[int, AttemptNote]:
-    """The index of an attempt and its note; an empty note if it cannot be parsed."""
-    return _note(str(identity.get("code_identifier") or ""))
+    return note_from_text(own[0])[1] if own else on_step.get(index, _NO_NOTE)
 
 
 def times_of_attempts(step: Document, clock: TimestampParser) -> list[tuple[int | None, int | None]]:
@@ -157,13 +158,20 @@ def _nanoseconds(duration: timedelta) -> int:
     return ((duration.days * _DAY_SECONDS + duration.seconds) * 1_000_000 + duration.microseconds) * 1_000
 
 
-def _notes(part: Document) -> list[Document]:
-    """The notes among the code identities of a step or an attempt."""
-    return [code for code in part.get("code_identities") or () if code.get("code_identifier_type") == NOTE]
+def _notes(part: Document) -> list[str]:
+    """The texts of the notes in the code identities of a step or an attempt."""
+    texts = []
+    for identity in part.get("code_identities") or ():
+        if NOTE in identity:
+            texts.append(str(identity[NOTE]))
+        if identity.get("code_identifier_type") == NOTE:
+            texts.append(str(identity.get("code_identifier") or ""))
+    return texts
 
 
 @lru_cache(16)  # the attempts of a run have few different notes: 3.0 -> 0.1 us each
-def _note(text: str) -> tuple[int, AttemptNote]:
+def note_from_text(text: str) -> tuple[int, AttemptNote]:
+    """The index of an attempt and its note; an empty note if it cannot be parsed."""
     values = {name: int(value) for name, value in _PAIR.findall(text)}
     execution = values.get("execution", 0)
     offsets = (values.get(name, _DAY_SECONDS) for name in ("start_offset", "end_offset"))

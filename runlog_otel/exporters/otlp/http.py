@@ -16,7 +16,8 @@ from runlog_otel.exporters.otlp.size_limit import SizeLimit
 from runlog_otel.exporters.otlp.transience import is_transient_status, seconds_from_retry_after
 from runlog_otel.exporters.otlp.wire import payload_from_spans
 from runlog_otel.exporters.span_sink import SpanSink
-from runlog_otel.http_deadline import Client, ExchangeError
+from runlog_otel.http_deadline import client_of
+from runlog_otel.http_direct import ExchangeError
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class OtlpHttpSink(SpanSink):
         }
         self._limit = SizeLimit(settings)
         context = ssl_context(settings) if self._url.startswith("https:") else None
-        self._client = Client(self._url, headers, _ANSWER_LIMIT, context)
+        self._client = client_of(self._url, headers, _ANSWER_LIMIT, context)
 
     @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
@@ -79,23 +80,22 @@ class OtlpHttpSink(SpanSink):
         where = self._client.where
         self._limit.check(where, len(body), len(content), is_divisible=is_divisible)
         try:
-            answered, answer = self._client.request("POST", self._url, timeout_seconds, content)
+            answer = self._client.request("POST", self._url, timeout_seconds, content)
         except ExchangeError as error:
             raise DeliveryError(error.where, error.reason, is_transient=True) from error
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answered.headers}
-        if answered.status in _SUCCESS:
-            check_answer(where, headers.get("content-type", ""), answer, response_type)
+        if answer.status in _SUCCESS:
+            check_answer(where, answer.headers.get("content-type", ""), answer.body, response_type)
             return
-        text = answer.decode("utf-8", "replace").strip()
+        text = answer.body.decode("utf-8", "replace").strip()
         shown = bounded(redacted(text), _REASON_LIMIT)
-        reason = f"HTTP {answered.status} {shown if shown.isprintable() else ''}".strip()
-        if answered.status == _CONTENT_TOO_LARGE or (answered.status == _BAD_REQUEST and is_about_size(text)):
+        reason = f"HTTP {answer.status} {shown if shown.isprintable() else ''}".strip()
+        if answer.status == _CONTENT_TOO_LARGE or (answer.status == _BAD_REQUEST and is_about_size(text)):
             raise self._limit.note_refusal(TooLargeError(where, reason, len(body)), len(content))
         raise DeliveryError(
             where,
             reason,
-            is_transient=is_transient_status(answered.status),
-            retry_after_seconds=seconds_from_retry_after(headers.get("retry-after", "0")),
+            is_transient=is_transient_status(answer.status),
+            retry_after_seconds=seconds_from_retry_after(answer.headers.get("retry-after", "0")),
         )
 
     @override
