@@ -31,18 +31,17 @@ def measure(bench: Bench) -> None:
     spans = count * spans_of(STEPS)
     with acknowledging() as receiver:
         export = (COMMAND, "export", "--all", "--source", url, "--endpoint", receiver.url)
-        commands = {_ONE: export, _STOCK: (sys.executable, "-m", "benchmarks.stock", receiver.url, str(logs))}
-        if "--jobs" in run(COMMAND, "export", "--help", folder=bench.folder, COLUMNS="200").output:
-            commands |= {_ONE: (*export, "--jobs", "1"), _TWO: (*export, "--jobs", "2")}
-        else:
-            bench.notes.append("This version of `export` has no `--jobs`.")
+        commands = {
+            _ONE: (*export, "--jobs", "1"),
+            _TWO: (*export, "--jobs", "2"),
+            _STOCK: (sys.executable, "-m", "benchmarks.stock", receiver.url, str(logs)),
+        }
         exports = {name: _Export(bench, receiver, command) for name, command in commands.items()}
         speed = bench.in_turns({name: partial(one.speed, spans) for name, one in exports.items()}, 5, 180)
     what, goal = f"export of {count:,} runs of {STEPS} steps", Goal("ratio", 5, is_least=True)
     bench.add(f"{what}, one process", "spans/s", speed[_ONE], speed[_STOCK], _STOCK, goal=goal)
-    if _TWO in speed:
-        goal = Goal("ratio", 1.8, is_least=True)
-        bench.add(f"{what}, two processes", "spans/s", speed[_TWO], speed[_ONE], _ONE, goal=goal)
+    goal = Goal("ratio", 1.8, is_least=True)
+    bench.add(f"{what}, two processes", "spans/s", speed[_TWO], speed[_ONE], _ONE, goal=goal)
     ours, stock = exports[_ONE], exports[_STOCK]
     goal = Goal("ratio", 1.05)
     bench.add(
