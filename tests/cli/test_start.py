@@ -62,7 +62,7 @@ def _imported(folder: Path, *arguments: str) -> tuple[str, set[str]]:
         (["runs", "--source", ".run_log_store"], {"importlib.metadata", "pydantic", "rich"}),
         (["show", RUNS["demo"], "--source", ".run_log_store"], {"importlib.metadata", "pydantic", "rich"}),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_command_imports_what_it_needs(project: Path, arguments: list[str], needed: set[str]) -> None:
     """Neither host, nor database, nor network, where runs are read from files: of a folder, or of a config's store."""
