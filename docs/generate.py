@@ -18,7 +18,7 @@ def mapping() -> str:
         [
             "# What a run becomes",
             "",
-            "`make docs` generates this page from `runlog_otel/core/semconv.py`.",
+            "`make docs` generates this page from `runlog_otel/core/semconv/`.",
             "",
             "A run log maps to one trace for each execution of the run. Names are those of OpenTelemetry's semantic",
             f"conventions for CI/CD, VCS and exceptions (v{_CONVENTIONS}, release candidate) where they exist, else "

@@ -62,7 +62,9 @@ def test_names_stand_nowhere_else() -> None:
     """No other module of the package spells an attribute, a metric or a span's name of ours, nor a part of one."""
     groups = "|".join(group for group in (*_CONVENTIONS, "runlog") if group != "service")
     spelled = re.compile(rf"[\"'](?:(?:{groups})\.[\w.{{}}]*|service\.name|(?:RUN|START) {{.*}}|{{.*}} attempt)[\"']")
-    package = Path(semconv.__file__).parents[1]
+    package = Path(semconv.__file__).parents[2]
     assert [
-        path.name for path in package.rglob("*.py") if path.name != "semconv.py" and spelled.search(path.read_text())
+        path.name
+        for path in package.rglob("*.py")
+        if path.parent.name != "semconv" and spelled.search(path.read_text())
     ] == []

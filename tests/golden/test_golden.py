@@ -41,6 +41,6 @@ def test_a_change_of_the_mapping_raises_its_version() -> None:
     digest = hashlib.sha256(b"".join(_FOLDER.joinpath(f"{name}.spans.json").read_bytes() for name in _LOGS)).hexdigest()
     assert (SCOPE_VERSION, digest) == _RECORDED, (
         "The recorded spans are others. If a log that was recorded before maps to other spans, raise SCOPE_VERSION in "
-        "runlog_otel/core/semconv.py and say in CHANGELOG.md what changed. Then, or if logs were only added, "
+        "runlog_otel/core/semconv/__init__.py and say in CHANGELOG.md what changed. Then, or if logs were only added, "
         f"put the version and the digest {digest} into _RECORDED in this file."
     )
