@@ -12,7 +12,7 @@ from runlog_otel.core import semconv
 from runlog_otel.core.spans import spans_from_run
 from tests.core.logs import attempt, run, task, verdict
 
-_CONVENTIONS = ("cicd", "container", "error", "exception", "process", "service", "vcs")
+_CONVENTIONS = ("cicd", "container", "error", "exception", "host", "k8s", "process", "service", "vcs")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -5,6 +5,7 @@ candidate), else `runlog.*`. `docs/mapping.md` is generated from this package.
 """
 
 from runlog_otel.core.semconv.attributes import *
+from runlog_otel.core.semconv.facts import *
 from runlog_otel.core.semconv.limits import *
 from runlog_otel.core.semconv.metrics import *
 from runlog_otel.core.semconv.specs import *
