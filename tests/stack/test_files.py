@@ -41,6 +41,7 @@ def test_every_file_is_of_a_tier() -> None:
         ("processors", "delta_to_cumulative", ("single.yaml", "gateway.yaml")),
         ("connectors", "span_metrics", ("single.yaml", "gateway.yaml")),
         ("exporters", "prometheus", ("single.yaml", "gateway.yaml")),
+        ("exporters", "otlp_http/logs", ("single.yaml", "gateway.yaml")),
         ("extensions", "file_storage", ("single.yaml", "agent.yaml", "gateway.yaml")),
     ],
 )
