@@ -36,6 +36,7 @@ def test_every_file_is_of_a_tier() -> None:
     [
         ("processors", "memory_limiter", ("single.yaml", "agent.yaml", "gateway.yaml")),
         ("processors", "redaction", ("single.yaml", "agent.yaml")),
+        ("processors", "transform/logs", ("single.yaml", "gateway.yaml")),
         ("processors", "batch/deltas", ("single.yaml", "gateway.yaml")),
         ("processors", "transform/deltas", ("single.yaml", "gateway.yaml")),
         ("processors", "delta_to_cumulative", ("single.yaml", "gateway.yaml")),

@@ -86,6 +86,7 @@ def test_the_log_of_a_failed_attempt_is_found_from_its_span(
     Project(tmp_path, "file-system", LOCAL, telemetry).run("failing_python", run_id, OTEL_SERVICE_NAME="stack")
     row, *_ = stored.wait_for(f'{grafanas_query(oracle.trace_id(run_id, 1))} "ValueError"')
     fields = {
+        "_stream": '{cicd.pipeline.name="failing_python.main",service.name="stack"}',
         "severity_text": "ERROR",
         "severity_number": "17",
         "service.name": "stack",
@@ -104,6 +105,16 @@ def test_a_stream_is_a_pipeline_of_a_service(single: ShippedCollector, stored: V
         send_lines(single.otlp_http, trace_id, "hello")
     rows = stored.wait_for(f"trace_id:in({','.join(runs)})", records=3)
     assert {row["_stream"] for row in rows} == {'{cicd.pipeline.name="train",service.name="stack"}'}
+
+
+def test_an_attribute_of_record_and_resource_is_told_once(single: ShippedCollector, stored: VictoriaLogs) -> None:
+    """VictoriaLogs crashes if a record repeats a field of its stream; the Collector removes what the resource has."""
+    trace_id = secrets.token_hex(16)
+    repeated = {"cicd.pipeline.name": "train", "service.name": "stack", "cicd.pipeline.run.id": trace_id}
+    send_lines(single.otlp_http, trace_id, "hello", **repeated)
+    (row,) = stored.wait_for(grafanas_query(trace_id))
+    assert {name: row[name] for name in repeated} == repeated
+    assert row["_stream"] == '{cicd.pipeline.name="train",service.name="stack"}'
 
 
 def test_secrets_of_other_peoples_logs_are_masked(single: ShippedCollector, stored: VictoriaLogs) -> None:
