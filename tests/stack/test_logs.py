@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from tests.e2e import oracle
+from tests.exporters.spans import backend
 from tests.hosts.project import LOCAL, Project
 from tests.peers.collector import ShippedCollector
 from tests.peers.jaeger import Jaeger
 from tests.peers.loopback import request
-from tests.peers.process import running
+from tests.peers.process import running, wait_until
 from tests.peers.victorialogs import VictoriaLogs, running_victorialogs
 from tests.stack.alerting import load
-from tests.stack.composed import SINGLE, services
+from tests.stack.composed import LOKI, SINGLE, services
 from tests.stack.shipped import COLLECTORS, CONFIGS, SECONDS
 from tests.stack.test_gateways import running_tier
 
@@ -156,3 +157,16 @@ def test_logs_go_through_the_agent_and_a_gateway(
     rows = {trace_id: stored.query(grafanas_query(trace_id)) for trace_id in runs}
     assert {trace_id: [row["_msg"] for row in found] for trace_id, found in rows.items()} == runs
     assert {row["api_key"] for found in rows.values() for row in found} == {"****"}
+
+
+def test_loki_gets_logs_where_it_takes_them(otelcol: Path, compose_program: Path, tmp_path: Path) -> None:
+    """With the variable of Loki's overlay, the Collector posts protobuf to the path of Loki's OTLP endpoint."""
+    url = services(compose_program, LOKI)["collector"]["environment"]["LOGS_OTLP"]
+    with backend() as loki:
+        address = url.replace("http://loki:3100", loki.url)
+        collector = ShippedCollector(otelcol, tmp_path, [COLLECTORS / "single.yaml"], LOGS_OTLP=address)
+        with running(collector.server):
+            send_lines(collector.otlp_http, secrets.token_hex(16), "hello")
+            assert wait_until(lambda: bool(loki.requests))
+    ((path, headers, _),) = loki.requests
+    assert (path, headers["content-type"]) == ("/otlp/v1/logs", "application/x-protobuf")
