@@ -7,12 +7,10 @@ Propagation Carriers".
 import os
 from collections import UserDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -33,8 +31,7 @@ if TYPE_CHECKING:
 TRACE_CONTEXT, BAGGAGE = "tracecontext", "baggage"
 
 
-@dataclass(frozen=True, slots=True)
-class Propagation:
+class Propagation(NamedTuple):
     """What is read from the caller's environment, and what the code of a step finds in its own."""
 
     propagators: tuple[str, ...] = (TRACE_CONTEXT, BAGGAGE)
@@ -49,7 +46,8 @@ class Propagation:
         """The span that is current in this process, else the one in the environment; None if there is none."""
         span = get_current_span().get_span_context()
         if not span.is_valid:
-            span = get_current_span(self._extracted(self.propagators)).get_span_context()
+            formats = tuple(name for name in self.propagators if name != BAGGAGE)
+            span = get_current_span(self._extracted(formats)).get_span_context()
         return span if span.is_valid else None
 
     def context(self, current: AttemptContext) -> Context:
@@ -62,15 +60,7 @@ class Propagation:
             trace_state=TraceState.from_header([current.tracestate]) if current.tracestate else None,
         )
         context = set_span_in_context(NonRecordingSpan(span_context))
-        if BAGGAGE in self.propagators:
-            entries = baggage.get_all(context)
-            if self.is_child and not entries:
-                entries = baggage.get_all(self._extracted((BAGGAGE,)))
-            if self.has_run_id:
-                entries = {**entries, PIPELINE_RUN_ID: current.run_id}
-            for name, value in entries.items():
-                context = baggage.set_baggage(name, value, context)
-        return context
+        return self._with_baggage(current.run_id, context) if self._has_baggage else context
 
     def variables(self, current: AttemptContext, context: Context) -> Mapping[str, str | None]:
         """The variables for programs that the attempt starts; None removes one.
@@ -82,14 +72,24 @@ class Propagation:
             if name == TRACE_CONTEXT:
                 variables |= {"TRACEPARENT": current.traceparent, "TRACESTATE": current.tracestate}
             elif name == BAGGAGE:
-                if self.has_run_id or self.is_child:
-                    entries = baggage.get_all(context).items()
-                    variables["BAGGAGE"] = ",".join(f"{quote(key)}={quote(str(value))}" for key, value in entries)
+                variables |= _baggage_variable(context) if self._has_baggage else {}
             elif propagator := _loaded(name):
                 injected = _Variables()
                 propagator.inject(injected, context)
                 variables |= dict.fromkeys(map(_variable, propagator.fields)) | injected.data
         return variables | ({self.prefix + name: value for name, value in variables.items()} if self.prefix else {})
+
+    @property
+    def _has_baggage(self) -> bool:
+        return BAGGAGE in self.propagators and (self.has_run_id or self.is_child)
+
+    def _with_baggage(self, run_id: str, context: Context) -> Context:
+        from opentelemetry import baggage  # 1 ms, for few
+
+        if self.is_child and not baggage.get_all(context):
+            for name, value in baggage.get_all(self._extracted((BAGGAGE,))).items():
+                context = baggage.set_baggage(name, value, context)
+        return baggage.set_baggage(PIPELINE_RUN_ID, run_id, context) if self.has_run_id else context
 
     def _extracted(self, propagators: tuple[str, ...]) -> Context:
         """What the caller set; a program that got only the prefixed variables finds it there."""
@@ -115,6 +115,13 @@ class _Variables(UserDict[str, str]):
 
     def __setitem__(self, key: str, value: str) -> None:
         self.data[_variable(key)] = value
+
+
+def _baggage_variable(context: Context) -> dict[str, str]:
+    from opentelemetry import baggage
+
+    entries = baggage.get_all(context).items()
+    return {"BAGGAGE": ",".join(f"{quote(key)}={quote(str(value))}" for key, value in entries)}
 
 
 def _variable(field: str) -> str:
