@@ -15,7 +15,9 @@ from runlog_otel.live import process_tree
 if TYPE_CHECKING:
     from runlog_otel.live.gpu import GpuMeter
 
-_FIRST_PAUSE_SECONDS, _PAUSE_SECONDS = 0.01, 0.1
+_PAUSE_SECONDS = (0.05, 1.0)
+"""The first pause, which is doubled each time, and the longest: a sample interrupts code that only computes."""
+_PAUSE_WITH_CHILDREN_SECONDS = 0.1
 _PAUSES_PER_COST = 100
 """Sampling takes no more than a hundredth of the time."""
 _GPU_AFTER_SECONDS = 1
@@ -65,14 +67,15 @@ class Peaks:
             self._thread.join()
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE_SECONDS
+        pause, longest = _PAUSE_SECONDS
         while not self._ended.wait(pause):
-            before = time.thread_time()
+            before, has_children = time.thread_time(), False
             with suppress(Exception):  # a sample is lost
                 self._open_gpu()
-                self._sample()
+                has_children = self._sample()
             cost = time.thread_time() - before
-            pause = max(min(2 * pause, _PAUSE_SECONDS), _PAUSES_PER_COST * cost)
+            pause = min(2 * pause, _PAUSE_WITH_CHILDREN_SECONDS if has_children else longest)
+            pause = max(pause, _PAUSES_PER_COST * cost)
 
     def _open_gpu(self) -> None:
         if self._gpu is None and time.time_ns() // 1000 - self._start_us > _GPU_AFTER_SECONDS * 1e6:
@@ -81,9 +84,12 @@ class Peaks:
             if library := nvml():
                 self._gpu = GpuMeter(self._start_us, library)
 
-    def _sample(self) -> None:
+    def _sample(self) -> bool:
+        """Take a sample, and return whether there are children."""
         below = process_tree.below() or []
-        children = sum(map(process_tree.added_bytes, below))
-        self._memory_bytes = max(self._memory_bytes or 0, (process_tree.own_resident_bytes() or 0) + children)
+        if below or not self._is_exact:  # without children, the kernel's own count is enough
+            children = sum(map(process_tree.added_bytes, below))
+            self._memory_bytes = max(self._memory_bytes or 0, (process_tree.own_resident_bytes() or 0) + children)
         if self._gpu and (self._gpu.is_used or not self._ended.is_set()):
             self._gpu.sample({os.getpid(), *(process.pid for process in below)})
+        return bool(below)
