@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from benchmarks.tables import head, row
 from runlog_otel.live.usage import UsageMeter
@@ -36,7 +37,7 @@ def main(rounds: int) -> None:
             bare, measured = [], []
             for _ in range(rounds):
                 bare.append(_seconds(work))
-                measured.append(_seconds(lambda work=work: _measured(work)))
+                measured.append(_seconds(partial(_measured, work)))
         without, with_meter = statistics.median(bare) * 1e3, statistics.median(measured) * 1e3
         row(name, f"{without:.2f}", f"{with_meter:.2f}", f"{with_meter - without:.2f}")
     del held

@@ -34,7 +34,7 @@ def below() -> list[Process] | None:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return []
-    except AttributeError:  # not on macOS before Python 3.13
+    except (AttributeError, OSError):  # macOS has it from Python 3.13 on
         return None
     if not Path(f"/proc/self/task/{os.getpid()}/children").exists():  # the kernel's CONFIG_PROC_CHILDREN
         return None

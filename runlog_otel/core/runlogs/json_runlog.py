@@ -28,6 +28,7 @@ from runlog_otel.core.model import (
     Status,
     Step,
 )
+from runlog_otel.core.runlogs.facts import FACTS
 from runlog_otel.core.runlogs.timestamps import (
     MAX_EXECUTIONS,
     NOTE,
@@ -48,7 +49,7 @@ MARKS = "runlog_otel.marks"
 _MAX_DEPTH = 50
 """The deepest nesting of graphs; the mapping is recursive."""
 _INT64 = range(-(2**63), 2**63)
-_OWN_CODE = (MARKS, NOTE)
+_OWN_CODE = (FACTS, MARKS, NOTE)
 _MARK = re.compile(r"(?P<size>[1-9]\d{0,8}):(?P<digest>[^:]+)(?::(?P<outline>[0-3]{0,8}))?", re.ASCII)
 _UNCHAINED = "unchained"
 """magnus runs a single function or notebook without a graph (`magnus.defaults.EXECUTION_PLAN`): a job."""

@@ -15,6 +15,7 @@ from runnable.datastore import JobLog, StepLog
 
 from runlog_otel.core import failure
 from runlog_otel.core.failure import Redact
+from runlog_otel.core.model import Facts
 from runlog_otel.core.redaction import redacted
 from runlog_otel.hosts.runnable import private
 from runlog_otel.live import attempt_context
@@ -137,8 +138,12 @@ class StepTracker:
             capture.log_saved(Path(name))
             self._send_log()
 
-    def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> None:
-        """A step is about to be recorded: if its attempt failed, write the reason into its message."""
+    def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> Facts | None:
+        """A step is about to be recorded: if its attempt failed, write the reason into its message.
+
+        Returns:
+            What is known of the attempt; None if its code did not run here.
+        """
         capture = self._capture
         if capture and (capture.scope.current.run_id, capture.scope.current.step) == (run_id, path):
             attempts = logged.attempts[capture.number - 1 :]
@@ -146,6 +151,8 @@ class StepTracker:
             if self._failed:
                 attempts[-1].message = capture.evidence() or attempts[-1].message
             self._leave()
+            return self._observer.guard(capture.scope.facts)
+        return None
 
     def recorded(self) -> None:
         """The step that ended is recorded."""
