@@ -1,46 +1,46 @@
-"""What it costs to measure what a step uses: `python -m benchmarks.usage [ROUNDS]`.
+"""Where a step runs and what it uses
 
-Each round measures every case once with and once without the meter, in turn.
+A step's work alone, and between the start and the end of its measurement, in turns in one process that holds 512 MiB.
+The goal is 1 ms or 1 % of a step.
 """
 
-import statistics
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from statistics import median
 
-from benchmarks.tables import head, row
+from benchmarks.harness import Bench, Goal
 from runlog_otel.live.usage import UsageMeter
 from runlog_otel.live.where import where
 
 LOOPS = 20_000_000
-"""Half a second of a step that only computes, in which the meter's thread needs the interpreter's lock."""
+"""Half a second of a step that only computes, while the meter's thread needs the interpreter's lock now and then."""
+_ALONE, _MEASURED = "not measured", "measured"
 
 
-def main(rounds: int) -> None:
-    """Print the medians."""
-    first = _seconds(where)
-    print(f"where the process runs: first {first * 1e3:.2f} ms, later {_seconds(where) * 1e3:.3f} ms\n")
-    head("a step", "without ms", "with ms", "adds ms")
+def measure(bench: Bench) -> None:
+    """Measure it."""
+    bench.add("where: the first time in a process", "ms", (_milliseconds(where),), goal=Goal("ours", 1))
+    bench.add("where: later", "ms", (_milliseconds(where, 100),))
     held = b"x" * 2**29
-    for name, work, surroundings in (
-        ("does nothing", _nothing, _alone),
-        ("does nothing, beside 4 processes that run", _nothing, _beside_processes),
-        ("does nothing, in 64 threads beside a process", _nothing, _beside_threads),
-        ("starts a program", _program, _alone),
-        ("only computes", _compute, _alone),
-    ):
-        with surroundings():
-            bare, measured = [], []
-            for _ in range(rounds):
-                bare.append(_seconds(work))
-                measured.append(_seconds(partial(_measured, work)))
-        without, with_meter = statistics.median(bare) * 1e3, statistics.median(measured) * 1e3
-        row(name, f"{without:.2f}", f"{with_meter:.2f}", f"{with_meter - without:.2f}")
+    _add(bench, "an empty step", _nothing, 100)
+    with _processes(bench.size(4, 1)):
+        _add(bench, "an empty step beside 4 processes", _nothing, 100)
+    _add(bench, "a step that starts a program", _program, 20)
+    _add(bench, "a step that computes for half a second", partial(_compute, bench.size(LOOPS, 1000)), 1)
     del held
+
+
+def _add(bench: Bench, what: str, work: Callable[[], None], repeats: int) -> None:
+    cases = {
+        _ALONE: partial(_milliseconds, work, repeats),
+        _MEASURED: partial(_milliseconds, partial(_measured, work), repeats),
+    }
+    samples = bench.in_turns(cases, 15, 30)
+    goal = Goal("ratio", 1.01) if repeats == 1 else Goal("difference", 1)
+    bench.add(what, "ms", samples[_MEASURED], samples[_ALONE], _ALONE, goal=goal)
 
 
 def _measured(work: Callable[[], None]) -> None:
@@ -49,18 +49,22 @@ def _measured(work: Callable[[], None]) -> None:
     meter.stop()
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def _milliseconds(work: Callable[[], object], repeats: int = 1) -> float:
+    """The median of some calls."""
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return 1000 * median(seconds)
 
 
 def _nothing() -> None:
     pass
 
 
-def _compute() -> None:
-    for _ in range(LOOPS):
+def _compute(loops: int) -> None:
+    for _ in range(loops):
         pass
 
 
@@ -69,31 +73,9 @@ def _program() -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _beside_processes(count: int = 4) -> Iterator[None]:
+def _processes(count: int) -> Iterator[None]:
     processes = [subprocess.Popen(["sleep", "1000"]) for _ in range(count)]
     yield
     for process in processes:
         process.kill()
         process.wait()
-
-
-@contextmanager
-def _beside_threads(count: int = 64) -> Iterator[None]:
-    ended = threading.Event()
-    threads = [threading.Thread(target=ended.wait) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    with _beside_processes(1):
-        yield
-    ended.set()
-    for thread in threads:
-        thread.join()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

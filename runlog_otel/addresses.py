@@ -6,8 +6,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 _EXPECTED = "must be http://host:port, https://host:port or file:///path"
 _EXPECTED_GRPC = f"{_EXPECTED}; for grpc also host:port, dns:///host:port or unix:///path"
-_PLAIN = re.compile(r"[\x21-\x7e]+")
-_GRPC_NAME = re.compile(r"(?:dns|unix|unix-abstract|ipv4|ipv6|vsock|xds):/{0,3}[^/\s]", re.IGNORECASE)
+_PLAIN = r"[\x21-\x7e]+"
+_GRPC_NAME = r"(?:dns|unix|unix-abstract|ipv4|ipv6|vsock|xds):/{0,3}[^/\s]"
 
 
 def checked_endpoint(endpoint: str, protocol: str) -> str:
@@ -19,7 +19,7 @@ def checked_endpoint(endpoint: str, protocol: str) -> str:
     endpoint = endpoint.strip()
     if not endpoint:
         raise ValueError("must not be empty")
-    is_grpc, is_plain = protocol == "grpc", _PLAIN.fullmatch(endpoint) is not None
+    is_grpc, is_plain = protocol == "grpc", re.fullmatch(_PLAIN, endpoint) is not None
     if is_grpc and is_plain and is_grpc_name(endpoint):
         return endpoint
     scheme, separator, rest = endpoint.partition(":")
@@ -41,7 +41,7 @@ def checked_endpoint(endpoint: str, protocol: str) -> str:
 
 def is_grpc_name(endpoint: str) -> bool:
     """Whether gRPC resolves the address itself: a socket file, or a name with the resolver's scheme."""
-    return _GRPC_NAME.match(endpoint) is not None
+    return re.match(_GRPC_NAME, endpoint, re.IGNORECASE) is not None
 
 
 def signal_url(endpoint: str, signal: str) -> str:

@@ -30,7 +30,7 @@ def sends(trace: Trace, settings: Settings) -> bool:
 
 def sends_live(run_id: str, settings: Settings) -> bool:
     """Whether a run is sent while it runs; otherwise only its notable executions are sent, once complete."""
-    return is_sampled(run_id, settings.sample, settings.namespace)
+    return settings.sample == 1 or is_sampled(run_id, settings.sample, settings.namespace)
 
 
 def resource_attributes(pipeline: str, settings: Settings) -> dict[str, str]:

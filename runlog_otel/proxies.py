@@ -3,9 +3,10 @@
 The libraries that read NO_PROXY are HTTP clients themselves and know no IPv6 ranges; so its entries are read here.
 """
 
+import os
+import sys
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 
@@ -20,6 +21,11 @@ def proxy_of(url: str) -> httpcore.Proxy | None:
     Raises:
         ConfigError: the variable's value is no HTTP proxy.
     """
+    has_settings = sys.platform in ("darwin", "win32")
+    if not has_settings and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # loads http.client: 5 ms where there is no proxy
+
     parts = urlsplit(url)
     proxies = getproxies()
     variable = next((name for name in (parts.scheme, "all") if proxies.get(name)), "")

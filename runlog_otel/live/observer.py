@@ -10,12 +10,11 @@ import functools
 import multiprocessing
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.model import Header, Run, Step
-from runlog_otel.core.points import ExecutionPoints, known_points, points_from_trace
 from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import (
     AttemptContext,
@@ -27,17 +26,19 @@ from runlog_otel.core.trace import (
     span_from_attempt,
     span_from_start,
 )
-from runlog_otel.exporters.otlp.log_record import record_from_log
-from runlog_otel.exporters.traces.delivery import Delivery, ExtraSignal, shared_delivery
+from runlog_otel.exporters.traces.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.guard import Guard
-from runlog_otel.live.run_registry import RunRegistry, RunSource
+from runlog_otel.live.run_registry import RunRegistry
+from runlog_otel.live.run_source import RunSource
 from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_from_run
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
+    from runlog_otel.core.points import ExecutionPoints
     from runlog_otel.exporters.metrics.series import SeriesTable
+    from runlog_otel.exporters.traces.delivery import ExtraSignal
 
 _CONTAINERS = (SpanRole.RUN, SpanRole.STEP, SpanRole.BRANCH)
 _P = ParamSpec("_P")
@@ -61,11 +62,14 @@ class Observer:
 
     def __init__(self, settings: Settings, source: RunSource) -> None:
         self.settings = settings
+        self._is_active = settings.is_active  # asked for 9 times a step, 5 us each
         self._source = source
         self._outbox = Outbox(settings.outbox)
         self._runs = RunRegistry(settings, source)
         self._guard = Guard(source.masked)
         self._live: Delivery | None = None
+        self._resources: dict[str, Mapping[str, str]] = {}
+        """pipeline → the resource of its spans."""
         _OBSERVERS.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -79,7 +83,7 @@ class Observer:
 
     def guard(self, work: Callable[[], _T]) -> _T | None:
         """Do a wrapper's work for telemetry; None if it fails or telemetry is inactive."""
-        return self._guard.call(work) if self.settings.is_active else None
+        return self._guard.call(work) if self._is_active else None
 
     @_never_raising
     def run_started(self, run: Run, *, is_orchestrator: bool) -> None:
@@ -92,6 +96,8 @@ class Observer:
         state = self._runs.add(run, 1, is_orchestrator=is_orchestrator)
         self._send_start(state.execution, run.header.created_ns)
         if is_orchestrator and self.settings.metrics.listen:
+            from runlog_otel.core.points import known_points
+
             points = known_points(run, self.settings.policy, by_tag=self.settings.metrics.by_tag)
             self._served_table().add(points)
 
@@ -172,6 +178,8 @@ class Observer:
     def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
         """Export the end of the execution log of a failed attempt, which is already recorded."""
         if self.settings.logs and sends_live(attempt.run_id, self.settings):
+            from runlog_otel.exporters.otlp.log_record import record_from_log
+
             execution = self._runs.state(attempt.run_id).execution
             self._send(execution, [], record_from_log(execution, attempt, text, time.time_ns(), self.masked))
 
@@ -189,6 +197,8 @@ class Observer:
         self._runs.set_complete(run_id)
         self._send(execution, self._left_to_send(run, trace))
         if self.settings.metrics.listen or self.settings.metrics.push:
+            from runlog_otel.core.points import points_from_trace
+
             self._count(points_from_trace(run, trace, by_tag=self.settings.metrics.by_tag))
 
     def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
@@ -204,7 +214,7 @@ class Observer:
         }
         return [span for span in trace.spans if span.role in _CONTAINERS or span.span_id in late]
 
-    def _count(self, points: ExecutionPoints) -> None:
+    def _count(self, points: "ExecutionPoints") -> None:
         """Serve or push the points of an execution, as the settings say; runs that are not sampled count too."""
         if self.settings.metrics.listen:
             self._served_table().add(points.points)
@@ -236,13 +246,15 @@ class Observer:
         if start_ns is not None and sends_live(execution.run_id, self.settings):
             self._send(execution, [span_from_start(execution, start_ns)])
 
-    def _send(self, execution: Execution, spans: Sequence[Span], also: ExtraSignal | None = None) -> None:
+    def _send(self, execution: Execution, spans: Sequence[Span], also: "ExtraSignal | None" = None) -> None:
         if not spans and not also:
             return
         if self._live is None:
             self._live = shared_delivery(self.settings, self._outbox)
-        resource = resource_attributes(execution.resource_pipeline(), self.settings)
-        self._live.offer(execution.run_id, resource, spans, also)
+        if execution.pipeline not in self._resources:
+            resource = resource_attributes(execution.resource_pipeline(), self.settings)
+            self._resources[execution.pipeline] = resource
+        self._live.offer(execution.run_id, self._resources[execution.pipeline], spans, also)
         if multiprocessing.parent_process() is not None:  # a pool worker may be terminated, and no exit hook runs
             self._live.flush()
 

@@ -1,51 +1,18 @@
 """The runs that a process works on: which execution of each it records, and whether that has ended."""
 
 import os
-from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple
 
 from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.model import Header, Run
 from runlog_otel.core.trace import Execution
+from runlog_otel.live.run_source import RunSource
 from runlog_otel.mapping import execution_of_run
 from runlog_otel.settings import Settings
 
 
-class RunSource(Protocol):
-    """Where the observer reads run logs; the adapter of each host implements it over the wrapped store."""
-
-    @abstractmethod
-    def header(self, run_id: str) -> Run:
-        """The run with only the terminal steps of its root graph, which suffice to count retries: a cheap read."""
-
-    @abstractmethod
-    def run(self, run_id: str) -> Run:
-        """The whole run."""
-
-    @abstractmethod
-    def retry_indicator(self, run_id: str) -> str | None:
-        """The retry indicator that this process writes into attempts; None when it does not retry the run."""
-
-    @abstractmethod
-    def note_changes(self, run: Run, execution: int) -> Run | None:
-        """Note in a failed run's header what differs from the last successful run, and return the changed run.
-
-        None: the store cannot tell, there is no successful run, or the note is already there.
-        """
-
-    @abstractmethod
-    def masked(self, text: str) -> str:
-        """The text with secrets masked: what settings and patterns describe, and what this process knows."""
-
-    @abstractmethod
-    def mark_retry(self, run: Run, execution: int) -> Run:
-        """Note in the run's header that an execution begins, as the rest of the log does not say so; return the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(NamedTuple):
     """What a process knows about a run whose attempts it records; pickled for pool workers."""
 
     execution: Execution
@@ -99,7 +66,7 @@ class RunRegistry:
 
     def set_complete(self, run_id: str) -> None:
         """The execution has ended, and its containers are being exported."""
-        self._states[run_id] = replace(self._states[run_id], is_complete=True)
+        self._states[run_id] = self._states[run_id]._replace(is_complete=True)
 
     def unfinished(self) -> Iterator[tuple[str, RunState]]:
         """The runs that this process started and that have not ended."""

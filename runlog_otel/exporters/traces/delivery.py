@@ -11,13 +11,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from runlog_otel.core.points import ExecutionPoints
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, RunlogOtelError, TooLargeError
-from runlog_otel.exporters.otlp.log_record import LogRecord
 from runlog_otel.exporters.otlp.transience import pause_after
 from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.exporters.traces.outbox import Outbox
@@ -26,22 +24,26 @@ from runlog_otel.exporters.traces.sink import sink_from
 from runlog_otel.loggers import package_logger
 from runlog_otel.settings import Settings
 
+if TYPE_CHECKING:  # few processes send these, which take 2 ms to import
+    from runlog_otel.core.points import ExecutionPoints
+    from runlog_otel.exporters.otlp.log_record import LogRecord
+
 _PAUSE_SECONDS = 30.0
 """The pause after a failure if the backend asks for none, in a process that goes on."""
+_BURST_SECONDS = 0.5
+"""How long spans are collected for one request: 50 empty steps take 5 requests instead of 50, and 40 ms less CPU."""
 
-
-ExtraSignal = LogRecord | ExecutionPoints
+ExtraSignal: TypeAlias = "LogRecord | ExecutionPoints"
 """What is sent with spans: the log of a failed attempt, or the metrics of an execution."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedSpans:
+class QueuedSpans(NamedTuple):
     """Spans of a run, and what is sent with them, waiting for the thread."""
 
     run_id: str
     resource: Mapping[str, str]
     spans: Sequence[Span]
-    also: ExtraSignal | None = None
+    also: "ExtraSignal | None" = None
 
 
 class Delivery:
@@ -59,6 +61,7 @@ class Delivery:
         self._sending: list[QueuedSpans] = []
         self._thread: threading.Thread | None = None
         self._is_working = False
+        self._is_flushing = threading.Event()
         self._sink: SpanSink | None = None
         self._refused: dict[str, float] = {}
         """signal → until when it is not sent."""
@@ -69,7 +72,7 @@ class Delivery:
         return (self._settings, self._outbox.folder) == (settings, outbox.folder)
 
     def offer(
-        self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: ExtraSignal | None = None
+        self, run_id: str, resource: Mapping[str, str], spans: Sequence[Span], also: "ExtraSignal | None" = None
     ) -> None:
         """Send spans of a run soon; returns at once. While the backend fails, the run is remembered instead.
 
@@ -94,7 +97,9 @@ class Delivery:
         thread = self._thread
         if thread is None:
             return
+        self._is_flushing.set()
         thread.join(0 if self._has_failed else self._settings.exit_budget_seconds)
+        self._is_flushing.clear()
         if thread.is_alive() and not self._has_failed:
             with self._lock:
                 self._give_up([*self._sending, *self._waiting], "no answer within the exit budget")
@@ -108,12 +113,17 @@ class Delivery:
 
     def reset_after_fork(self) -> None:
         """Forget thread, connection and lock in the child of a fork: the parent sends what was offered before."""
-        self._lock = threading.Lock()
+        self._lock, self._is_flushing = threading.Lock(), threading.Event()
         self._waiting, self._sending = [], []
         self._thread, self._is_working, self._sink = None, False, None
 
     def _work(self) -> None:
-        """Send what is waiting, then end: an idle process has no thread of ours."""
+        """Send what is offered in a short time, then end: an idle process has no thread of ours.
+
+        The first span, the start marker of a run, does not wait for others.
+        """
+        if self._sink is not None:
+            self._is_flushing.wait(_BURST_SECONDS)
         while True:
             with self._lock:
                 self._sending = _batch(self._waiting)
@@ -159,6 +169,8 @@ class Delivery:
 
         After a transient error there is a pause, as with spans.
         """
+        from runlog_otel.exporters.otlp.log_record import LogRecord
+
         signal = "logs" if isinstance(also, LogRecord) else "metrics"
         if time.monotonic() < self._refused.get(signal, 0.0):
             return
@@ -198,6 +210,8 @@ class Delivery:
 
 
 def _send_signal(also: ExtraSignal, resource: Mapping[str, str], settings: Settings, timeout_seconds: float) -> None:
+    from runlog_otel.exporters.otlp.log_record import LogRecord
+
     if isinstance(also, LogRecord):
         from runlog_otel.exporters.otlp.logs import send_log_records
 

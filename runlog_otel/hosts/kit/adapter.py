@@ -14,11 +14,8 @@ from runlog_otel.core.model import Run, Status
 from runlog_otel.core.redaction import Redaction
 from runlog_otel.core.runlogs.json_runlog import Document, changed_config, pipeline_from_config, run_from_log
 from runlog_otel.hosts.kit.secrets import ExposedSecrets
-from runlog_otel.hosts.kit.stores import SqlPlugin
-from runlog_otel.live.run_registry import RunSource
+from runlog_otel.live.run_source import RunSource
 from runlog_otel.settings import Settings
-from runlog_otel.stores.compare import changes
-from runlog_otel.stores.files import refuse_odd_files
 
 
 class HostAdapter(RunSource, ABC):
@@ -119,13 +116,18 @@ class HostAdapter(RunSource, ABC):
             RunLogFormatError: one would block, as it is a FIFO or a device.
         """
         if folder := getattr(self.store, "log_folder", ""):
+            from runlog_otel.stores.files import refuse_odd_files  # only where a whole run is read
+
             refuse_odd_files(Path(folder), run_id)
 
     @override
     def note_changes(self, run: Run, execution: int) -> Run | None:
         """Only the SQL store can tell."""
+        from runlog_otel.hosts.kit.stores import SqlPlugin  # only for failed runs: 4 ms of a step's import
+
         if not isinstance(self.store, SqlPlugin):
             return None
+        from runlog_otel.stores.compare import changes
         from runlog_otel.stores.sql.history import RunFilter, RunHistory
 
         store = self.store.documents

@@ -1,7 +1,6 @@
 """Secrets of the host: look them up, find them in what is recorded, mask them in what is printed."""
 
 import base64
-import html
 import json
 import re
 import sys
@@ -40,7 +39,7 @@ class ExposedSecrets:
     def __init__(self, lookup: SecretLookup) -> None:
         self._lookup = lookup
         self._values: dict[str, str] = {}
-        self._has_looked = False
+        self.has_looked = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({sorted(self._values)})"
@@ -52,11 +51,13 @@ class ExposedSecrets:
             if value is not None:
                 self._values[name] = value
 
+    def __bool__(self) -> bool:
+        """Whether any value is known."""
+        return bool(self._values)
+
     def learn_of_context(self) -> None:
-        """Look up the secrets of the current run, once."""
-        if self._has_looked:
-            return
-        self._has_looked = True
+        """Look up the secrets of the current run, once: ask `has_looked` first."""
+        self.has_looked = True
         self.learn(names_in(self._lookup.graph()))
 
     def marks_in(self, document: Any, run_id: str) -> list[SecretFingerprint]:
@@ -89,6 +90,8 @@ class ExposedSecrets:
 
 def _spellings_of(value: str) -> Iterator[str]:
     """How programs write a value without hiding it: in URLs, JSON, Python, HTML, base64."""
+    import html  # only where there are secrets: its table of entities takes 1 ms
+
     yield from (value, value.strip(), html.escape(value))
     for quoted in (repr, json.dumps, partial(json.dumps, ensure_ascii=False)):
         escaped = quoted(value)[1:-1]

@@ -7,9 +7,9 @@ and what only that host has.
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError, model_serializer
 
@@ -29,9 +29,10 @@ from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, TimestampPars
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.kit.adapter import HostAdapter
 from runlog_otel.hosts.kit.secrets import ExposedSecrets, mask_what_the_host_prints
-from runlog_otel.live.observer import Observer
 from runlog_otel.settings import Settings
-from runlog_otel.stores.connection_string import placeholders
+
+if TYPE_CHECKING:
+    from runlog_otel.live.observer import Observer
 
 _KEYS = ("inner", "telemetry")
 _GROUP = "run_log_store"
@@ -39,11 +40,13 @@ OWN_TYPE = "otel"
 WITHOUT_CODE = (*TERMINAL_KINDS, *COMPOSITE_KINDS)
 """Types of steps without code of the user."""
 
+_CLOSE = timedelta(minutes=5)
+"""No offset brings a time that is so close any closer: offsets differ by a quarter of an hour or more."""
+
 StepOf = Callable[[json_runlog.Document, TimestampParser], Step]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A step as this process last saw it: its number of attempts, and when, in the time zone of that moment."""
 
     attempts: int
@@ -112,11 +115,12 @@ class Wrapper(BaseModel):
 
     _host: ClassVar[type[HostAdapter]]
     _inner: Any = PrivateAttr()
-    _observer: Observer = PrivateAttr()
+    _settings: Settings = PrivateAttr()
+    _runs: HostAdapter = PrivateAttr()
     _exposed: ExposedSecrets = PrivateAttr()
-    _seen: dict[tuple[str, str], Seen] = PrivateAttr(default_factory=dict)
+    _seen: dict[tuple[str, str], Seen] = PrivateAttr()
     """(run id, step) → what the log already has: further attempts that `add_step_log` records are new."""
-    _ran: Facts | None = PrivateAttr(default=None)
+    _ran: Facts | None = PrivateAttr()
     """What is known of the attempt that is about to be recorded, if its code ran in this process."""
 
     def __init__(self, **config: Any) -> None:
@@ -134,8 +138,15 @@ class Wrapper(BaseModel):
             mask_what_the_host_prints(host.printer, config, _KEYS)
             raise
         super().__init__(**{field: getattr(inner, field) for field in _fields(host.base)})
-        runs = host(inner, settings)
-        self._inner, self._observer, self._exposed = inner, Observer(settings, runs), runs.exposed
+        self._inner, self._settings, self._runs = inner, settings, host(inner, settings)
+        self._exposed, self._seen, self._ran = self._runs.exposed, {}, None
+
+    @cached_property
+    def _observer(self) -> "Observer":
+        """Made when a run is recorded, as its modules take half of the time that it takes to import the wrapper."""
+        from runlog_otel.live.observer import Observer
+
+        return Observer(self._settings, self._runs)
 
     def __getattr__(self, name: str) -> Any:
         """Look up other names in the inner store (`log_folder`, methods of its own)."""
@@ -146,13 +157,13 @@ class Wrapper(BaseModel):
     def __setattr__(self, name: str, value: Any) -> None:
         """Set other names on the inner store, as executors set `log_folder`."""
         if name in self.__private_attributes__:
-            super().__setattr__(name, value)
+            vars(self)[name] = value  # pydantic's own place is found after failed look-ups: 27 a step, 60 of 560 us
         else:
             setattr(self._inner, name, value)
 
     def __repr_args__(self) -> Any:
         """What the host prints: the inner store's own representation, and the settings with secrets masked."""
-        return [("inner", self._inner), ("telemetry", self._observer.settings)]
+        return [("inner", self._inner), ("telemetry", self._settings)]
 
     @model_serializer
     def _as_the_inner_store(self) -> dict[str, Any]:
@@ -162,7 +173,7 @@ class Wrapper(BaseModel):
 
     def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
         """Record the config of a new run, with our header."""
-        if not self._observer.settings.is_active:
+        if not self._settings.is_active:
             return self._inner.set_run_config(run_id, run_config, **kwargs)
         marks = self._observer.guard(lambda: self._marks_in_config(run_config, run_id)) or ()
         config = run_config | json_runlog.config_from_header(datetime.now().astimezone(), _caller(), marks)
@@ -171,7 +182,7 @@ class Wrapper(BaseModel):
         return answer
 
     def _run_started(self, run_id: str, run_config: dict[str, Any]) -> None:
-        run = json_runlog.run_from_log(self._host.initial_log(run_id, run_config), self._observer.settings.pipeline)
+        run = json_runlog.run_from_log(self._host.initial_log(run_id, run_config), self._settings.pipeline)
         self._observer.run_started(run, is_orchestrator=self._host.is_orchestrator())
 
     def put_run_log(self, run_log: Any, **kwargs: Any) -> Any:
@@ -183,7 +194,7 @@ class Wrapper(BaseModel):
     def get_step_log(self, internal_name: str, run_id: str, **kwargs: Any) -> Any:
         """Return the step, and remember how many attempts it has."""
         step_log = self._inner.get_step_log(internal_name, run_id, **kwargs)
-        self._observer.guard(self._exposed.learn_of_context)
+        self._learn_secrets()
         self._see(run_id, internal_name, step_log)
         return step_log
 
@@ -198,9 +209,16 @@ class Wrapper(BaseModel):
             self._observer.execution_may_be_complete(run_id)
         return answer
 
+    def _learn_secrets(self) -> None:
+        if not self._exposed.has_looked:
+            self._observer.guard(self._exposed.learn_of_context)
+
     def _marks_in_config(self, run_config: dict[str, Any], run_id: str) -> list[SecretFingerprint]:
-        self._exposed.learn_of_context()
-        self._exposed.learn(placeholders(_connection_string(self._inner)))
+        self._learn_secrets()
+        if connection_string := _connection_string(self._inner):
+            from runlog_otel.stores.connection_string import placeholders
+
+            self._exposed.learn(placeholders(connection_string))
         return self._exposed.marks_in(run_config, run_id)
 
     def _may_be_complete(self, run_id: str, status: str) -> None:
@@ -258,7 +276,7 @@ class Wrapper(BaseModel):
         self._see(run_id, path, logged)
         is_new = len(logged.attempts) > first
         if is_new:
-            zone = self._observer.settings.zone
+            zone = self._settings.zone
 
             def step(header: Header) -> Step:
                 return step_of(logged.model_dump(exclude={"branches"}), TimestampParser(header, zone))
@@ -282,6 +300,8 @@ def utc_offset_seconds(text: str, near: datetime) -> int | None:
         naive = datetime.fromisoformat(text)
         if naive.tzinfo is not None:
             return None
+        if abs(naive.replace(tzinfo=near.tzinfo) - near) < _CLOSE:
+            return int((near.utcoffset() or timedelta()).total_seconds())
         moments = (near, *(naive.replace(fold=fold).astimezone() for fold in (0, 1)))
         offsets = [moment.utcoffset() or timedelta() for moment in moments]
         best = min(offsets, key=lambda offset: abs(naive.replace(tzinfo=timezone(offset)) - near))

@@ -43,8 +43,7 @@ class FailureCapture(logging.Filter):
         self.scope = scope
         self.message = ""
         """Why the code failed; empty if the host reported no exception."""
-        self.log = ""
-        """The end of the execution log."""
+        self._saved = ("", False)
         self._queue_before = private.stream_queue()
         self._has_evidence = has_evidence
         if has_evidence:
@@ -89,8 +88,13 @@ class FailureCapture(logging.Filter):
         with suppress(OSError), path.open("rb") as file:
             at = max(0, path.stat().st_size - READ_BYTES)
             file.seek(at)
-            text = file.read(READ_BYTES).decode("utf-8", "replace")
-            self.log = failure.unfolded(text.partition("\n")[2] if at else text, max(private.log_width(), 10))
+            self._saved = file.read(READ_BYTES).decode("utf-8", "replace"), at > 0
+
+    @property
+    def log(self) -> str:
+        """The end of the execution log; only asked for of a failed attempt, as unfolding it takes 0.2 ms."""
+        text, is_cut = self._saved
+        return failure.unfolded(text.partition("\n")[2] if is_cut else text, max(private.log_width(), 10))
 
     def evidence(self) -> str:
         """The message of the failed attempt; empty if none is known or evidence is turned off."""
@@ -159,9 +163,9 @@ class StepTracker:
         self._send_log()
 
     def _send_log(self) -> None:
-        if self._failed and self._failed.log:
+        if self._failed and (log := self._failed.log):
             failed, self._failed = self._failed, None
-            if text := failure.without_parameters(failed.log).strip():
+            if text := failure.without_parameters(log).strip():
                 self._observer.attempt_logged(failed.scope.current, text)
 
     def _leave(self) -> None:

@@ -1,8 +1,8 @@
 """The wrapper (`type: otel`) as a store of runnable."""
 
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import PrivateAttr
 from runnable.datastore import BaseRunLogStore, CodeIdentity, DataCatalog, JobLog, RunLog, StepLog
 from typing_extensions import override
 
@@ -14,23 +14,27 @@ from runlog_otel.hosts.kit import adapter
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, add_forwarders
 from runlog_otel.hosts.runnable import private
 from runlog_otel.hosts.runnable.adapter import HostAdapter
-from runlog_otel.hosts.runnable.step_tracker import StepTracker
+
+if TYPE_CHECKING:
+    from runlog_otel.hosts.runnable.step_tracker import StepTracker
 
 
 class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
     """A store of runnable, and a trace of every run; adds retries, jobs and the tracking of steps."""
 
     _host: ClassVar[type[adapter.HostAdapter]] = HostAdapter
-    _steps: StepTracker = PrivateAttr()
 
-    def __init__(self, **config: Any) -> None:
-        super().__init__(**config)
-        self._steps = StepTracker(self._observer, self._observer.masked)
+    @cached_property
+    def _steps(self) -> "StepTracker":
+        """Made with the observer."""
+        from runlog_otel.hosts.runnable.step_tracker import StepTracker
+
+        return StepTracker(self._observer, self._observer.masked)
 
     @override
     def set_run_config(self, run_id: str, run_config: dict[str, Any], **kwargs: Any) -> Any:
         """A run begins with this call."""
-        if self._observer.settings.is_active:
+        if self._settings.is_active:
             self._steps.run_begins()
         return super().set_run_config(run_id, run_config, **kwargs)
 
@@ -39,7 +43,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         run_log = self._inner.get_run_log_by_id(run_id, full)
         if full:
             self._observer.retry_started(
-                lambda: self._host(self._inner, self._observer.settings).mapped(run_log.model_dump()),
+                lambda: self._runs.mapped(run_log.model_dump()),
                 run_id,
                 is_orchestrator=self._host.is_orchestrator(),
             )
@@ -73,7 +77,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     def get_job_log(self, run_id: str) -> JobLog:
         """Return the job's log; the host reads it right before it runs the job's code."""
         job_log = self._inner.get_job_log(run_id)
-        self._observer.guard(self._exposed.learn_of_context)
+        self._learn_secrets()
         self._see(run_id, json_runlog.JOB_STEP, job_log)
         if failed := sum(attempt.status == Status.FAIL.value for attempt in job_log.attempts):
             self._observer.job_begins_again(run_id, failed + 1)
@@ -99,7 +103,8 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             for attempt in new if marks else ():
                 attempt.code_identities.append(CodeIdentity(**json_runlog.code_from_marks(marks)))
 
-        self._observer.guard(mark)
+        if self._exposed:
+            self._observer.guard(mark)
 
     @override
     def _add_note(self, logged: StepLog | JobLog, index: int, note: AttemptNote, facts: Facts | None) -> None:

@@ -82,6 +82,20 @@ def test_5000_spans_go_out_in_batches(server: Backend, outbox: Outbox) -> None:
     assert len(server.requests) == -(-5000 // BATCH_SPANS)
 
 
+def test_what_is_offered_in_a_burst_shares_a_request(server: Backend, outbox: Outbox) -> None:
+    """And a flush ends the wait for further spans."""
+    sending = delivery(server.url, outbox)
+    span = spans_of_every_kind()[0]
+    sending.offer("a", RESOURCE, [span])
+    while own_threads():
+        time.sleep(0.01)
+    for _ in range(50):
+        sending.offer("a", RESOURCE, [span])
+    sending.close()
+    assert len(server.span_names()) == 51
+    assert len(server.requests) < 10
+
+
 @pytest.mark.parametrize("status", [503, 429, 400, 308])
 def test_what_is_not_acknowledged_is_remembered(server: Backend, outbox: Outbox, status: int) -> None:
     """And a backend that failed is left alone for a while: later runs are remembered at once."""
