@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from runlog_otel.core import semconv
 from runlog_otel.live import process_tree
+from runlog_otel.live.control_group import memory_kills
 from runlog_otel.live.peaks import Peaks
 from runlog_otel.live.process_tree import Transferred
 
@@ -26,6 +27,7 @@ class UsageMeter:
     def __init__(self) -> None:
         self.attributes: dict[str, int | float] = {}
         """After `stop`: what was used, by the names in `semconv`; what cannot be measured right is left out."""
+        self._kills_before = memory_kills()
         self.is_alone = not _MEASURING
         for other in _MEASURING:
             other.is_alone = False
@@ -47,6 +49,10 @@ class UsageMeter:
                     # a child that is larger than all before it may have been too quick for a sample
                     child = end.child_peak_bytes if end.child_peak_bytes > self._start.child_peak_bytes else 0
                     self.attributes[semconv.MEMORY_PEAK] = max(peak, child)
+
+    def lacks_memory(self) -> bool:
+        """Whether the kernel has killed for lack of memory, in the control group of this process, since the start."""
+        return (memory_kills() or 0) > (self._kills_before or 0)
 
 
 class _Totals(NamedTuple):

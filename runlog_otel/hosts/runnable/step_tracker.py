@@ -5,6 +5,7 @@ its logger (all others): see `private`.
 """
 
 import logging
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from runnable import defaults
 from runnable.datastore import JobLog, StepLog
 
-from runlog_otel.core import failure
+from runlog_otel.core import failure, semconv
 from runlog_otel.core.failure import Redact
 from runlog_otel.core.model import Facts
 from runlog_otel.core.redaction import redacted
@@ -106,6 +107,8 @@ class FailureCapture(logging.Filter):
         with suppress(Exception):  # evidence is lost, but the step continues
             if error is not None:
                 self.message = _message(error, self._redact)
+                if _is_killed(error) and self.scope.usage.lacks_memory():
+                    self.scope.error_type = semconv.OOM_KILLED
 
 
 class StepTracker:
@@ -172,6 +175,12 @@ class StepTracker:
         capture, self._capture = self._capture, None
         if capture:
             capture.leave()
+
+
+def _is_killed(error: BaseException) -> bool:
+    """Whether a program of a shell task was killed at once; a shell reports its program's signal as 128 and more."""
+    status, _ = private.program_exit(error) or (0, "")
+    return status in (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 def _message(error: BaseException, redact: Redact) -> str:
