@@ -6,9 +6,9 @@ They are one JSON object, so the host shows them as text and never reads them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from runlog_otel.core import semconv
@@ -43,6 +43,16 @@ def code_from_facts(facts: Facts, index: int | None = None) -> dict[str, Any]:
         "code_identifier_dependable": True,
         "code_identifier_message": "where the attempt ran, what it used and what its code said of itself",
     }
+
+
+def redacted_facts(facts: Facts, redact: Callable[[str], str]) -> Facts:
+    """The facts with every text masked."""
+
+    def masked(values: Mapping[str, FactValue]) -> dict[str, FactValue]:
+        return {name: _masked(value, redact) for name, value in values.items()}
+
+    events = tuple(AttemptEvent(each.time_ns, redact(each.name), masked(each.attributes)) for each in facts.events)
+    return replace(facts, attributes=masked(facts.attributes), annotations=masked(facts.annotations), events=events)
 
 
 def facts_of(step: Document) -> list[Facts]:
@@ -82,6 +92,12 @@ def is_fact_value(value: Any) -> bool:
     return isinstance(value, str | float) or (
         isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
     )
+
+
+def _masked(value: FactValue, redact: Callable[[str], str]) -> FactValue:
+    if isinstance(value, tuple):
+        return tuple(map(redact, value))
+    return redact(value) if isinstance(value, str) else value
 
 
 def _identities(part: Document) -> list[Document]:

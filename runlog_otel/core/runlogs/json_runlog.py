@@ -29,6 +29,7 @@ from runlog_otel.core.model import (
     Status,
     Step,
 )
+from runlog_otel.core.runlogs.facts import FACTS
 from runlog_otel.core.runlogs.timestamps import (
     MAX_EXECUTIONS,
     NOTE,
@@ -366,7 +367,7 @@ def _identities(part: Document) -> tuple[list[Document], list[str], list[CodeIde
             notes.append(identity)
         elif kind == MARKS:
             marks.append(_text(identity.get("code_identifier")))
-        else:
+        elif kind != FACTS:
             url, is_dependable = _text(identity.get("code_identifier_url")), identity.get("code_identifier_dependable")
             code.append(_code(_text(kind), _text(identity.get("code_identifier")), url, bool(is_dependable)))
     return notes, marks, code

@@ -25,6 +25,9 @@ GPU_MEMORY_PEAK = attribute("runlog.attempt.gpu.memory.peak", "attempt", "int", 
 CPU_LIMIT = attribute("runlog.attempt.cpu.limit", "attempt", "double", "The control group's limit, in CPUs.")
 MEMORY_LIMIT = attribute("runlog.attempt.memory.limit", "attempt", "int", "The control group's limit, in bytes.")
 
+OOM_KILLED = "oom_killed"
+"""The `error.type` of a program that the kernel killed for lack of memory."""
+
 TRIGGER_TYPE = attribute(
     "runlog.trigger.type", "run", "string", "What started the run: `ci`, `schedule`, `run`, `user`, if that is known."
 )
