@@ -109,6 +109,17 @@ class Settings(MaskedModel):
     time_zone: str = Field(
         "", description="IANA name: zone of the naive times in runs without our header; default: the machine's zone"
     )
+    parent: Literal["link", "child"] = Field(
+        "link",
+        description="What a run is to the span that started it (TRACEPARENT): `link`, a trace of its own that links to "
+        "it; `child`, a part of its trace, with its sampling decision, tracestate and baggage",
+    )
+    propagators: tuple[str, ...] = Field(
+        ("tracecontext", "baggage"),
+        description="Formats in which a run reads its caller's context, and hands on its own to the programs of a "
+        "step: tracecontext, baggage, installed ones (b3, b3multi); [] is none. OTEL_PROPAGATORS",
+    )
+    trigger_user: bool = Field(False, description="Who started a run is recorded with the person's name")
     failure_evidence: bool = Field(
         True,
         description="Why an attempt failed (exception, traceback, exit status, end of stderr) is written into its "

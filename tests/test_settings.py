@@ -60,6 +60,21 @@ def test_every_variable_has_its_standard_meaning() -> None:
     assert settings.exporter == "console"
 
 
+@pytest.mark.parametrize(
+    ("raw", "propagators"),
+    [
+        ("", ("tracecontext", "baggage")),
+        ("b3, TraceContext,b3", ("b3", "tracecontext")),
+        ("none", ()),
+        ("tracecontext,none", ()),
+    ],
+)
+def test_propagators_are_a_list_without_repetitions(raw: str, propagators: tuple[str, ...]) -> None:
+    """`none` switches all of them off, as in the SDK."""
+    assert loaded({"OTEL_PROPAGATORS": raw}).propagators == propagators
+    assert loaded({"OTEL_PROPAGATORS": raw}, propagators=["b3multi"]).propagators == ("b3multi",)
+
+
 def test_a_variable_for_traces_wins_and_its_endpoint_is_the_whole_url() -> None:
     """Nothing is added to OTEL_EXPORTER_OTLP_TRACES_ENDPOINT."""
     settings = loaded(

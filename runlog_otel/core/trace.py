@@ -292,6 +292,8 @@ class AttemptContext:
     trace_id: bytes
     span_id: bytes
     is_sampled: bool = True
+    tracestate: str = ""
+    """The caller's, if the run joined its trace."""
 
     @property
     def traceparent(self) -> str:

@@ -9,14 +9,12 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from urllib.parse import quote
 
 from opentelemetry import context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from runlog_otel.core.model import Facts
-from runlog_otel.core.semconv import PIPELINE_RUN_ID
 from runlog_otel.core.trace import AttemptContext
+from runlog_otel.live.propagation import W3C, Propagation
 from runlog_otel.live.usage import UsageMeter
 from runlog_otel.live.where import where
 
@@ -26,28 +24,17 @@ class AttemptScope:
 
     Args:
         current: the attempt.
-        prefix: of additional variables, for a host that passes only those on to programs.
-        has_baggage: whether called programs and services get the run id as baggage.
+        propagation: what the code finds in its context and its environment.
     """
 
-    def __init__(self, current: AttemptContext, prefix: str = "", *, has_baggage: bool = False) -> None:
+    def __init__(self, current: AttemptContext, propagation: Propagation = W3C) -> None:
         self.current = current
         self.has_ended = False
         self.usage = UsageMeter()
         self.error_type = ""
         """Why the code failed, where this process knows it better than the log."""
-        self._variables = _variables(current, prefix, has_baggage=has_baggage)
-        span_context = SpanContext(
-            int.from_bytes(current.trace_id, "big"),
-            int.from_bytes(current.span_id, "big"),
-            is_remote=True,  # no SDK of this process records it; span processors must treat its children as roots
-            trace_flags=TraceFlags(int(current.is_sampled)),
-        )
-        self._context = set_span_in_context(NonRecordingSpan(span_context))
-        if has_baggage:
-            from opentelemetry import baggage  # 1 ms, for few
-
-            self._context = baggage.set_baggage(PIPELINE_RUN_ID, current.run_id, self._context)
+        self._context = propagation.context(current)
+        self._variables = propagation.variables(current, self._context)
         self._token = context.attach(self._context)
         self._own_token = _CURRENT_SCOPE.set(self)
         _ENVIRONMENT.enter(self, self._variables)
@@ -86,19 +73,6 @@ def current() -> AttemptContext | None:
 def entered_here() -> AttemptScope | None:
     """The scope that this thread or task has entered and not left."""
     return _CURRENT_SCOPE.get()
-
-
-def _variables(current: AttemptContext, prefix: str, *, has_baggage: bool) -> dict[str, str | None]:
-    """Source: OpenTelemetry specification, "Environment Variables as Context Propagation Carriers".
-
-    The caller's TRACESTATE belongs to the caller's trace.
-    """
-    variables: dict[str, str | None] = {"TRACEPARENT": current.traceparent, "TRACESTATE": ""}
-    if has_baggage:
-        variables["BAGGAGE"] = f"{PIPELINE_RUN_ID}={quote(current.run_id)}"
-    if prefix:
-        variables |= {prefix + name: value for name, value in variables.items()}
-    return variables
 
 
 class _Environment:

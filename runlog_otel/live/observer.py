@@ -30,6 +30,7 @@ from runlog_otel.exporters.traces.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.guard import Guard
+from runlog_otel.live.propagation import Propagation
 from runlog_otel.live.run_registry import RunRegistry
 from runlog_otel.live.run_source import RunSource
 from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_from_run
@@ -159,20 +160,20 @@ class Observer:
             run_id: the run.
             path: the step.
             number: the number that the attempt will have.
-            prefix: of the variables that the host passes on to programs; see `AttemptScope`.
+            prefix: of the variables that the host passes on to programs; see `Propagation`.
             repeat: its index among attempts with this number, from 1.
         """
-        number_of_execution = self._runs.execution_number(run_id)
-        execution = Execution(run_id, "", number_of_execution, self.settings.namespace)  # enough for ids
-        span_id = execution.span_id(SpanRole.ATTEMPT, path, number, repeat)
+        state = self._runs.ids(run_id)
+        span_id = state.execution.span_id(SpanRole.ATTEMPT, path, number, repeat)
         is_sampled = sends_live(run_id, self.settings)
-        current = AttemptContext(run_id, path, execution.trace_id, span_id, is_sampled)
-        return AttemptScope(current, prefix, has_baggage=self.settings.baggage)
+        current = AttemptContext(run_id, path, state.execution.trace_id, span_id, is_sampled, state.header.tracestate)
+        is_child = state.header.is_child
+        return AttemptScope(current, Propagation(self.settings.propagators, prefix, self.settings.baggage, is_child))
 
     @_never_raising
     def execution_number(self, run_id: str) -> int:
         """The number of the execution that this process works on."""
-        return self._runs.execution_number(run_id)
+        return self._runs.ids(run_id).execution.number
 
     @_never_raising
     def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
