@@ -168,7 +168,8 @@ class Observer:
         is_sampled = sends_live(run_id, self.settings)
         current = AttemptContext(run_id, path, state.execution.trace_id, span_id, is_sampled, state.header.tracestate)
         is_child = state.header.is_child
-        return AttemptScope(current, Propagation(self.settings.propagators, prefix, self.settings.baggage, is_child))
+        propagation = Propagation(self.settings.propagators, prefix, self.settings.baggage, is_child)
+        return AttemptScope(current, propagation, self.masked)
 
     @_never_raising
     def execution_number(self, run_id: str) -> int:

@@ -8,6 +8,10 @@ MAX_METRICS = 64
 """User metrics exported for one attempt."""
 MAX_PARAMETERS = 64
 """Parameters of an attempt with exported values, or digests: inputs and outputs each."""
+MAX_ANNOTATIONS = 128
+MAX_EVENTS = 64
+"""What the code of an attempt says of itself: annotations, events."""
+MAX_EVENT_ATTRIBUTES = 32
 MAX_ITEMS = 64
 """Catalog items exported for one step."""
 
