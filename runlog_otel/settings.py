@@ -20,6 +20,7 @@ from pydantic import (
 
 from runlog_otel.addresses import base_url, checked_endpoint, signal_url
 from runlog_otel.core.redaction import MASK, RedactionPolicy, masked, redacted
+from runlog_otel.core.semconv import is_free
 from runlog_otel.errors import ConfigError
 from runlog_otel.otel_variables import TRACES_ENDPOINT, Setting, header_problem, settings_in
 
@@ -54,6 +55,17 @@ class MetricsSettings(MaskedModel):
     )
     by_tag: bool = Field(False, description="Also label by the run's tag: only if there are few tags")
     max_series: int = Field(2000, ge=1, description="Label sets of one metric; the rest share one overflow series")
+    annotations: tuple[str, ...] = Field(
+        (), description="Names of numbers that steps annotate (docs/annotations.md): each becomes a gauge by step"
+    )
+
+    @field_validator("annotations")
+    @classmethod
+    def _check_annotations(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not is_free(name):
+                raise ValueError(f"{name!r} is not a name that a step can annotate")
+        return names
 
 
 class Settings(MaskedModel):

@@ -45,7 +45,7 @@ def parameter_attributes(
         for name, value in islice(allowed, limit):
             yield value_name.format(name=name), _scalar(value)
         for name, value in islice(values.items(), limit if policy.has_digests else 0):
-            if text := _json(value):
+            if text := json_text(value):
                 parts = "\0".join((namespace, name, redaction(text)))
                 digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
                 yield digest_name.format(name=name), digest
@@ -142,10 +142,10 @@ def _image_attributes(image: str) -> dict[str, FactValue]:
 def _scalar(value: Any) -> Scalar:
     """A scalar as it is, any other value as its JSON text."""
     is_scalar = isinstance(value, bool | float | str) or (isinstance(value, int) and value in _INT64)
-    return value if is_scalar else _json(value) or _CUT
+    return value if is_scalar else json_text(value) or _CUT
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """A value as JSON text; empty if JSON cannot represent it, or if it is nested too deeply."""
     level = [value]
     for _ in range(_MAX_DEPTH):

@@ -6,14 +6,17 @@ OpenTelemetry's API is used, not the providers of the process.
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 
 from opentelemetry import context
 
 from runlog_otel.core.model import Facts
+from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import AttemptContext
+from runlog_otel.live.annotation_file import VARIABLE, AnnotationFile
+from runlog_otel.live.annotations import Annotations
 from runlog_otel.live.propagation import W3C, Propagation
 from runlog_otel.live.usage import UsageMeter
 from runlog_otel.live.where import where
@@ -25,23 +28,32 @@ class AttemptScope:
     Args:
         current: the attempt.
         propagation: what the code finds in its context and its environment.
+        redact: masks secrets in what the code says of the attempt.
     """
 
-    def __init__(self, current: AttemptContext, propagation: Propagation = W3C) -> None:
+    def __init__(
+        self, current: AttemptContext, propagation: Propagation = W3C, redact: Callable[[str], str] = redacted
+    ) -> None:
         self.current = current
         self.has_ended = False
         self.usage = UsageMeter()
         self.error_type = ""
         """Why the code failed, where this process knows it better than the log."""
-        self._context = propagation.context(current)
-        self._variables = propagation.variables(current, self._context)
+        self.annotations = Annotations(redact)
+        self._context = propagation.context(current, self.annotations)
+        self._variables = {**propagation.variables(current, self._context), **self.annotations.file.variables}
         self._token = context.attach(self._context)
         self._own_token = _CURRENT_SCOPE.set(self)
         _ENVIRONMENT.enter(self, self._variables)
 
     def facts(self) -> Facts:
         """What this process knows of the attempt, when its code has ended; not redacted."""
-        return Facts(attributes={**where(), **self.usage.attributes}, error_type=self.error_type)
+        return Facts(
+            {**where(), **self.usage.attributes},
+            dict(self.annotations.attributes),
+            tuple(self.annotations.events),
+            self.error_type,
+        )
 
     def code_has_ended(self) -> None:
         """Restore the environment, and also the context unless a span around the code is still open."""
@@ -60,19 +72,34 @@ class AttemptScope:
     def _end(self) -> None:
         with suppress(Exception):  # what follows must happen
             self.usage.stop()
+        with suppress(Exception):
+            self.annotations.close()
         self.has_ended = True
         _ENVIRONMENT.leave(self)
 
 
 def current() -> AttemptContext | None:
     """The attempt whose code is running here; in a thread without one, the only one of the process."""
-    scope = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
-    return scope.current if scope and not scope.has_ended else None
+    scope = _scope_here()
+    return scope.current if scope else None
+
+
+def annotations_here() -> Annotations | AnnotationFile | None:
+    """Where code says something of that attempt; in a process that an attempt started, its file."""
+    if scope := _scope_here():
+        return scope.annotations
+    path = "" if _ENVIRONMENT.is_entered else os.environ.get(VARIABLE, "")
+    return AnnotationFile(path) if path else None
 
 
 def entered_here() -> AttemptScope | None:
     """The scope that this thread or task has entered and not left."""
     return _CURRENT_SCOPE.get()
+
+
+def _scope_here() -> AttemptScope | None:
+    scope = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
+    return scope if scope and not scope.has_ended else None
 
 
 class _Environment:
@@ -97,6 +124,10 @@ class _Environment:
             _set(self._before | dict(next(reversed(self._entered.values()), {})))
             if not self._entered:
                 self._before.clear()
+
+    @property
+    def is_entered(self) -> bool:
+        return bool(self._entered)
 
     def only(self) -> AttemptScope | None:
         return next(iter(self._entered)) if len(self._entered) == 1 else None

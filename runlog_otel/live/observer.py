@@ -168,7 +168,8 @@ class Observer:
         is_sampled = sends_live(state.execution, self.settings)
         current = AttemptContext(run_id, path, state.execution.trace_id, span_id, is_sampled, state.header.tracestate)
         is_child = state.header.is_child
-        return AttemptScope(current, Propagation(self.settings.propagators, prefix, self.settings.baggage, is_child))
+        propagation = Propagation(self.settings.propagators, prefix, self.settings.baggage, is_child)
+        return AttemptScope(current, propagation, self.masked)
 
     @_never_raising
     def execution_number(self, run_id: str) -> int:
@@ -200,7 +201,8 @@ class Observer:
         if self.settings.metrics.listen or self.settings.metrics.push:
             from runlog_otel.core.points import points_from_trace
 
-            self._count(points_from_trace(run, trace, by_tag=self.settings.metrics.by_tag))
+            metrics = self.settings.metrics
+            self._count(points_from_trace(run, trace, by_tag=metrics.by_tag, annotations=metrics.annotations))
 
     def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
         """The spans of a complete execution that were not sent before: all or none if it is not sampled."""

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
-    NonRecordingSpan,
     SpanContext,
     TraceFlags,
     TraceState,
@@ -23,6 +22,8 @@ from opentelemetry.trace import (
 
 from runlog_otel.core.semconv import PIPELINE_RUN_ID
 from runlog_otel.core.trace import AttemptContext
+from runlog_otel.live.annotations import Annotations
+from runlog_otel.live.attempt_span import AttemptSpan
 from runlog_otel.loggers import package_logger
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Propagation(NamedTuple):
             span = get_current_span(self._extracted(formats)).get_span_context()
         return span if span.is_valid else None
 
-    def context(self, current: AttemptContext) -> Context:
+    def context(self, current: AttemptContext, annotations: Annotations) -> Context:
         """The current context, with the attempt as the current span."""
         span_context = SpanContext(
             int.from_bytes(current.trace_id, "big"),
@@ -59,7 +60,7 @@ class Propagation(NamedTuple):
             trace_flags=TraceFlags(int(current.is_sampled)),
             trace_state=TraceState.from_header([current.tracestate]) if current.tracestate else None,
         )
-        context = set_span_in_context(NonRecordingSpan(span_context))
+        context = set_span_in_context(AttemptSpan(span_context, annotations))
         return self._with_baggage(current.run_id, context) if self._has_baggage else context
 
     def variables(self, current: AttemptContext, context: Context) -> Mapping[str, str | None]:

@@ -16,7 +16,7 @@ _VALUES = st.text(max_size=5) | st.booleans() | _INT64 | st.floats(allow_nan=Fal
 _LISTS = st.lists(st.text(max_size=5), max_size=3).map(tuple)
 _FREE = st.text(min_size=1, max_size=8).filter(semconv.is_free)
 _SAID = st.dictionaries(_FREE, _VALUES | _LISTS, max_size=4)
-_EVENTS = st.builds(AttemptEvent, st.integers(0, 2**63 - 1), st.text(max_size=8), _SAID)
+_EVENTS = st.builds(AttemptEvent, st.integers(0, 2**63 - 1), _FREE, _SAID)
 _FACTS = st.builds(
     Facts,
     st.dictionaries(st.sampled_from(sorted(semconv.ATTEMPT_FACTS)), _VALUES, max_size=4),

@@ -9,6 +9,7 @@ from opentelemetry import baggage, context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
 from runlog_otel.core.trace import AttemptContext
+from runlog_otel.live.annotations import Annotations
 from runlog_otel.live.propagation import Propagation
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -27,6 +28,13 @@ def _environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+def ended() -> Annotations:
+    """Those of an attempt that has ended, and so has no file."""
+    annotations = Annotations(str)
+    annotations.close()
+    return annotations
 
 
 def called(propagation: Propagation, variables: Mapping[str, str]) -> str:
@@ -81,14 +89,14 @@ def test_b3_is_read_and_set_where_it_is_installed(propagator: str, variables: Ma
         "b3multi": {"X_B3_TRACEID": "01" * 16, "X_B3_SPANID": "02" * 8, "X_B3_SAMPLED": "1"},
     }[propagator]
     prefixed = {f"RUNNABLE_{name}": value for name, value in expected.items()}
-    assert propagation.variables(ATTEMPT, propagation.context(ATTEMPT)) == {**expected, **prefixed}
+    assert propagation.variables(ATTEMPT, propagation.context(ATTEMPT, ended())) == {**expected, **prefixed}
 
 
 def test_a_propagator_that_is_not_installed_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """The others are in force."""
     propagation = Propagation(("never-installed", "tracecontext"))
     with caplog.at_level(logging.WARNING, "runlog_otel"):
-        told = [propagation.variables(ATTEMPT, propagation.context(ATTEMPT)) for _ in range(3)]
+        told = [propagation.variables(ATTEMPT, propagation.context(ATTEMPT, ended())) for _ in range(3)]
     assert told == [{"TRACEPARENT": ATTEMPT.traceparent, "TRACESTATE": ""}] * 3
     assert [record.getMessage() for record in caplog.records] == [
         "the propagator 'never-installed' is ignored: it is not installed"
@@ -136,7 +144,7 @@ def test_what_programs_get_is_what_the_propagators_say(
 ) -> None:
     """State and baggage of the caller are handed on by a run that joined its trace, and by no other."""
     os.environ.update(CALLER)
-    own = propagation.context(attempt)
+    own = propagation.context(attempt, ended())
     assert dict(baggage.get_all(own)) == carried
     assert {"TRACEPARENT": attempt.traceparent, **propagation.variables(attempt, own)} == {
         "TRACEPARENT": attempt.traceparent,
@@ -149,5 +157,5 @@ def test_the_baggage_of_this_process_is_handed_on() -> None:
     os.environ.update(CALLER)
     token = context.attach(baggage.set_baggage("request", "7"))
     propagation = Propagation(("baggage",), is_child=True)
-    assert propagation.variables(JOINED, propagation.context(JOINED)) == {"BAGGAGE": "request=7"}
+    assert propagation.variables(JOINED, propagation.context(JOINED, ended())) == {"BAGGAGE": "request=7"}
     context.detach(token)

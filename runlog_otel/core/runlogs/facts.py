@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from runlog_otel.core import semconv
@@ -138,13 +139,14 @@ def _events(values: Any) -> Iterator[AttemptEvent]:
     for value in values if isinstance(values, list) else ():
         match value:
             case [int(time_ns), str(name), dict(attributes)]:
-                yield AttemptEvent(time_ns, name, _annotations(attributes))
+                if semconv.is_free_event(name):
+                    yield AttemptEvent(time_ns, name, _annotations(attributes, partial(semconv.is_free_in, name)))
 
 
-def _annotations(values: Any) -> dict[str, FactValue]:
+def _annotations(values: Any, is_free: Callable[[str], bool] = semconv.is_free) -> dict[str, FactValue]:
     """What the code said: any name but ours and those of the conventions."""
     given = values if isinstance(values, Mapping) else {}
-    return {name: _hashable(value) for name, value in given.items() if semconv.is_free(name) and is_fact_value(value)}
+    return {name: _hashable(value) for name, value in given.items() if is_free(name) and is_fact_value(value)}
 
 
 def _hashable(value: Any) -> FactValue:
