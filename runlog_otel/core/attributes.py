@@ -90,16 +90,21 @@ def browser_url(remote: str) -> str:
     return f"{scheme}://{match['host']}/{path}" if scheme.startswith("http") else f"https://{match['name']}/{path}"
 
 
-def annotation_attributes(annotations: Mapping[str, FactValue], policy: RedactionPolicy) -> dict[str, FactValue]:
+def annotation_attributes(
+    annotations: Mapping[str, FactValue], policy: RedactionPolicy, limit: int = semconv.MAX_ANNOTATIONS
+) -> dict[str, FactValue]:
     """What the code of an attempt said; the value of what is named like a secret is masked."""
-    limited = islice(annotations.items(), policy.limit(semconv.MAX_ANNOTATIONS))
+    limited = islice(annotations.items(), policy.limit(limit))
     return {name: MASK if is_secret_name(name) and not policy.is_unlimited else value for name, value in limited}
 
 
 def events_of_code(events: tuple[AttemptEvent, ...], policy: RedactionPolicy) -> tuple[RawEvent, ...]:
     """The events that the code of an attempt reported."""
-    limited = islice(events, policy.limit(semconv.MAX_EVENTS))
-    return tuple((event.name, event.time_ns, annotation_attributes(event.attributes, policy)) for event in limited)
+    limit = semconv.MAX_EVENT_ATTRIBUTES
+    return tuple(
+        (event.name, event.time_ns, annotation_attributes(event.attributes, policy, limit))
+        for event in islice(events, policy.limit(semconv.MAX_EVENTS))
+    )
 
 
 def metric_attributes(metrics: Mapping[str, Scalar], policy: RedactionPolicy) -> dict[str, FactValue]:

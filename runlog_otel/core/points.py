@@ -213,7 +213,8 @@ def _resources(of_step: dict[str, str], attempt: Span) -> Iterator[Point]:
     for attribute, metric in semconv.RESOURCES.items():
         value = attempt.attributes.get(attribute)
         if isinstance(value, int | float) and math.isfinite(value):
-            yield _point(metric, of_step, round(value * semconv.METRICS[metric].scale), attempt)
+            scale = semconv.METRICS[metric].scale
+            yield _point(metric, of_step, value if scale == 1 else round(value * scale), attempt)
 
 
 def _failure(of_step: dict[str, str], failed: Span) -> Point:

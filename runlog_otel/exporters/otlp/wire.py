@@ -6,7 +6,7 @@ their numbers. As in protobuf, a field with its default is left out, unless it i
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
@@ -21,7 +21,7 @@ _DOUBLE = struct.Struct("<cd")
 _FIXED64 = struct.Struct("<cQ")
 
 
-def payload_from_spans(resource: Mapping[str, str], spans: Iterable[Span]) -> bytes:
+def payload_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> bytes:
     """One `ExportTraceServiceRequest`, serialised, with a `ResourceSpans` for each run.
 
     Raises:
