@@ -4,15 +4,13 @@ The attempt is then the parent of the spans of any instrumentation, and of progr
 OpenTelemetry's API is used, not the providers of the process.
 """
 
-import os
-import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 
 from opentelemetry import context
 
 from runlog_otel.core.trace import AttemptContext
+from runlog_otel.live.environment import ENVIRONMENT
 from runlog_otel.live.propagation import W3C, Propagation
 
 
@@ -31,19 +29,19 @@ class AttemptScope:
         self._variables = propagation.variables(current, self._context)
         self._token = context.attach(self._context)
         self._own_token = _CURRENT_SCOPE.set(self)
-        _ENVIRONMENT.enter(self, self._variables)
+        ENVIRONMENT.enter(self, self._variables)
 
     def code_has_ended(self) -> None:
         """Restore the environment, and also the context unless a span around the code is still open."""
         self.has_ended = True
-        _ENVIRONMENT.leave(self)
+        ENVIRONMENT.leave(self)
         if context.get_current() is self._context:
             self.leave()
 
     def leave(self) -> None:
         """Restore what was current before."""
         self.has_ended = True
-        _ENVIRONMENT.leave(self)
+        ENVIRONMENT.leave(self)
         if _CURRENT_SCOPE.get() is self:
             with suppress(ValueError):  # a task with a copy of the context cannot restore the original
                 _CURRENT_SCOPE.reset(self._own_token)
@@ -52,7 +50,7 @@ class AttemptScope:
 
 def current() -> AttemptContext | None:
     """The attempt whose code is running here; in a thread without one, the only one of the process."""
-    scope = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
+    scope = _CURRENT_SCOPE.get() or ENVIRONMENT.only()
     return scope.current if scope and not scope.has_ended else None
 
 
@@ -61,47 +59,4 @@ def entered_here() -> AttemptScope | None:
     return _CURRENT_SCOPE.get()
 
 
-class _Environment:
-    """The variables of the entered scopes. Of several in one process (threads, tasks), the last one sets them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entered: dict[AttemptScope, Mapping[str, str | None]] = {}
-        self._before: dict[str, str | None] = {}
-
-    def enter(self, scope: AttemptScope, variables: Mapping[str, str | None]) -> None:
-        with self._lock:
-            for name in variables:
-                self._before.setdefault(name, os.environ.get(name))
-            self._entered[scope] = variables
-            _set(variables)
-
-    def leave(self, scope: AttemptScope) -> None:
-        with self._lock:
-            if self._entered.pop(scope, None) is None:
-                return
-            _set(self._before | dict(next(reversed(self._entered.values()), {})))
-            if not self._entered:
-                self._before.clear()
-
-    def only(self) -> AttemptScope | None:
-        return next(iter(self._entered)) if len(self._entered) == 1 else None
-
-    def reset_after_fork(self) -> None:
-        """In a forked child, the lock may be held by a thread that no longer exists."""
-        self._lock = threading.Lock()
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
 _CURRENT_SCOPE: ContextVar[AttemptScope | None] = ContextVar("runlog_otel.entered", default=None)
-_ENVIRONMENT = _Environment()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_ENVIRONMENT.reset_after_fork)

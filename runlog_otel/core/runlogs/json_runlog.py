@@ -28,6 +28,7 @@ from runlog_otel.core.model import (
     Status,
     Step,
 )
+from runlog_otel.core.runlogs.facts import run_facts
 from runlog_otel.core.runlogs.timestamps import (
     MAX_EXECUTIONS,
     NOTE,
@@ -120,14 +121,19 @@ def host_of(log: Document) -> str:
 
 
 def pipeline_from_config(config: Document) -> str:
-    """The graph's name, else the module and function or the YAML file that defines it, else empty."""
-    name = _text(_graph(config).get("name"))
+    """The name that the user gave, else the module and function or the YAML file that defines it, else empty."""
+    name = _text(_own_entry(config).get("pipeline") or _graph(config).get("name"))
     if name:
         return name
     definition = _definition(config)
     if definition.endswith((".yaml", ".yml")):
         definition = definition.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
     return definition
+
+
+def _own_entry(config: Document) -> Document:
+    own = config.get(HEADER_KEY)
+    return own if isinstance(own, Mapping) else {}
 
 
 def _graph(config: Document) -> Document:
@@ -151,14 +157,21 @@ def header_from_config(config: Document) -> Header:
             retries=tuple(_retries(own.get("retries", ()))),  # type: ignore[union-attr]
             marks=_marks(",".join(own.get("marks", ()))),  # type: ignore[union-attr]
             changes=tuple(_changes(entry) for entry in own.get("changes", ())),  # type: ignore[union-attr]
+            **run_facts(_own_entry(config)),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return Header()
 
 
-def config_from_header(created: datetime, traceparent: str, marks: Iterable[SecretFingerprint] = ()) -> dict[str, Any]:
-    """The run config's entry for a header; `created` is an aware time."""
-    header: dict[str, Any] = {"created": created.isoformat(), "traceparent": traceparent}
+def config_from_header(created: datetime, entry: Document, marks: Iterable[SecretFingerprint] = ()) -> dict[str, Any]:
+    """The run config's entry for a header.
+
+    Args:
+        created: when the run was created, with its offset.
+        entry: what else is known when it starts: `traceparent`, and what `facts.run_facts` reads.
+        marks: fingerprints of secrets in the run config.
+    """
+    header: dict[str, Any] = {"created": created.isoformat(), "traceparent": "", **entry}
     return {HEADER_KEY: header | ({"marks": texts} if (texts := list(map(_mark_text, marks))) else {})}
 
 

@@ -308,7 +308,7 @@ class SqlStore(DocumentStore):
         return {
             "run_id": header["run_id"],
             "source": self.source,
-            "pipeline": "",
+            "pipeline": self.source,
             "tag": searched(header.get("tag")),
             "status": status,
             "original_run_id": header.get("original_run_id") or "",
