@@ -64,8 +64,8 @@ site: $(VENV)/.installed ## Build the docs as a site in site/
 dashboards: $(VENV)/.installed ## Generate Grafana's dashboards and alert rules
 	$(BIN)/python -m dashboards.generate
 
-bench: $(VENV)/.installed ## Measure what the wrapper costs
-	$(BIN)/python -m benchmarks.overhead
+bench: $(VENV)/.installed ## Measure docs/performance.md, in 20 minutes; ONLY=export: one part; QUICK=1: tiny sizes
+	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
 
 matrix: ## Run the tests that need no backend on each installed Python
 	$(PYTHON) -m tests.matrix $(MATRIX)

@@ -1,1 +1,1 @@
-"""What things cost: ratios measured side by side in one run, never asserted."""
+"""What things cost: ours and a reference, measured in turns in one run (`make bench`). Never asserted."""

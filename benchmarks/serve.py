@@ -1,179 +1,126 @@
-"""What `serve` costs by how many runs are stored: `python -m benchmarks.serve [--postgres URL] [--scale 1.0]`.
+"""`serve`
 
-A real `runlog-otel serve` over a SQL store whose runs are loaded in bulk; `--scale 0.01` shrinks every size, to try it.
+A real `runlog-otel serve` over SQLite. First read: from its start until it has counted all runs of 50 steps. Poll and
+scrape: among runs of one job, most of them copied inside the database with older times, so that this `serve` did not
+read them; then 100 are added in one transaction, and the next poll tells its duration. A list page is the newest 50
+runs.
 """
 
-import argparse
-import json
-import statistics
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
+from statistics import median
 
-from sqlalchemy import insert, select
+from benchmarks.documents import document, job
+from benchmarks.harness import Bench, Curve, Goal, say
+from benchmarks.processes import COMMAND, environment
+from benchmarks.stores import fill, multiply, store
+from runlog_otel.stores.sql.history import RunHistory
+from tests.peers.loopback import HOST, RefusedError, free_ports, request
 
-from benchmarks.tables import head, median, row
-from runlog_otel.hosts.runnable.stores import SqlRunLogStore
-from runlog_otel.stores.entries import entry_from_job
-from runlog_otel.stores.sql.upgrade import create_tables
-
-SIZES = (1_000, 100_000, 1_000_000)
-PIPELINES = 50
-AT_ONCE = 20_000
-ADDRESS = "127.0.0.1:19464"
-_HEADER = {"dag_hash": "", "use_cached": False, "tag": "", "original_run_id": "", "job": None, "steps": {}}
-_JOB = {
-    "status": "SUCCESS",
-    "attempts": [
-        {
-            "attempt_number": 1,
-            "status": "SUCCESS",
-            "start_time": "2026-01-01 10:00:00.123456",
-            "end_time": "2026-01-01 10:00:01.234567",
-        }
-    ],
-}
+STEPS = 50
+CHANGED = 100
+_HOUR_NS = 3600 * 10**9
+_READ = "runlog_exporter_runs_read_total"
+_LAST_POLL = "runlog_exporter_last_poll_timestamp_seconds"
+_POLL_SECONDS = "runlog_exporter_poll_duration_seconds"
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Print a row for each size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--postgres", default="", help="URL of an empty database")
-    parser.add_argument("--scale", type=float, default=1.0)
-    options = parser.parse_args(arguments)
-    head("store", "runs", "first read, ms a run", "idle poll, ms", "poll of 10 new runs, ms", "scrape, ms", "RSS, MiB")
-    for size in SIZES:
-        count = max(100, int(size * options.scale))
-        with tempfile.TemporaryDirectory() as folder:
-            urls = {"sqlite": f"sqlite:///{folder}/runs.db"}
-            if options.postgres:
-                create_tables(options.postgres, f"runs_{count}")
-                urls["postgresql"] = options.postgres
-            for name, url in urls.items():
-                table = f"runs_{count}" if name == "postgresql" else "runnable_logs"
-                _measure(name, Path(folder) / name, count, {"connection_string": url, "table_name": table})
+def measure(bench: Bench) -> None:
+    """Measure it."""
+    count = bench.size(2000, 10)
+    url = f"sqlite:///{bench.folder}/first.db"
+    fill(url, (document(number, STEPS) for number in range(count)))
+    read = bench.in_turns({"first read": partial(_first_read, bench, url, count)}, 3, 60)["first read"]
+    goal = Goal("ours", 20, is_least=True)
+    bench.add(f"first read of {count:,} runs of {STEPS} steps", "thousand steps/s", read, goal=goal)
+    sizes = (1_000, 10_000, 100_000, 1_000_000)[: bench.size(4, 1)]
+    _measure_polls(bench, sizes)
 
 
-def _measure(name: str, folder: Path, count: int, config: dict[str, Any]) -> None:
-    store = SqlRunLogStore(**config, retention_days=0)
-    _load(store, 0, count)
-    folder.mkdir()
-    source = f"{config['connection_string']}?table={config['table_name']}"
+def _first_read(bench: Bench, url: str, count: int) -> float:
     started = time.perf_counter()
-    with _serving(folder, source) as process:
-        first = time.perf_counter() - started
-        idle = _poll_ms(5)
-        before = _metric("runlog_exporter_runs_read_total")
-        _load(store, count, 10)
-        while _metric("runlog_exporter_runs_read_total") < before + 10:
-            time.sleep(0.02)
-        busy = _poll_ms(1)
-        scrape = median(lambda: urlopen(f"http://{ADDRESS}/metrics").read(), 20) * 1000
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-        rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-    store.close()
-    figures = (first / count * 1000, idle, busy, scrape)
-    row(name, f"{count:,}", *(f"{figure:.2f}" for figure in figures), f"{rss:.0f}")
+    with _serving(bench.folder, url) as address:
+        _wait(lambda: _metric(address, _READ) >= count)
+        return count * STEPS / 1000 / (time.perf_counter() - started)
+
+
+def _measure_polls(bench: Bench, sizes: tuple[int, ...]) -> None:
+    url = f"sqlite:///{bench.folder}/many.db"
+    fill(url, [job("first")])
+    filled = store(url)
+    history = RunHistory(filled.documents)
+    lines: dict[str, dict[int, float]] = {"poll of 100 changed": {}, "scrape": {}, "list page": {}}
+    there = 1
+    with _serving(bench.folder, url) as address:
+        _wait(lambda: _metric(address, _READ) >= 1)
+        for size in sizes:
+            say(f"  {size:,} runs")
+            multiply(filled, "first", size - there, time.time_ns() - _HOUR_NS)
+            cases: dict[str, Callable[[], float]] = {
+                "poll of 100 changed": lambda: _poll_ms(address, partial(multiply, filled, "first", CHANGED)),
+                "scrape": lambda: _milliseconds(lambda: request(f"http://{address}/metrics")),
+                "list page": lambda: _milliseconds(history.page),
+            }
+            samples = bench.in_turns(cases, 5, 30)
+            there = size + CHANGED * len(samples["scrape"])
+            for name, line in lines.items():
+                line[size] = median(samples[name])
+    filled.close()
+    for name in lines:
+        goal = Goal("ours", 100) if name.startswith("poll") else None
+        bench.add(f"{name}, among {size:,} runs", "ms", samples[name], goal=goal)
+    bench.curves.append(Curve("runs", "Cost by the number of stored runs", "runs", "ms", lines))
+
+
+def _poll_ms(address: str, change: Callable[[int], None]) -> float:
+    """The duration of the first poll after a change, which is made right after a poll."""
+    before = _metric(address, _LAST_POLL)
+    _wait(lambda: _metric(address, _LAST_POLL) > before)
+    read, before = _metric(address, _READ), _metric(address, _LAST_POLL)
+    change(time.time_ns())
+    _wait(lambda: _metric(address, _READ) >= read + CHANGED and _metric(address, _LAST_POLL) > before)
+    return 1000 * _metric(address, _POLL_SECONDS)
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - started)
 
 
 @contextmanager
-def _serving(folder: Path, source: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [
-        sys.executable,
-        "-m",
-        "runlog_otel",
-        "serve",
-        "--listen",
-        ADDRESS,
-        "--interval",
-        "1s",
-        "--resend",
-        "none",
-    ]
-    command += ["--source", source]
-    with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+def _serving(folder: Path, url: str) -> Iterator[str]:
+    address = f"{HOST}:{free_ports(1)[0]}"
+    command = [COMMAND, "serve", "--listen", address, "--interval", "1s", "--resend", "none", "--source", url]
+    state = folder / "serve.db"
+    state.unlink(missing_ok=True)
+    with (folder / "serve.out").open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--state", str(state)], cwd=folder, env=environment({}), stdout=output, stderr=output
+        )
     try:
-        while not _is_ready():
-            if process.poll() is not None:
-                raise SystemExit((folder / "output").read_text(encoding="utf-8"))
-            time.sleep(0.05)
-        yield process
+        yield address
     finally:
         process.kill()
         process.wait()
 
 
-def _is_ready() -> bool:
+def _metric(address: str, name: str) -> float:
+    """The sum of a metric's series; 0 while it is not served."""
     try:
-        urlopen(f"http://{ADDRESS}/-/ready").close()
-    except (URLError, OSError):
-        return False
-    return True
+        lines = request(f"http://{address}/metrics").decode().splitlines()
+    except (OSError, RefusedError):
+        return 0.0
+    return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
 
-def _metric(name: str) -> float:
-    text = urlopen(f"http://{ADDRESS}/metrics").read().decode()
-    found = (line.split()[-1] for line in text.splitlines() if line.startswith(f"{name} "))
-    return float(next(found, "0"))  # ready is said before the first poll is over
-
-
-def _poll_ms(polls: int) -> float:
-    """The median duration of some polls, each waited for."""
-    seen = []
-    for _ in range(polls):
-        before = _metric("runlog_exporter_last_poll_timestamp_seconds")
-        if polls > 1:
-            while _metric("runlog_exporter_last_poll_timestamp_seconds") == before:
-                time.sleep(0.05)
-        seen.append(_metric("runlog_exporter_poll_duration_seconds") * 1000)
-    return statistics.median(seen)
-
-
-def _load(store: SqlRunLogStore, start: int, count: int) -> None:
-    """Put runs of one step each into the tables."""
-    database = store.documents.database
-    entry = entry_from_job(_JOB)
-    columns = {key: getattr(entry, key) for key in ("identity", "kind", "key", "status", "started_ns", "ended_ns")}
-    for first in range(start, start + count, AT_ONCE):
-        numbers = range(first, min(first + AT_ONCE, start + count))
-
-        def work(connection: Any, numbers: range = numbers) -> None:
-            tables = database.tables
-            connection.execute(insert(tables.runs), [_run(number, is_new=start > 0) for number in numbers])
-            newest = select(tables.runs.c.seq).order_by(tables.runs.c.seq.desc()).limit(len(numbers))
-            rows = [{"run_seq": seq, "body": entry.text, **columns} for (seq,) in connection.execute(newest)]
-            connection.execute(insert(tables.entries), rows)
-
-        database.write(work)
-
-
-def _run(number: int, *, is_new: bool) -> dict[str, Any]:
-    now = time.time_ns() - (0 if is_new else 3600 * 10**9)
-    pipeline = f"pipeline_{number % PIPELINES}"
-    header = {**_HEADER, "run_id": f"run-{number}", "run_config": {"job_definition_file": pipeline}}
-    times = dict.fromkeys(("created_ns", "updated_ns", "started_ns", "ended_ns", "finished_ns"), now)
-    return {
-        **times,
-        "run_id": f"run-{number}",
-        "source": "runnable",
-        "pipeline": pipeline,
-        "tag": "",
-        "status": "SUCCESS",
-        "original_run_id": "",
-        "steps": 1,
-        "failed_steps": 0,
-        "token": "",
-        "header": json.dumps(header),
-    }
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _wait(is_done: Callable[[], bool], timeout_seconds: float = 300) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise SystemExit("serve did not get there in time")
+        time.sleep(0.05)  # a scrape takes the time of the poll that it asks for

@@ -22,8 +22,9 @@ RunlogOtelError
   OutputError               standard output cannot be written
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from runlog_otel.printable import printable
 
@@ -33,6 +34,16 @@ class RunlogOtelError(Exception):
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its data, not the arguments that it was made of, is what another process gets."""
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(kind: type[RunlogOtelError], args: tuple[Any, ...], data: Mapping[str, Any]) -> RunlogOtelError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(data)
+    return error
 
 
 class ConfigError(RunlogOtelError, ValueError):

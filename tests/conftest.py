@@ -16,6 +16,7 @@ TIERS = {
     "e2e": "process",
     "packaging": "process",
     "stores/test_concurrency.py": "process",
+    "benchmarks/test_parts.py": "process",
     "peers": "peers",
     "stack": "peers",
 }

@@ -1,7 +1,6 @@
 """`runlog-otel db`: creates, inspects, prunes and checks the database of a SQL store; copies runs between stores."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,17 +15,24 @@ if TYPE_CHECKING:
     from runlog_otel.sources.port import Source
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
-HELP = "The database of a SQL store; copies between stores."
+db = typer.Typer(
+    name="db",
+    help="The database of a SQL store; copies between stores.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
+@db.command()
 def upgrade(
     url: DatabaseUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Create the tables, or upgrade them to the version of this program."""
+    """Create the tables, or upgrade them to this program's version."""
     from runlog_otel.stores.sql.schema import REVISION
     from runlog_otel.stores.sql.upgrade import upgrade_database
 
@@ -38,6 +44,7 @@ def upgrade(
         output.line(f"{database.where}: {'upgraded to' if is_changed else 'is at'} version {REVISION}")
 
 
+@db.command()
 def stats(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Count runs by status; show age, size and version."""
     from runlog_otel.stores.sql.history import RunHistory
@@ -55,6 +62,7 @@ def stats(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
             output.line(f"{name[:-3]:11}{time_text(statistics[name])}")
 
 
+@db.command()
 def prune(
     days: Annotated[
         float | None, typer.Option(help="Default: retention_days of the config.", show_default=False)
@@ -66,7 +74,7 @@ def prune(
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Delete finished runs that were last written more than this many days ago."""
+    """Delete finished runs whose last write is older than --days."""
     from runlog_otel.stores.sql import retention
 
     store = sql_store(loading.source(url, config))
@@ -86,6 +94,7 @@ def prune(
         output.line(f"{count} runs {'would be' if is_dry else 'were'} deleted: finished, and older than {age:g} days")
 
 
+@db.command()
 def delete(
     run_ids: Annotated[list[str] | None, typer.Argument(help="These runs.", metavar="RUN_ID")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run, finished or not.")] = False,
@@ -109,6 +118,7 @@ def delete(
         output.line(f"{count} runs were deleted")
 
 
+@db.command()
 def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = False) -> None:
     """Check for damage: pages, counts, parents, headers, documents. Exit status 1 if there is any."""
     from runlog_otel.stores.sql.check import problems
@@ -122,6 +132,7 @@ def check(url: DatabaseUrl = "", config: ConfigFile = "", as_json: AsJson = Fals
     raise typer.Exit(1 if damage else 0)
 
 
+@db.command()
 def copy(
     source: Annotated[str, typer.Option("--from", help="The source: a config file, a folder, or the URL of a store.")],
     target: Annotated[str, typer.Option("--to", help="The target: a config file, or the URL of a database.")],
@@ -129,7 +140,7 @@ def copy(
     is_overwriting: Annotated[bool, typer.Option("--overwrite", help="Merge into runs that differ.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy run logs from one store to another, oldest first; each is read back and compared.
+    """Copy run logs from one store to another. The oldest comes first; each is read back and compared.
 
     Runs that are already there are skipped, so the same command resumes an interrupted copy.
     Exit status: 0 all are there, 1 some are not.
@@ -171,6 +182,3 @@ def sql_store(source: "Source", *, must_exist: bool = True) -> "RetainedSqlStore
     if store is None:
         raise ConfigError(source.where, "is not a store of type sql; name one with --source or --config")
     return store
-
-
-COMMANDS: tuple[Callable[..., None], ...] = (upgrade, stats, prune, delete, check, copy)

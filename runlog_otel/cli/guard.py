@@ -1,13 +1,11 @@
 """The message and the exit status of an error (docs/operation.md)."""
 
 import os
-import traceback
 from typing import Any
 
 import typer
 
 from runlog_otel.cli import output
-from runlog_otel.core.redaction import bounded, redacted
 from runlog_otel.errors import OutputError, RunlogOtelError, StoreError
 
 FAILED, WRONG, UNFORESEEN, INTERRUPTED = 1, 2, 70, 130
@@ -30,7 +28,11 @@ def status_of(error: Exception) -> int:
 
 def problem_of(error: Exception) -> str:
     """An error in one line, for people; with `RUNLOG_OTEL_DEBUG` its traceback goes to standard error, masked."""
+    from runlog_otel.core.redaction import bounded, redacted  # not before there is an error: 20 ms
+
     if os.environ.get(_DEBUG):
+        import traceback
+
         output.note(redacted("".join(traceback.format_exception(error))), keeps_lines=True)
     if isinstance(error, RunlogOtelError):
         text = str(error)
@@ -38,8 +40,11 @@ def problem_of(error: Exception) -> str:
         text = "aborted"
     elif isinstance(error, _UsageError):
         command = error.ctx.command_path if error.ctx else "runlog-otel"
-        message = error.format_message()  # empty if the help was printed instead
-        text = f"{message.rstrip('.')}; see `{command} --help`" if message else ""
+        message = error.format_message()
+        text = f"{message.rstrip('.')}; see `{command} --help`"
+        if error.ctx and message == error.ctx.get_help():  # a call without arguments
+            output.note(message, keeps_lines=True)
+            text = ""
     else:
         kind = "" if isinstance(error, OSError) else f"unexpected {type(error).__name__}: "
         text = f"{kind}{redacted(str(error))}; {_DEBUG}=1 shows where"

@@ -6,21 +6,20 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runlog_otel.core.model import Run
 from runlog_otel.errors import ConfigError, MissingExtraError
-from runlog_otel.hosts.installed import installed
 from runlog_otel.settings import Settings
-from runlog_otel.sources.files import run_from_file
-from runlog_otel.sources.host_config import Project
-from runlog_otel.sources.port import Source, source_from_url
-from runlog_otel.stores.files import is_file
+
+if TYPE_CHECKING:  # a command imports only what its source needs
+    from runlog_otel.core.model import Run
+    from runlog_otel.sources.host_config import Project
+    from runlog_otel.sources.port import Source
 
 _CONFIGS = (".yaml", ".yml")
 
 
-def project(config_file: str, **options: Any) -> Project:
+def project(config_file: str, **options: Any) -> "Project":
     """The project of a config file of the installed host; options override its settings.
 
     Without a host, the settings come from the environment, and only a run log in a file can be read, no store.
@@ -29,6 +28,9 @@ def project(config_file: str, **options: Any) -> Project:
         MissingExtraError: there is a config file to read, and no host.
         ConfigError: the config is wrong.
     """
+    from runlog_otel.hosts.installed import installed
+    from runlog_otel.sources.host_config import Project
+
     overrides = {key: value for key, value in options.items() if value}
     if installed() is None:
         if config_file:
@@ -39,19 +41,53 @@ def project(config_file: str, **options: Any) -> Project:
     return Project.load(HostAdapter, config_file, overrides)
 
 
-def run_named(source: Source, name: str) -> Run:
+def _source_of_config(config_file: str, **options: Any) -> "Source":
+    """The store of a config file, read without the host where that is possible; raises as `project`."""
+    plain = _plain(config_file, **options)
+    if plain is None:
+        return project(config_file, **options)
+    from runlog_otel.sources.host_folder import HostFolder
+
+    return HostFolder(*plain, lambda: project(config_file, **options))
+
+
+def _settings_of_config(config_file: str, **options: Any) -> Settings:
+    plain = _plain(config_file, **options)
+    return plain[1] if plain else project(config_file, **options).settings
+
+
+def _plain(config_file: str, **options: Any) -> tuple[str, Settings] | None:
+    """The folder with the runs, and the settings, if they can be known without the host."""
+    from runlog_otel.hosts.installed import installed
+
+    if installed() != "runnable":
+        return None
+    from runlog_otel.hosts.runnable.plain_config import WHERE, plain_config
+
+    plain = plain_config(config_file)
+    if plain is None:
+        return None
+    overrides = {key: value for key, value in options.items() if value}
+    return plain.folder, Settings.load(plain.telemetry, os.environ, f"{WHERE}.telemetry", overrides)
+
+
+def run_named(source: "Source", name: str) -> "Run":
     """A run of a source by its id, or one in a JSON file.
 
     Raises:
         RunNotFoundError: the source has none of that id.
         RunLogFormatError: what is there is damaged, or is no run log.
     """
+    from runlog_otel.sources.files import run_from_file
+
     path = log_file(name)
     return run_from_file(path, source.settings) if path else source.run(name)
 
 
 def log_file(name: str) -> Path | None:
     """The JSON file of that name; None if it is a run id."""
+    from runlog_otel.stores.files import is_file
+
     path = Path(name)
     return path if path.suffix == ".json" and is_file(path) else None
 
@@ -59,24 +95,26 @@ def log_file(name: str) -> Path | None:
 def settings_of(config_file: str, **options: Any) -> Settings:
     """The settings of a config file, or of the environment; options override them. Raises as `project`."""
     if config_file:
-        return project(config_file, **options).settings
+        return _settings_of_config(config_file, **options)
     return Settings.load({}, os.environ, options={key: value for key, value in options.items() if value})
 
 
-def source(url: str, config_file: str, **options: Any) -> Source:
+def source(url: str, config_file: str, **options: Any) -> "Source":
     """The source of a URL or a path, with the settings of a config; without a URL, the config's own store.
 
     Raises:
         RunlogOtelError: what `project` and `runlog_otel.sources.source_from_url` raise.
     """
     if _is_config(url):
-        return project(url or config_file, **options)
+        return _source_of_config(url or config_file, **options)
+    from runlog_otel.sources.port import source_from_url
+
     return source_from_url(url, settings_of(config_file, **options), os.environ.get)
 
 
 def settings_for(url: str, config_file: str) -> Settings:
     """The settings of `source`, which need not exist; raises as `project`."""
-    return project(url or config_file).settings if _is_config(url) else settings_of(config_file)
+    return _settings_of_config(url or config_file) if _is_config(url) else settings_of(config_file)
 
 
 def _is_config(url: str) -> bool:
@@ -93,7 +131,7 @@ def own_outbox(outbox: Path, url: str) -> Path:
     return outbox / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
-def sources(urls: Sequence[str], config_file: str, **options: Any) -> list[Source]:
+def sources(urls: Sequence[str], config_file: str, **options: Any) -> "list[Source]":
     """Like `source`, for several URLs; each gets its own outbox, because run ids are unique only within a source."""
     if len(urls) <= 1:
         return [source("".join(urls), config_file, **options)]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from runlog_otel.sources.port import Source
     from runlog_otel.stores.compare import ComparedRun
     from runlog_otel.stores.entries import Document
-    from runlog_otel.stores.sql.history import Page, RunHistory, RunSummary
+    from runlog_otel.stores.run_list import Page, RunSummary
+    from runlog_otel.stores.sql.history import RunHistory
 
 _Result = TypeVar("_Result")
 Text = Annotated[str, typer.Option(show_default=False)]
@@ -57,7 +58,7 @@ def runs(
 
     Exit status: 0 all is shown, 1 a run cannot be read: it is reported and skipped.
     """
-    from runlog_otel.stores.sql.history import RunFilter
+    from runlog_otel.stores.run_list import RunFilter
 
     run_filter = RunFilter(
         run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "since"), moment_ns(until, "until"), failure
@@ -100,11 +101,14 @@ def _results_of_readable(
 
 def history_of(source: "Source") -> "RunHistory | Listing":
     """The object that lists the runs of a source."""
-    from runlog_otel.sources.listing import Listing
+    store = source.sql_store()
+    if store is None:
+        from runlog_otel.sources.listing import Listing
+
+        return Listing(source)
     from runlog_otel.stores.sql.history import RunHistory
 
-    store = source.sql_store()
-    return Listing(source) if store is None else RunHistory(store)
+    return RunHistory(store)
 
 
 def moment_ns(text: str, option: str) -> int | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from runlog_otel.cli import output
-from runlog_otel.cli.loading import project
+from runlog_otel.cli.loading import settings_for
 from runlog_otel.cli.options import ConfigFile
 from runlog_otel.core import identity
 
@@ -15,5 +15,5 @@ def trace_id(
     execution: Annotated[int, typer.Option(min=1, help="1 is the first, each retry is one more.")] = 1,
     config: ConfigFile = "",
 ) -> None:
-    """Print the trace id of a run: it follows from the run id (and the setting `namespace`)."""
-    output.line(identity.trace_id(project(config).settings.namespace, run_id, execution).hex())
+    """Print the trace id of a run, which follows from the run id (and the setting `namespace`)."""
+    output.line(identity.trace_id(settings_for("", config).namespace, run_id, execution).hex())

@@ -7,13 +7,14 @@
     ...
 
 The log is the only source of a span, so type, message and stack trace are parsed from this text, live and on replay.
+Patterns are compiled by `re` at first use: a step that succeeds needs none.
 """
 
 import re
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from runlog_otel.core import semconv
 from runlog_otel.core.redaction import bounded, redacted
@@ -32,23 +33,21 @@ _TRACEBACK_COLUMNS = 100
 _CUT = "…"
 _HEADER = "Traceback (most recent call last):\n"
 _NAME = r"[^\W\d][\w.<>]*"
-_EXCEPTION = re.compile(rf"(?P<type>{_NAME})(?:: (?P<message>.*?))?\n\n(?P<stack>{re.escape(_HEADER)}.*)", re.DOTALL)
-_EXIT = re.compile(r"(?:exit status (?P<code>[0-9]{1,10})|killed by signal (?P<signal>[0-9]{1,10}))(?=\n|\Z)")
-_BOX_END = re.compile(rf"^╰─+╯\n(?P<type>{_NAME})(?:: (?P<message>.*?))?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
-_BOX_LINE = re.compile(r"^│ (.*?) *│$", re.MULTILINE)
-_CAUSED = re.compile(r"\n\nThe above exception was the direct cause of the following exception:\n\n")
+_EXCEPTION = rf"(?P<type>{_NAME})(?:: (?P<message>.*?))?\n\n(?P<stack>{re.escape(_HEADER)}.*)"
+_EXIT = r"(?:exit status (?P<code>[0-9]{1,10})|killed by signal (?P<signal>[0-9]{1,10}))(?=\n|\Z)"
+_BOX_END = rf"^╰─+╯\n(?P<type>{_NAME})(?:: (?P<message>.*?))?(?=\n\n|\Z)"
+_BOX_LINE = r"^│ (.*?) *│$"
+_CAUSED = "\n\nThe above exception was the direct cause of the following exception:\n\n"
 _HOSTS_OWN = "\nCommandCallError: "
-_PARAMETERS = re.compile(
+_PARAMETERS = (
     r"\A(?: {11}.*(?:\n|\Z))+"
-    r"|^.{11}Parameters available for the execution:.*\n(?:\[[\d:]{8}\] \{.*\n?)?(?: {11}.*\n?)*",
-    re.MULTILINE,
+    r"|^.{11}Parameters available for the execution:.*\n(?:\[[\d:]{8}\] \{.*\n?)?(?: {11}.*\n?)*"
 )
 
 Redact = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A parsed message: `type` has low cardinality (an exception's name, `exit_3`, `signal_9`, or `_OTHER`)."""
 
     type: str
@@ -65,10 +64,10 @@ class Failure:
 def failure_from_message(message: str, redact: Redact = redacted, limit: int = semconv.MAX_ATTRIBUTE_BYTES) -> Failure:
     """Parse the message of a failed attempt, whoever wrote it; each part is redacted, then cut to `limit` bytes."""
     text = message.strip()
-    if exception := _EXCEPTION.fullmatch(text):
+    if exception := re.fullmatch(_EXCEPTION, text, re.DOTALL):
         stack = _end_of_stack(redact(exception["stack"]), limit)
         return Failure(bounded(exception["type"], limit), bounded(redact(exception["message"] or ""), limit), stack)
-    if end := _EXIT.match(text):
+    if end := re.match(_EXIT, text):
         kind = f"exit_{end['code']}" if end["code"] else f"signal_{end['signal']}"
         return Failure(kind, bounded(redact(text), limit), exit_code=int(end["code"]) if end["code"] else None)
     return Failure(semconv.OTHER_ERROR, bounded(redact(text), limit))
@@ -106,15 +105,15 @@ def message_from_log(text: str, redact: Redact = redacted) -> str:
     Rich wraps lines and shortens tracebacks, so this has less detail than `message_from_exception`.
     """
     text = without_parameters(text)
-    parts = _CAUSED.split(text)
+    parts = text.split(_CAUSED)
     if len(parts) > 1 and _HOSTS_OWN in parts[-1]:
         text = parts[-2]
-    boxes = list(_BOX_END.finditer(text))
+    boxes = list(re.finditer(_BOX_END, text, re.DOTALL | re.MULTILINE))
     if not boxes:
         return end_of_text(redact(text.strip()), MESSAGE_BYTES)
     last = boxes[-1]
     drawn = text[text.rfind("╭─", 0, last.start()) : last.start()]
-    lines = "\n".join(line.rstrip() for line in _BOX_LINE.findall(drawn))
+    lines = "\n".join(line.rstrip() for line in re.findall(_BOX_LINE, drawn, re.MULTILINE))
     return _message(last["type"], last["message"] or "", f"{lines}\n{last[0].partition(chr(10))[2]}", redact)
 
 
@@ -136,7 +135,7 @@ def without_parameters(text: str) -> str:
     Rich indents them, or prefixes the time if a second has passed since the line above. A log that was cut may begin
     in the middle of them.
     """
-    return _PARAMETERS.sub("", text)
+    return re.sub(_PARAMETERS, "", text, flags=re.MULTILINE)
 
 
 def end_of_text(text: str, limit: int) -> str:

@@ -1,9 +1,11 @@
-"""The model of a run log, whichever host wrote it: runs, steps, branches, attempts. Imports nothing of the project."""
+"""The model of a run log, whichever host wrote it: runs, steps, branches, attempts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from runlog_otel.core.quick_init import quick_init
 
 Scalar = str | bool | int | float
 
@@ -41,6 +43,7 @@ class CodeIdentity:
     is_dependable: bool = False
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class CatalogItem:
     """A file that a step read from the data catalog (stage `get`) or wrote to it (stage `put`)."""
@@ -91,6 +94,7 @@ class Facts:
     """Why it failed, where the process knows better than the log: `oom_killed`, `cancellation`, `timeout`."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at a step; times are nanoseconds since the epoch, None where the log has none.
@@ -120,6 +124,7 @@ class Attempt:
     """The number of its execution, if the process that recorded it noted it."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Step:
     """A node of the graph as the log has it; `path` is the host's internal name."""

@@ -19,12 +19,13 @@ _STAGES = ("get", "put")
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Point:
     """An increment (counter), observation (histogram) or value (gauge) of a metric in `semconv.METRICS`.
 
     A histogram's `value` is `Metric.scale` times the value in the metric's unit: a duration is in nanoseconds.
-    `labels` are in the metric's order, without empty ones; of `details` only the newest set is kept.
+    `labels` are in the metric's order, without empty ones; of `details` only the newest set is kept. Nothing changes a
+    point; it is not frozen, because that makes it in 0.4 instead of 1 µs.
     """
 
     metric: str
@@ -140,7 +141,8 @@ class PointBuilder:
             yield _failure(of_step, attempts[-1] if attempts else span)
         if result == Result.SUCCESS.value:
             path = str(span.attributes.get(semconv.TASK_RUN_ID, ""))
-            for item in dict.fromkeys(self._steps[path].catalog if path in self._steps else ()):
+            items = self._steps[path].catalog if path in self._steps else ()
+            for item in dict.fromkeys(items) if len(items) > 1 else items:
                 stage = item.stage if item.stage in _STAGES else ""
                 yield _point(semconv.CATALOG_ITEMS, of_step | {semconv.CATALOG_STAGE: stage}, 1, span)
 
@@ -206,7 +208,7 @@ def labels_of(metric: str, labels: Mapping[str, str]) -> Labels:
 
 def _labels(names: tuple[str, ...], labels: Mapping[str, str]) -> Labels:
     """Bounded and encodable: a label that cannot be encoded would break every later scrape."""
-    return tuple((name, bounded(labels[name])) for name in names if labels.get(name))
+    return tuple([(name, bounded(text)) for name in names if (text := labels.get(name))])
 
 
 def _zero(metric: str, labels: Mapping[str, str]) -> Point:
@@ -216,8 +218,9 @@ def _zero(metric: str, labels: Mapping[str, str]) -> Point:
 def _point(
     metric: str, labels: Mapping[str, str], value: int | float, span: Span, details: Mapping[str, str] | None = None
 ) -> Point:
-    details_of_metric = _labels(semconv.METRICS[metric].details, details or {})
-    return Point(metric, labels_of(metric, labels), value, span.end_ns, details_of_metric, span.trace_id, span.span_id)
+    spec = semconv.METRICS[metric]
+    own_details = _labels(spec.details, details) if details else ()
+    return Point(metric, _labels(spec.labels, labels), value, span.end_ns, own_details, span.trace_id, span.span_id)
 
 
 def _duration(metric: str, labels: Mapping[str, str], span: Span) -> Point:

@@ -1,7 +1,7 @@
 """Redaction: text without secrets, bounded and encodable; configs with masked secrets.
 
 The patterns are our own: libraries with more of them (such as detect-secrets) scan files and replace nothing, and each
-step's process would pay for their imports. Each pattern takes linear time.
+step's process would pay for their imports. Each takes linear time, and is compiled once a text may match it.
 """
 
 import re
@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 from runlog_otel.core.model import SecretFingerprint
 from runlog_otel.core.semconv import MAX_ATTRIBUTE_BYTES
@@ -26,106 +25,113 @@ _VALUE = (
     r"(?:(?P<open>(?P<escape>\\{1,2})?(?P<quote>[\"']))"
     r"(?(escape)(?:(?!(?P=quote))[^\n])+|(?:(?!(?P=quote))[^\\\n]|\\.)+)|[^\s'\",;&]+)"
 )
+_URL_CREDENTIALS = (
+    r"(?P<scheme>(?<![a-zA-Z0-9])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
+    r"(?:[^/\s'\"<>]*|[^/\s:@'\"<>]{0,100}:(?!\d{0,5}/)[^\s'\"<>]{0,100})@"  # the second allows a slash
+)
+_NOT_IN_A_WORD = r"(?<![A-Za-z0-9])"
+_TOKENS = (  # https://docs.github.com/code-security/secret-scanning lists the formats of providers: prefix, rest
+    (r"A3T[A-Z0-9]|A(?:KIA|SIA|BIA|CCA|GPA|IDA|IPA|NPA|NVA|ROA)", r"[A-Z0-9]{16}(?![A-Za-z0-9])"),  # AWS
+    (r"LTAI", r"[A-Za-z0-9]{17,21}"),  # Alibaba
+    (r"AIza", r"[\w-]{35}"),  # Google
+    (r"ya29\.|GOCSPX-", r"[\w-]{20,}"),  # Google
+    (r"gh[opsur]_", r"[A-Za-z0-9]{30,255}"),
+    (r"github_pat_", r"\w{22,255}"),
+    (r"gl(?:pat|dt|rt|ptt|oas|cbt|ft|soat|agent|imt|rtr|ffct)-", r"[\w-]{20,}"),  # GitLab
+    (r"xox[abeoprs]", r"(?:\.xox[bp])?-[A-Za-z0-9-]{10,}"),  # Slack
+    (r"xapp-", r"[A-Za-z0-9-]{10,}"),  # Slack
+    (r"[prs]k_(?:live|test)_", r"[A-Za-z0-9]{10,}"),  # Stripe
+    (r"whsec_", r"[A-Za-z0-9+/=]{20,}"),  # Stripe
+    (r"sk-", r"[A-Za-z0-9_-]{20,}"),  # OpenAI, Anthropic
+    (r"hf_", r"[A-Za-z0-9]{30,}"),
+    (r"npm_", r"[A-Za-z0-9]{36}"),
+    (r"pypi-", r"[\w-]{50,}"),
+    (r"dckr_pat_|hv[bsr]\.", r"[\w-]{20,}"),
+    (r"SG\.", r"[\w-]{16,}\.[\w-]{16,}"),  # SendGrid
+    (r"key-|SK|dapi", r"[0-9a-f]{32}"),  # Mailgun, Twilio, Databricks
+    (r"do[opr]_v1_", r"[0-9a-f]{64}"),
+    (r"ATATT3", r"[\w=-]{20,}"),
+    (r"glsa_", r"\w{32,}"),
+)
+_PREFIXES = "|".join(prefix for prefix, _ in _TOKENS)
+_SIGN = rf"{_NOT_IN_A_WORD}(?:{_PREFIXES}|eyJ|(?i:bearer|basic)\s)"
+"""What a rule needs that needs neither `:` nor `=` nor `--`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     """A kind of secret. A text without any of `hints`, in any case, is not searched: that is cheaper.
 
-    Hints contain no `i`: `re.IGNORECASE` matches letters with it that casefolding does not change.
+    Hints contain no `i`: `re.IGNORECASE` matches letters with it that casefolding does not change. Without hints, the
+    text needs a `_SIGN`.
     """
 
     name: str
     hints: tuple[str, ...]
-    pattern: re.Pattern[str]
+    regex: str
     replacement: str = MASK
+    flags: int = 0
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Compiled at first use: all of them cost 6 ms of each step's process."""
+        return _compiled(self.regex, self.flags)
+
+    def may_match(self, text: str, folded: str) -> bool:
+        """Whether the pattern can match in a text, which is also given with its cases folded."""
+        return any(hint in folded for hint in self.hints) if self.hints else bool(_compiled(_SIGN).search(text))
 
 
 _RULES = (
     _Rule(
         "private key",
         ("-----begin ",),
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
-            r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
-            re.DOTALL,
-        ),
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
+        r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+        flags=re.DOTALL,
     ),
-    _Rule(
-        "credentials of a URL",
-        ("://",),
-        re.compile(
-            r"(?P<scheme>(?<![a-zA-Z0-9])[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
-            r"(?:[^/\s'\"<>]*|[^/\s:@'\"<>]{0,100}:(?!\d{0,5}/)[^\s'\"<>]{0,100})@"  # the second allows a slash
-        ),
-        rf"\g<scheme>{MASK}@",
-    ),
+    _Rule("credentials of a URL", ("://",), _URL_CREDENTIALS, rf"\g<scheme>{MASK}@"),
     _Rule(
         "authorization",
         ("bearer", "bas"),
-        re.compile(r"\b(?P<kind>(?:Bearer|Basic)\s{1,9})[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE),
+        r"\b(?P<kind>(?:Bearer|Basic)\s{1,9})[A-Za-z0-9._~+/=-]{8,}",
         rf"\g<kind>{MASK}",
+        re.IGNORECASE,
     ),
     _Rule(
         "authorization header",
         ("author",),
-        re.compile(
-            r"(?P<key>authorization\\{0,2}['\"]?\s{0,9}[:=]\s{0,9}\\{0,2}['\"]?(?:[\w-]{1,30}[ \t]{1,9})?)"
-            r"[^\s'\",;&]{8,}",
-            re.IGNORECASE,
-        ),
+        r"(?P<key>authorization\\{0,2}['\"]?\s{0,9}[:=]\s{0,9}\\{0,2}['\"]?(?:[\w-]{1,30}[ \t]{1,9})?)[^\s'\",;&]{8,}",
         rf"\g<key>{MASK}",
+        re.IGNORECASE,
     ),
     _Rule(
         "cookie",
         ("cook",),
-        re.compile(r"(?P<key>cookie\\{0,2}['\"]?\s{0,9}:\s{0,9}\\{0,2}['\"]?)[^\s'\"][^\r\n'\"]*", re.IGNORECASE),
+        r"(?P<key>cookie\\{0,2}['\"]?\s{0,9}:\s{0,9}\\{0,2}['\"]?)[^\s'\"][^\r\n'\"]*",
         rf"\g<key>{MASK}",
+        re.IGNORECASE,
     ),
-    _Rule("JSON Web Token", ("eyj",), re.compile(r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?")),
-    _Rule(
-        "token",
-        ("",),  # https://docs.github.com/code-security/secret-scanning lists the formats of providers
-        re.compile(
-            r"(?<![A-Za-z0-9])(?:"
-            r"(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z0-9]{16}(?![A-Za-z0-9])"  # AWS
-            r"|LTAI[A-Za-z0-9]{17,21}"  # Alibaba
-            r"|AIza[\w-]{35}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # Google
-            r"|gh[opsur]_[A-Za-z0-9]{30,255}|github_pat_\w{22,255}"
-            r"|gl(?:pat|dt|rt|ptt|oas|cbt|ft|soat|agent|imt|rtr|ffct)-[\w-]{20,}"  # GitLab
-            r"|xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"  # Slack
-            r"|[prs]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{20,}"  # Stripe
-            r"|sk-[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic
-            r"|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,}|dckr_pat_[\w-]{20,}"
-            r"|SG\.[\w-]{16,}\.[\w-]{16,}|key-[0-9a-f]{32}|SK[0-9a-f]{32}"  # SendGrid, Mailgun, Twilio
-            r"|do[opr]_v1_[0-9a-f]{64}|dapi[0-9a-f]{32}|hv[bsr]\.[\w-]{20,}|ATATT3[\w=-]{20,}|glsa_\w{32,}"
-            r")"
-        ),
-    ),
-    _Rule("webhook", ("hooks.slack.com",), re.compile(r"(?P<host>://hooks\.slack\.com/)[\w/+-]+"), rf"\g<host>{MASK}"),
+    _Rule("JSON Web Token", ("eyj",), r"(?<![\w.-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"),
+    _Rule("token", (), f"{_NOT_IN_A_WORD}(?:{'|'.join(f'(?:{prefix}){rest}' for prefix, rest in _TOKENS)})"),
+    _Rule("webhook", ("hooks.slack.com",), r"(?P<host>://hooks\.slack\.com/)[\w/+-]+", rf"\g<host>{MASK}"),
     _Rule(
         "assignment",
         ("passw", "passphrase", "pwd", "secret", "token", "credent", "key", "shared", "connect", "g="),
-        re.compile(
-            rf"(?P<key>(?:{_NAMES})[\w-]{{0,40}}(?<!error)(?<!exception)\\{{0,2}}['\"]?\s{{0,9}}(?:=>|:=|[=:])\s{{0,9}})"
-            rf"{_VALUE}",
-            re.IGNORECASE,  # InvalidTokenError: Signature has expired
-        ),
+        rf"(?P<key>(?:{_NAMES})[\w-]{{0,40}}(?<!error)(?<!exception)"  # InvalidTokenError: Signature has expired
+        rf"\\{{0,2}}['\"]?\s{{0,9}}(?:=>|:=|[=:])\s{{0,9}}){_VALUE}",
         rf"\g<key>\g<open>{MASK}",
+        re.IGNORECASE,
     ),
     _Rule(
         "option",
         ("--",),
-        re.compile(
-            rf"(?P<key>(?<![\w-])--[\w-]{{0,40}}?(?:{_NAMES})[\w-]{{0,40}}(?:\s{{1,9}}|['\"],\s{{0,9}})){_VALUE}",
-            re.IGNORECASE,  # the second as in the repr of a list of arguments
-        ),
+        rf"(?P<key>(?<![\w-])--[\w-]{{0,40}}?(?:{_NAMES})[\w-]{{0,40}}"
+        rf"(?:\s{{1,9}}|['\"],\s{{0,9}})){_VALUE}",  # the second as in the repr of a list of arguments
         rf"\g<key>\g<open>{MASK}",
+        re.IGNORECASE,
     ),
 )
-_URL_CREDENTIALS = _RULES[1].pattern
-_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
-_SECRET_KEY = re.compile(r"pass|secret|token|key|credential|auth|connection|headers|dsn|redact", re.IGNORECASE)
+_MASKED_KEY = r"pass|secret|token|key|credential|auth|connection|headers|dsn|redact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,11 @@ class RedactionPolicy:
     patterns: tuple[str, ...] = field(default=(), repr=False)
     is_unlimited: bool = False
 
+    @property
+    def exports_parameters(self) -> bool:
+        """Whether values or digests of any parameters are exported."""
+        return bool(self.parameters) or self.has_digests or self.is_unlimited
+
     def allows(self, parameter: str) -> bool:
         """Whether a parameter's value is exported; one named like a secret must be listed by its full name."""
         if self.is_unlimited or parameter in self.parameters:
@@ -155,7 +166,7 @@ class RedactionPolicy:
 
 def is_secret_name(name: str) -> bool:
     """Whether a name (`db_password`, `api-key`) is that of a secret, whatever the value looks like."""
-    return _SECRET_NAME.search(name) is not None
+    return _compiled(_NAMES, re.IGNORECASE).search(name) is not None
 
 
 def fingerprint_of(value: str, run_id: str) -> SecretFingerprint:
@@ -191,8 +202,10 @@ class Redaction:
         """The redacted text in at most `limit` bytes; no more of a long text is searched than needed.
 
         The searched part may end within a secret, so a margin at its end is dropped. Patterns of the settings may
-        match any length, so with them the whole text is searched.
+        match any length, so with them the whole text is searched. A plain text takes 0.6 instead of 3 µs.
         """
+        if not (self.marks or self.patterns or len(text) > limit or _may_hold_secret(text)):
+            return bounded(text, limit)
         margin = max([_MARGIN, *(mark.characters for mark in self.marks)])
         size = len(text) if self.patterns else limit + 2 * margin
         while size < len(text):
@@ -211,13 +224,11 @@ class Redaction:
         for number, pattern in enumerate(self.patterns, 1):
             before, text = text, _compiled(pattern).sub(_mask_unless_empty, text)
             rules += [f"pattern {number} of telemetry.redact"] if text != before else []
-        text, common = _without_common(text) if len(text) > _SHORT else _without_common_short(text)
+        text, common = _without_common(text)
         return text, (*rules, *common)
 
 
 _COMMON = Redaction()
-_SHORT = 128
-"""A text of at most this many characters is likely a name that repeats, and is cached."""
 _MARGIN = 16 * 1024
 """Enough characters to recognise any common secret."""
 _OUTLINED = 8
@@ -225,16 +236,20 @@ _OUTLINED = 8
 
 def _without_common(text: str) -> tuple[str, tuple[str, ...]]:
     """The text without common secrets, and the names of the rules that matched."""
+    if not _may_hold_secret(text):
+        return text, ()
     rules: list[str] = []
     folded = text.casefold()
     for rule in _RULES:
-        if any(hint in folded for hint in rule.hints):
+        if rule.may_match(text, folded):
             before, text = text, rule.pattern.sub(rule.replacement, text)
             rules += [rule.name] if text != before else []
     return text, tuple(rules)
 
 
-_without_common_short = lru_cache(maxsize=4096)(_without_common)
+def _may_hold_secret(text: str) -> bool:
+    """Whether any rule may match: 0.4 µs for a name, where the hints of all rules take 3 µs."""
+    return ":" in text or "=" in text or "--" in text or _compiled(_SIGN).search(text) is not None
 
 
 def redacted(text: str) -> str:
@@ -300,13 +315,15 @@ def _mask_unless_empty(match: re.Match[str]) -> str:
     return MASK if match[0] else ""
 
 
-@lru_cache(maxsize=64)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+@lru_cache(maxsize=128)
+def _compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    return re.compile(pattern, flags)
 
 
 def bounded(text: str, limit: int = MAX_ATTRIBUTE_BYTES) -> str:
     """The text in at most `limit` bytes of UTF-8; lone surrogates are replaced."""
+    if len(text) <= limit and text.isascii():
+        return text
     data = text.encode("utf-8", "replace")
     if len(data) <= limit:
         return data.decode()
@@ -327,21 +344,21 @@ def bounded_names(names: Iterable[str], limit: int = MAX_ATTRIBUTE_BYTES) -> tup
 
 def url_without_credentials(url: str) -> str:
     """The URL without user, password and query, for spans, log lines and screens."""
-    redacted_url = _URL_CREDENTIALS.sub(r"\g<scheme>", url)
-    return redacted_url.split("?", 1)[0]
+    if "://" in url:
+        url = _compiled(_URL_CREDENTIALS).sub(r"\g<scheme>", url)
+    return url.split("?", 1)[0]
 
 
 def masked(config: Any, key: str = "") -> Any:
     """A copy of a config value in which secrets are masked, by name and by content."""
+    is_secret = bool(key) and _compiled(_MASKED_KEY, re.IGNORECASE).search(key) is not None
     if isinstance(config, Mapping):
-        return {
-            name: masked(value, str(name) if not _SECRET_KEY.search(key) else key) for name, value in config.items()
-        }
+        return {name: masked(value, key if is_secret else str(name)) for name, value in config.items()}
     if isinstance(config, list | tuple):
         return [masked(value, key) for value in config]
     if config is None or isinstance(config, bool):
         return config
-    if _SECRET_KEY.search(key):
+    if is_secret:
         return MASK
     return redacted(config) if isinstance(config, str) else config
 
@@ -354,6 +371,8 @@ def mask_in_place(config: Any) -> None:
 
 def origin(url: str) -> str:
     """Scheme, host and port of a URL, for messages."""
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host

@@ -4,36 +4,27 @@ A span is built from the immutable parts of a log, attempts above all: an execut
 it, or years later gives the same bytes under the same ids.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.failure import Failure
-from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, SecretFingerprint, Status, Step
+from runlog_otel.core.links import links_of_run
+from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, Step
 from runlog_otel.core.redaction import RedactionPolicy, url_without_credentials
 from runlog_otel.core.trace import (
     MIN_SPAN_DURATION_NS,
-    Event,
     Execution,
-    Link,
-    RawSpan,
+    RawEvent,
     Result,
+    Span,
+    SpanFactory,
     SpanRole,
     Trace,
     Value,
-    parameter_attributes,
-    raw_attempt_span,
-    raw_start_span,
     times_of,
     trace_url,
-)
-
-Draft = tuple[RawSpan, tuple[SecretFingerprint, ...]]
-"""A raw span, and the fingerprints in the part of the log that it was built from."""
-_TRACEPARENT = re.compile(
-    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<rest>-.*)?"
 )
 
 
@@ -64,8 +55,7 @@ def spans_from_run(
             run.run_id, run.pipeline, number, namespace, ui, policy or RedactionPolicy(), run.header.marks
         )
         is_complete = is_abandoned or is_execution_complete(run, timeline, number)
-        drafts = SpanBuilder(run, timeline, execution).drafts(is_complete)
-        if spans := tuple(execution.sanitized(raw, marks) for raw, marks in drafts):
+        if spans := tuple(SpanBuilder(run, timeline, execution, is_complete=is_complete).spans()):
             traces.append(Trace(execution, is_complete, spans))
     return traces
 
@@ -91,45 +81,49 @@ def is_execution_complete(run: Run, timeline: Timeline, number: int) -> bool:
 class SpanBuilder:
     """The mapping of one execution of one run."""
 
-    def __init__(self, run: Run, timeline: Timeline, execution: Execution) -> None:
+    def __init__(self, run: Run, timeline: Timeline, execution: Execution, *, is_complete: bool) -> None:
         self._run = run
         self._timeline = timeline
         self._execution = execution
+        self._number = execution.number
         self._is_last = execution.number == timeline.count
-        self._marks = tuple({mark for attempt in self._attempts(execution.number) for mark in attempt.marks})
+        self._is_complete = is_complete
+        self._factory = SpanFactory(execution)
+        self._intervals: dict[int, tuple[int, int] | None] = {}
+        """By the id of a step or branch, which the run keeps alive."""
+        self._attempts = [a for step in run.all_steps() for a in timeline.attempts(step, execution.number)]
+        self._marks = tuple({mark for attempt in self._attempts for mark in attempt.marks})
 
-    def drafts(self, is_complete: bool) -> Iterator[Draft]:
+    def spans(self) -> Iterator[Span]:
         """The spans of the execution; containers only when it is complete."""
-        run, number = self._run, self._execution.number
-        start_ns = self._timeline.starts_ns.get(number)
+        run = self._run
+        start_ns = self._timeline.starts_ns.get(self._number)
         interval = self._graph_interval(run.steps, start_ns)
         if interval is None:
             return
-        verdict = _verdict(self._timeline, run.steps, number)
-        if is_complete:
-            yield self._run_span(interval, verdict), self._marks
+        verdict = _verdict(self._timeline, run.steps, self._number)
+        if self._is_complete:
+            yield self._run_span(interval, verdict)
         if start_ns is not None:
-            yield raw_start_span(self._execution, start_ns), ()
-        for raw, marks in self._graph_spans(
-            run.steps, interval, self._execution.span_id(SpanRole.RUN), is_closed=verdict is not None
-        ):
-            if is_complete or raw.role is SpanRole.ATTEMPT:
-                yield raw, marks
+            yield self._factory.start_span(start_ns)
+        root = self._factory.span_id(SpanRole.RUN)
+        yield from self._graph_spans(run.steps, interval, root, is_closed=verdict is not None)
 
-    def _run_span(self, interval: tuple[int, int], verdict: Result | None) -> RawSpan:
-        run, execution = self._run, self._execution
-        failed = [step for step in run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE]
+    def _run_span(self, interval: tuple[int, int], verdict: Result | None) -> Span:
+        run, factory = self._run, self._factory
+        failed = [] if verdict is Result.SUCCESS else self._failed_steps()
         result = verdict or self._result_without_verdict(bool(failed))
-        attempts = self._attempts(execution.number)
-        parameters = sorted({name for a in attempts for name in (*a.input_parameters, *a.output_parameters)})
         error, error_type = _failure(
             result, semconv.STEP_FAILED, f"step {failed[-1].name} failed" if failed else "the run failed"
+        )
+        parameters = set[str]().union(
+            *(names for a in self._attempts for names in (a.input_parameters, a.output_parameters))
         )
         attributes: dict[str, Value] = {
             semconv.PIPELINE_ACTION: "RUN",
             semconv.PIPELINE_RESULT: result.value,
             semconv.ERROR_TYPE: error_type,
-            semconv.PIPELINE_RUN_URL: trace_url(execution.ui, execution.trace_id),
+            semconv.PIPELINE_RUN_URL: trace_url(self._execution.ui, factory.trace_id),
             semconv.RUN_HOST: run.host,
             semconv.RUN_TAG: run.tag,
             semconv.RUN_DAG_HASH: run.dag_hash,
@@ -137,25 +131,30 @@ class SpanBuilder:
             semconv.RUN_USE_CACHED: run.use_cached,
             semconv.RUN_DEFINITION: run.definition,
             semconv.RUN_EXECUTOR: run.executor,
-            semconv.RUN_PARAMETERS: tuple(parameters),
+            semconv.RUN_PARAMETERS: tuple(sorted(parameters)),
             **run.attributes,
-            **dict(parameter_attributes(execution, run.input_values, run.output_values)),
+            **factory.parameters(run.input_values, run.output_values),
         }
-        if self._is_adjusted(run.steps, interval, self._timeline.starts_ns.get(execution.number)):
+        if self._is_adjusted(run.steps, interval, self._timeline.starts_ns.get(self._number)):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
-        return RawSpan(
-            role=SpanRole.RUN,
-            name=semconv.RUN_SPAN.format(pipeline=run.pipeline),
-            trace_id=execution.trace_id,
-            span_id=execution.span_id(SpanRole.RUN),
-            parent_span_id=b"",
-            start_ns=interval[0],
-            end_ns=interval[1],
-            attributes=execution.attributes(attributes | self._retry_attributes()),
-            events=tuple(_change_events(run, execution.number, interval[1])),
-            links=tuple(self._links()),
+        return factory.sanitized(
+            SpanRole.RUN,
+            semconv.RUN_SPAN.format(pipeline=run.pipeline),
+            factory.span_id(SpanRole.RUN),
+            b"",
+            interval,
+            attributes=attributes | self._retry_attributes(),
+            events=tuple(_change_events(run, self._number, interval[1])),
+            links=tuple(links_of_run(run, self._execution)),
             error=error,
+            marks=self._marks,
         )
+
+    def _failed_steps(self) -> list[Step]:
+        """The failed steps of the root graph."""
+        return [
+            step for step in self._run.steps if self._is_present(step) and self._result(step, True) is Result.FAILURE
+        ]
 
     def _result_without_verdict(self, has_failed_step: bool) -> Result:
         if not self._run.ends_without_verdict:
@@ -164,78 +163,82 @@ class SpanBuilder:
             return Result.FAILURE
         return Result.SUCCESS if self._run.status is Status.SUCCESS else Result.ERROR
 
-    def _links(self) -> Iterator[Link]:
-        run, execution = self._run, self._execution
-        if execution.number > 1:
-            previous = Execution(run.run_id, run.pipeline, execution.number - 1, execution.namespace)
-            yield _link(previous.trace_id, previous.span_id(SpanRole.RUN), "previous_execution")
-            return
-        caller = _TRACEPARENT.fullmatch(run.header.traceparent)
-        if caller and (caller["version"] != "00" or not caller["rest"]):
-            trace_id, span_id = bytes.fromhex(caller["trace"]), bytes.fromhex(caller["span"])
-            if any(trace_id) and any(span_id):
-                yield _link(trace_id, span_id, "caller")
-        if run.original_run_id and run.original_run_id != run.run_id:
-            original = Execution(run.original_run_id, run.pipeline, 1, execution.namespace)
-            yield _link(original.trace_id, original.span_id(SpanRole.RUN), "original_run")
-
     def _graph_spans(
         self, steps: tuple[Step, ...], outer: tuple[int, int], parent: bytes, *, is_closed: bool
-    ) -> Iterator[Draft]:
+    ) -> Iterator[Span]:
         """The spans of a graph: steps one after another; a step without times begins where the one before ended."""
         now, last = outer[0], outer[1] - MIN_SPAN_DURATION_NS
         for step in steps:
-            if step.is_terminal or not self._is_present(step):
+            attempts = self._timeline.attempts(step, self._number)
+            if step.is_terminal or not (attempts or self._is_present(step)):
                 continue
             interval = self._interval(step) or (min(now, last), min(now, last) + MIN_SPAN_DURATION_NS)
-            result = self._result(step, is_closed)
-            yield self._step_span(step, interval, parent, result), self._marks
-            step_id = self._execution.span_id(SpanRole.STEP, step.path)
-            for attempt in self._timeline.attempts(step, self._execution.number):
-                yield raw_attempt_span(self._execution, step, attempt, interval[0]), attempt.marks
-            for branch in sorted(step.branches, key=self._position):
+            step_id = self._factory.span_id(SpanRole.STEP, step.path)
+            if self._is_complete:
+                result = self._result(step, is_closed)
+                yield self._step_span(step, attempts, interval, step_id, parent, result=result)
+            for attempt in attempts:
+                yield self._factory.attempt_span(step, attempt, interval[0], step_id)
+            for branch in sorted(step.branches, key=self._position) if step.branches else ():
                 if self._is_present(branch):
                     yield from self._branch(step, branch, interval, step_id)
             now = max(now, interval[1])
 
-    def _step_span(self, step: Step, interval: tuple[int, int], parent: bytes, result: Result) -> RawSpan:
-        execution = self._execution
-        span_id = execution.span_id(SpanRole.STEP, step.path)
-        last = next(reversed(list(self._timeline.attempts(step, execution.number))), None)
-        failure = execution.failure(last) if last else Failure(semconv.OTHER_ERROR, "")
-        error, error_type = _failure(
-            result,
-            semconv.BRANCH_FAILED if step.is_composite else failure.type,
-            failure.description or ("a branch failed" if step.is_composite else "the last attempt failed"),
-        )
+    def _step_span(
+        self,
+        step: Step,
+        attempts: Sequence[Attempt],
+        interval: tuple[int, int],
+        span_id: bytes,
+        parent: bytes,
+        *,
+        result: Result,
+    ) -> Span:
         attributes: dict[str, Value] = {
             semconv.TASK_NAME: step.name,
             semconv.TASK_RUN_ID: step.path,
             semconv.TASK_RESULT: result.value,
-            semconv.TASK_RUN_URL: trace_url(execution.ui, execution.trace_id, span_id),
-            semconv.ERROR_TYPE: error_type,
-            semconv.STEP_TYPE: step.kind,
-            **({semconv.START_IS_DERIVED: True} if last is not None and last.is_start_derived else {}),
         }
-        return RawSpan(
-            role=SpanRole.STEP,
-            name=semconv.STEP_SPAN.format(step=step.name),
-            trace_id=execution.trace_id,
-            span_id=span_id,
-            parent_span_id=parent,
-            start_ns=interval[0],
-            end_ns=interval[1],
-            attributes=execution.attributes(attributes),
+        if self._execution.ui:
+            attributes[semconv.TASK_RUN_URL] = trace_url(self._execution.ui, self._factory.trace_id, span_id)
+        error = None
+        if result is Result.FAILURE or result is Result.ERROR:
+            error, attributes[semconv.ERROR_TYPE] = self._step_failure(step, attempts, result)
+        attributes[semconv.STEP_TYPE] = step.kind
+        if attempts and attempts[-1].is_start_derived:
+            attributes[semconv.START_IS_DERIVED] = True
+        return self._factory.sanitized(
+            SpanRole.STEP,
+            semconv.STEP_SPAN.format(step=step.name),
+            span_id,
+            parent,
+            interval,
+            attributes=attributes,
             events=self._catalog_events(step.catalog, interval) if result is Result.SUCCESS else (),
             error=error,
+            marks=self._marks,
         )
 
-    def _branch(self, step: Step, branch: Branch, outer: tuple[int, int], parent: bytes) -> Iterator[Draft]:
-        execution = self._execution
-        verdict = _verdict(self._timeline, branch.steps, execution.number)
-        result = verdict or Result.ERROR
+    def _step_failure(self, step: Step, attempts: Sequence[Attempt], result: Result) -> tuple[str | None, str]:
+        """Status description and `error.type` of a step that did not succeed."""
+        failure = self._execution.failure(attempts[-1]) if attempts else Failure(semconv.OTHER_ERROR, "")
+        return _failure(
+            result,
+            semconv.BRANCH_FAILED if step.is_composite else failure.type,
+            failure.description or ("a branch failed" if step.is_composite else "the last attempt failed"),
+        )
+
+    def _branch(self, step: Step, branch: Branch, outer: tuple[int, int], parent: bytes) -> Iterator[Span]:
+        verdict = _verdict(self._timeline, branch.steps, self._number)
         interval = self._interval(branch) or (outer[0], outer[0] + MIN_SPAN_DURATION_NS)
-        span_id = execution.span_id(SpanRole.BRANCH, branch.path)
+        span_id = self._factory.span_id(SpanRole.BRANCH, branch.path)
+        if self._is_complete:
+            yield self._branch_span(step, branch, interval, span_id, parent, result=verdict or Result.ERROR)
+        yield from self._graph_spans(branch.steps, interval, span_id, is_closed=verdict is not None)
+
+    def _branch_span(
+        self, step: Step, branch: Branch, interval: tuple[int, int], span_id: bytes, parent: bytes, *, result: Result
+    ) -> Span:
         error, error_type = _failure(result, semconv.STEP_FAILED, "a step of the branch failed")
         attributes: dict[str, Value] = {
             semconv.BRANCH_NAME: branch.name,
@@ -246,22 +249,19 @@ class SpanBuilder:
         if self._is_adjusted(branch.steps, interval):
             attributes[semconv.CLOCK_IS_ADJUSTED] = True
         template = semconv.ITERATION_SPAN if step.has_iterations else semconv.BRANCH_SPAN
-        raw = RawSpan(
-            role=SpanRole.BRANCH,
-            name=template.format(step=step.name, branch=branch.name),
-            trace_id=execution.trace_id,
-            span_id=span_id,
-            parent_span_id=parent,
-            start_ns=interval[0],
-            end_ns=interval[1],
-            attributes=execution.attributes(attributes),
+        return self._factory.sanitized(
+            SpanRole.BRANCH,
+            template.format(step=step.name, branch=branch.name),
+            span_id,
+            parent,
+            interval,
+            attributes=attributes,
             error=error,
+            marks=self._marks,
         )
-        yield raw, self._marks
-        yield from self._graph_spans(branch.steps, interval, span_id, is_closed=verdict is not None)
 
-    def _catalog_events(self, items: tuple[CatalogItem, ...], interval: tuple[int, int]) -> tuple[Event, ...]:
-        def event(item: CatalogItem) -> Event:
+    def _catalog_events(self, items: tuple[CatalogItem, ...], interval: tuple[int, int]) -> Sequence[RawEvent]:
+        def event(item: CatalogItem) -> RawEvent:
             attributes = {
                 semconv.CATALOG_NAME: item.name,
                 semconv.CATALOG_STAGE: item.stage,
@@ -269,36 +269,30 @@ class SpanBuilder:
                 semconv.CATALOG_LOCATION: url_without_credentials(item.location),
             }
             at_ns = interval[0] if item.stage == "get" else interval[1]
-            return Event(semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
+            return semconv.CATALOG_EVENT, at_ns, {key: value for key, value in attributes.items() if value}
 
-        limit = self._execution.policy.limit(semconv.MAX_ITEMS)
-        return tuple(event(item) for item in islice(dict.fromkeys(items), limit))
+        if len(items) > 1:
+            items = tuple(islice(dict.fromkeys(items), self._execution.policy.limit(semconv.MAX_ITEMS)))
+        return [event(item) for item in items]
 
     def _retry_attributes(self) -> dict[str, Value]:
         """Why this execution is a retry: how the one before ended."""
-        before = self._execution.number - 1
+        before = self._number - 1
         if not before:
             return {}
         verdict = _verdict(self._timeline, self._run.steps, before)
-        failed = sorted(step.path for step, last in self._last_attempts(before) if last.status is Status.FAIL)
+        attempts = ((step.path, self._timeline.attempts(step, before)) for step in self._run.all_steps())
+        failed = sorted(path for path, own in attempts if own and own[-1].status is Status.FAIL)
         result = verdict or (Result.FAILURE if failed and self._run.ends_without_verdict else Result.ERROR)
         return {
             semconv.RETRY_REASON: result.value,
             semconv.RETRY_FAILED_STEPS: tuple(failed),
         }
 
-    def _last_attempts(self, number: int) -> Iterator[tuple[Step, Attempt]]:
-        for step in self._run.all_steps():
-            if attempts := list(self._timeline.attempts(step, number)):
-                yield step, attempts[-1]
-
-    def _attempts(self, number: int) -> list[Attempt]:
-        return [attempt for step in self._run.all_steps() for attempt in self._timeline.attempts(step, number)]
-
     def _is_present(self, part: Step | Branch) -> bool:
         """Whether a part was attempted in this execution; what was never attempted is shown in the last one."""
         executions = self._timeline.executions(part)
-        return self._execution.number in executions or (self._is_last and not executions)
+        return self._number in executions or (self._is_last and not executions)
 
     def _result(self, step: Step, is_closed: bool) -> Result:
         """How a step ended in this execution; hosts never run a successful step again.
@@ -306,22 +300,21 @@ class SpanBuilder:
         `is_closed` says whether the graph around the step reached its verdict: if so, a step that did not succeed
         failed, else it never ended.
         """
-        number = self._execution.number
+        if attempts := self._timeline.attempts(step, self._number):
+            return Result.SUCCESS if attempts[-1].status is Status.SUCCESS else Result.FAILURE
         executions = self._timeline.executions(step)
         if step.is_mock and not executions:
             return Result.SKIP
-        if attempts := list(self._timeline.attempts(step, number)):
-            return Result.SUCCESS if attempts[-1].status is Status.SUCCESS else Result.FAILURE
-        is_later = any(later > number for later in executions)
+        is_later = any(later > self._number for later in executions)
         if step.branches and not is_later and all(self._has_succeeded(branch) for branch in step.branches):
             return Result.SUCCESS
         return Result.FAILURE if is_closed else Result.ERROR
 
     def _has_succeeded(self, branch: Branch) -> bool:
         executions = self._timeline.executions(branch)
-        if executions and max(executions) < self._execution.number:
+        if executions and max(executions) < self._number:
             return True
-        return _verdict(self._timeline, branch.steps, self._execution.number) is Result.SUCCESS
+        return _verdict(self._timeline, branch.steps, self._number) is Result.SUCCESS
 
     def _position(self, branch: Branch) -> tuple[float, str]:
         """The sort key of a branch: its start, as the order of the log depends on the store."""
@@ -329,11 +322,18 @@ class SpanBuilder:
         return (interval[0] if interval else float("inf"), branch.path)
 
     def _interval(self, part: Step | Branch) -> tuple[int, int] | None:
-        """Start and end of a part in this execution; None if the log has no time for it."""
-        if isinstance(part, Branch):
-            return self._graph_interval(part.steps)
-        own = [times_of(attempt) for attempt in self._timeline.attempts(part, self._execution.number)]
-        return _enclosing(own + [self._interval(branch) for branch in part.branches])
+        """Start and end of a part in this execution, computed once; None if the log has no time for it."""
+        if id(part) not in self._intervals:
+            self._intervals[id(part)] = (
+                self._graph_interval(part.steps) if isinstance(part, Branch) else self._step_interval(part)
+            )
+        return self._intervals[id(part)]
+
+    def _step_interval(self, step: Step) -> tuple[int, int] | None:
+        attempts = self._timeline.attempts(step, self._number)
+        if len(attempts) == 1 and not step.branches:
+            return times_of(attempts[0])
+        return _enclosing([times_of(attempt) for attempt in attempts] + [self._interval(b) for b in step.branches])
 
     def _graph_interval(self, steps: tuple[Step, ...], recorded_ns: int | None = None) -> tuple[int, int] | None:
         """Start and end of a graph: from its recorded start or its first step to its verdict.
@@ -355,7 +355,7 @@ class SpanBuilder:
 def _verdict(timeline: Timeline, steps: tuple[Step, ...], number: int) -> Result | None:
     """The verdict of a graph in an execution; None without one."""
     for step in steps:
-        if step.is_terminal and any(timeline.attempts(step, number)):
+        if step.is_terminal and timeline.attempts(step, number):
             return Result.SUCCESS if step.verdict is Status.SUCCESS else Result.FAILURE
     return None
 
@@ -376,11 +376,7 @@ def _enclosing(intervals: list[tuple[int, int] | None]) -> tuple[int, int] | Non
     return (min(start for start, _ in timed), max(end for _, end in timed)) if timed else None
 
 
-def _link(trace_id: bytes, span_id: bytes, kind: str) -> Link:
-    return Link(trace_id, span_id, {semconv.LINK_TYPE: kind})
-
-
-def _change_events(run: Run, number: int, at_ns: int) -> Iterator[Event]:
+def _change_events(run: Run, number: int, at_ns: int) -> Iterator[RawEvent]:
     for changes in run.header.changes:
         if changes.execution != number:
             continue
@@ -391,4 +387,4 @@ def _change_events(run: Run, number: int, at_ns: int) -> Iterator[Event]:
             semconv.CHANGES_PARAMETERS: changes.parameters,
             semconv.CHANGES_FILES: changes.files,
         }
-        yield Event(semconv.CHANGES_EVENT, at_ns, {key: value for key, value in attributes.items() if value})
+        yield semconv.CHANGES_EVENT, at_ns, {key: value for key, value in attributes.items() if value}

@@ -10,7 +10,7 @@ from runlog_otel.core.trace import Result, SpanRole
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError
 from runlog_otel.loggers import package_logger
 from runlog_otel.sources.port import Source, one_line
-from runlog_otel.stores.sql.history import Page, RunFilter, RunSummary
+from runlog_otel.stores.run_list import Page, RunFilter, RunSummary
 
 logger = package_logger(__name__)
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from runlog_otel.core.model import StoredRun
-from runlog_otel.core.runlogs.json_runlog import host_of, pipeline_from_config
+from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.runlogs.json_runlog import host_of, pipeline_from_config, run_from_log
+from runlog_otel.errors import RunLogFormatError
 from runlog_otel.settings import Settings
 from runlog_otel.sources.databases import database_at, place, string_and_table
 from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.stores.entries import Document
+from runlog_otel.stores.sql.bulk import documents
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunHistory
 from runlog_otel.stores.sql.retention import RetainedSqlStore
@@ -45,6 +47,18 @@ class SqlRuns(RunLogTarget):
     def document(self, run_id: str) -> Document:
         self.database.refuse_missing()
         return SqlStore(self.database).document(run_id)
+
+    @override
+    def read_runs(self, run_ids: Sequence[str]) -> Iterator[Run | Exception]:
+        self.database.refuse_missing()
+        for document in documents(self.database, run_ids):
+            if isinstance(document, Exception):
+                yield document
+                continue
+            try:
+                yield run_from_log(document, self.settings.pipeline, self.settings.zone)
+            except RunLogFormatError as error:
+                yield error
 
     @override
     def prepare(self) -> None:

@@ -57,7 +57,7 @@ class DocumentStore(ABC):
 
     @abstractmethod
     def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None:
-        """Merge parameters into those of a branch, or of the run; raises BranchNotFoundError."""
+        """Merge parameters into those of a branch, or of the run; raises BranchNotFoundError. None: nothing is done."""
 
     @abstractmethod
     def config(self, run_id: str) -> Document:

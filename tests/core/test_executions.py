@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
-from runlog_otel.core.executions import timeline_of
-from runlog_otel.core.model import Attempt, Header, Status
-from tests.core.logs import at, attempt, branch, composite, run, task, verdict
+from hypothesis import given
+
+from runlog_otel.core.executions import _ran_once, timeline_of
+from runlog_otel.core.model import Attempt, Header, Run, Status, Step
+from runlog_otel.core.numbering import count_and_numbers
+from tests.core.logs import at, attempt, branch, composite, run, runs, task, verdict
 
 
 def test_a_run_without_attempts_has_one_execution() -> None:
@@ -112,3 +115,23 @@ def test_a_killed_execution_before_a_noted_retry_has_no_verdict() -> None:
     """The header's note stands before the only verdict, even if the clock of the retry is behind."""
     log = run(task("a", attempt(8, 9)), verdict("success", 2), header=Header(created_ns=at(0), retries=((2, at(1)),)))
     assert timeline_of(log).numbers["success", 0] == 2
+
+
+@given(runs())
+def test_a_log_that_plainly_ran_once_is_numbered_as_any_other(log: Run) -> None:
+    """The quick way for a run without retries gives what the order of the log gives."""
+    once = replace(log, header=Header(), steps=_tried_once(log.steps))
+    if _ran_once(once, list(once.all_steps())):
+        timeline = timeline_of(once)
+        assert count_and_numbers(once, 1) == (timeline.count, timeline.numbers)
+
+
+def _tried_once(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    return tuple(
+        replace(
+            step,
+            attempts=tuple(replace(first, retry_indicator="") for first in step.attempts[:1]),
+            branches=tuple(replace(inner, steps=_tried_once(inner.steps)) for inner in step.branches),
+        )
+        for step in steps
+    )

@@ -1,6 +1,10 @@
 """Naive local times are read with the UTC offsets that their own process noted."""
 
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -20,6 +24,13 @@ from runlog_otel.stores.entries import entries_from_document, times_of
 
 _NOON = 1_782_043_200 * 10**9
 """2026-06-21 12:00:00 UTC."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ZONES = (
+    *("UTC", "Asia/Kathmandu", "Europe/Berlin", "Europe/Dublin", "America/St_Johns"),
+    *("Australia/Lord_Howe", "Pacific/Apia", "Asia/Gaza", "America/Recife", "Africa/Casablanca", "America/Caracas"),
+)
+"""Zones with and without summer time; of half hours, at midnight, of a week, backwards, of a day that is left out."""
+_ENDS = (datetime.min, datetime.max)  # noqa: DTZ901 as the hosts write it
 _OFFSETS = st.none() | st.integers(-86_399, 86_399)
 
 
@@ -74,3 +85,52 @@ def test_spans_rows_and_comparisons_read_times_alike() -> None:
 def test_a_row_written_live_is_read_by_the_notes_of_its_step() -> None:
     """The store sees the step alone, and no header."""
     assert times_of(step_with(AttemptNote(1, 0, 0))) == (_NOON, _NOON + 3600 * 10**9)
+
+
+def exact(moment: datetime, zone: tzinfo | None) -> int | None:
+    """What a naive time means, without anything that was kept from the time before."""
+    try:
+        aware = moment.replace(tzinfo=zone) if zone else moment.astimezone()
+        return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
+    except (ValueError, OverflowError):
+        return None
+
+
+def days_of_change(zone: ZoneInfo) -> Iterator[datetime]:
+    """The days from 2000 to 2029 that do not begin as they end."""
+    for number in range(30 * 365):
+        day = datetime(2000, 1, 1) + timedelta(days=number)  # noqa: DTZ001 as the hosts write it
+        if zone.utcoffset(day) != zone.utcoffset(day + timedelta(days=1)):
+            yield day
+
+
+def assert_exact_around(days: Iterator[datetime], zone: tzinfo | None) -> None:
+    """Each quarter of an hour of a day, of the one before and the one after, read by one parser."""
+    clock = TimestampParser(zone=zone)
+    for day in days:
+        moments = [day + timedelta(minutes=15 * quarter) for quarter in range(-96, 192)]
+        assert [clock(str(moment)) for moment in moments] == [exact(moment, zone) for moment in moments]
+
+
+@pytest.mark.parametrize("name", _ZONES)
+def test_a_day_on_which_the_offset_changes_is_read_exactly(name: str) -> None:
+    """Also hours that occur twice, and those that do not occur."""
+    assert_exact_around(days_of_change(ZoneInfo(name)), ZoneInfo(name))
+
+
+@pytest.mark.parametrize("name", _ZONES)
+def test_the_machine_s_zone_is_read_exactly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a zone that is configured."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", name)
+        time.tzset()
+        assert_exact_around(days_of_change(ZoneInfo(name)), None)
+    time.tzset()
+
+
+@given(st.sampled_from(_ZONES).map(ZoneInfo), st.lists(st.datetimes()))
+def test_any_time_is_read_exactly(zone: ZoneInfo, moments: list[datetime]) -> None:
+    """From the first day to the last, whatever was read before."""
+    clock = TimestampParser(zone=zone)
+    for moment in (*moments, *reversed(moments), *_ENDS):
+        assert clock(str(moment)) == exact(moment, zone)

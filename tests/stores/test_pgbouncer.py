@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from runlog_otel.errors import ConfigError, StoreError
 from runlog_otel.sources.db_log import DbLog
@@ -85,6 +86,18 @@ def test_a_slow_statement_is_ended(pooled: str) -> None:
     with pytest.raises(StoreError, match="the server needed longer than timeout_seconds"):
         database.read(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(60)"))
     database.close()
+
+
+@pytest.mark.parametrize("option", ["", "?prepare_threshold=5"])
+def test_a_statement_without_a_transaction_has_our_settings(postgres: Postgres, pooled: str, option: str) -> None:
+    """They are in its message, or it gets a transaction, where it is prepared."""
+    for url in (pooled, f"{postgres.create_database()}{option}"):
+        database = Database(url, timeout_seconds=0.2, patience_seconds=30, is_foreign=True)
+        shown = [database.rows(text(f"SHOW {name}"))[0][0] for name in SESSION[:3]]
+        with pytest.raises(StoreError, match="the server needed longer than timeout_seconds"):
+            database.rows(text("SELECT pg_sleep(60)"))
+        database.close()
+        assert shown == ["200ms", "UTC", "UTF8"]
 
 
 def _write_steps(url: str, writer: int) -> None:

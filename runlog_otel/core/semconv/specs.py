@@ -1,12 +1,11 @@
 """What a name of the mapping is: an attribute, an event, a span, a metric, with its type and help text."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runlog_otel.core.semconv.limits import DURATION_BUCKETS, SECOND_NS
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeSpec:
+class AttributeSpec(NamedTuple):
     """An exported name: where it is used, its type, its meaning."""
 
     name: str
@@ -15,8 +14,7 @@ class AttributeSpec:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """A metric: its labels are attributes; of `details` only the newest set is kept.
 
     Source of the translation: OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility".

@@ -87,7 +87,7 @@ def _histogram(family: HistogramMetricFamily, metric: semconv.Metric, labels: li
 def _exemplar(exemplar: Exemplar | None, scale: int) -> PrometheusExemplar | None:
     if exemplar is None:
         return None
-    ids = {"trace_id": exemplar.trace_id, "span_id": exemplar.span_id}
+    ids = {"trace_id": exemplar.trace_id.hex(), "span_id": exemplar.span_id.hex()}
     return PrometheusExemplar(ids, exemplar.value / scale, exemplar.at_ns / semconv.SECOND_NS)
 
 

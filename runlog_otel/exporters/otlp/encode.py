@@ -15,6 +15,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Span, SpanRole, Value
+from runlog_otel.exporters.otlp.wire import fixed64, int64
 
 _LOCAL = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE = _LOCAL | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
@@ -42,16 +43,6 @@ def json_from_request(request: Message) -> str:
     document = MessageToDict(request, use_integers_for_enums=True)
     _hex_ids(document)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def fixed64(nanoseconds: int) -> int:
-    """A time as the wire can have it: not before 1970, nor after 2554."""
-    return min(max(nanoseconds, 0), 2**64 - 1)
-
-
-def int64(value: int) -> int:
-    """A whole number as the wire can have it."""
-    return min(max(value, -(2**63)), 2**63 - 1)
 
 
 def double(value: float) -> float:

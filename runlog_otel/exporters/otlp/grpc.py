@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import grpc
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from typing_extensions import override
 
 from runlog_otel.addresses import authorization_of, is_grpc_name
@@ -15,15 +15,16 @@ from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.answers import is_about_size, rejection
 from runlog_otel.exporters.otlp.certificates import pem_files, ssl_context
-from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.otlp.size_limit import SizeLimit
 from runlog_otel.exporters.otlp.transience import is_transient_code, seconds_from_retry_info
+from runlog_otel.exporters.otlp.wire import payload_from_spans
 from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 
+_TRACE_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 _NO_GRPC = re.compile(r"http1|parsing HTTP/2|missing selected ALPN", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 
@@ -44,16 +45,19 @@ class OtlpGrpcSink(SpanSink):
 
     @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        request = request_from_spans(resource, spans)
-        self.call(TraceServiceStub, request, timeout_seconds, is_divisible=len(spans) > 1)
+        body = payload_from_spans(resource, spans)
+        self.call(_TRACE_SERVICE, body, ExportTraceServiceResponse, timeout_seconds, is_divisible=len(spans) > 1)
 
-    def call(self, service: Any, request: Any, timeout_seconds: float, *, is_divisible: bool = False) -> None:
-        """Call Export of any signal's service stub; see `OtlpHttpSink.post`."""
-        size = request.ByteSize()
+    def call(
+        self, service: str, body: bytes, response_type: Any, timeout_seconds: float, *, is_divisible: bool = False
+    ) -> None:
+        """Call Export of any signal's service with a serialised request; see `OtlpHttpSink.post_body`."""
+        size = len(body)
         self._limit.check(self._target, size, size, is_divisible=is_divisible)
         try:
             with self._channel() as channel:
-                response = service(channel).Export(request, timeout=timeout_seconds, metadata=self._metadata)
+                export = channel.unary_unary(f"/{service}/Export", response_deserializer=response_type.FromString)
+                response = export(body, timeout=timeout_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             details = error.details() or ""
             reason = f"{error.code().name}: {redacted(details)}"

@@ -1,11 +1,9 @@
 """OTLP over HTTP, within a time that holds for the whole exchange, acknowledged by the answer's content."""
 
 import gzip
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from google.protobuf.message import Message
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from typing_extensions import override
 
 from runlog_otel.addresses import authorization_of, without_login
@@ -14,12 +12,15 @@ from runlog_otel.core.trace import Span
 from runlog_otel.errors import DeliveryError, TooLargeError
 from runlog_otel.exporters.otlp.answers import check_answer, is_about_size
 from runlog_otel.exporters.otlp.certificates import ssl_context
-from runlog_otel.exporters.otlp.encode import json_from_request, request_from_spans
 from runlog_otel.exporters.otlp.size_limit import SizeLimit
 from runlog_otel.exporters.otlp.transience import is_transient_status, seconds_from_retry_after
+from runlog_otel.exporters.otlp.wire import payload_from_spans
 from runlog_otel.exporters.span_sink import SpanSink
 from runlog_otel.http_deadline import Client, ExchangeError
 from runlog_otel.settings import Settings
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 _SUCCESS = range(200, 300)
 _BAD_REQUEST, _CONTENT_TOO_LARGE = 400, 413
@@ -51,15 +52,22 @@ class OtlpHttpSink(SpanSink):
 
     @override
     def send(self, resource: Mapping[str, str], spans: Sequence[Span], timeout_seconds: float) -> None:
-        request = request_from_spans(resource, spans)
-        self.post(request, ExportTraceServiceResponse(), timeout_seconds, is_divisible=len(spans) > 1)
+        body = _json_from_spans(resource, spans) if self._is_json else payload_from_spans(resource, spans)
+        self.post_body(body, _traces_response, timeout_seconds, is_divisible=len(spans) > 1)
 
-    def post(self, request: Message, response: Any, timeout_seconds: float, *, is_divisible: bool = False) -> None:
-        """Send a request of any signal.
+    def post(self, request: "Message", response_type: Callable[[], Any], timeout_seconds: float) -> None:
+        """Encode and send a request of any signal; see `post_body`."""
+        body = _json(request) if self._is_json else request.SerializeToString()
+        self.post_body(body, response_type, timeout_seconds)
+
+    def post_body(
+        self, body: bytes, response_type: Callable[[], Any], timeout_seconds: float, *, is_divisible: bool = False
+    ) -> None:
+        """Send an encoded request of any signal.
 
         Args:
-            request: it.
-            response: an empty response of the signal.
+            body: it, in the format of the settings' protocol.
+            response_type: makes an empty response of the signal.
             timeout_seconds: for the whole exchange.
             is_divisible: whether it can be sent as several, and has to be where it is larger than the settings say.
 
@@ -67,7 +75,6 @@ class OtlpHttpSink(SpanSink):
             TooLargeError: it is too large for one request.
             DeliveryError: it was not acknowledged whole, or not in time.
         """
-        body = json_from_request(request).encode() if self._is_json else request.SerializeToString()
         content = gzip.compress(body, mtime=0) if self._is_gzip else body
         where = self._client.where
         self._limit.check(where, len(body), len(content), is_divisible=is_divisible)
@@ -77,7 +84,7 @@ class OtlpHttpSink(SpanSink):
             raise DeliveryError(error.where, error.reason, is_transient=True) from error
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answered.headers}
         if answered.status in _SUCCESS:
-            check_answer(where, headers.get("content-type", ""), answer, response)
+            check_answer(where, headers.get("content-type", ""), answer, response_type)
             return
         text = answer.decode("utf-8", "replace").strip()
         shown = bounded(redacted(text), _REASON_LIMIT)
@@ -95,3 +102,21 @@ class OtlpHttpSink(SpanSink):
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+
+def _json_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> bytes:
+    from runlog_otel.exporters.otlp.encode import request_from_spans
+
+    return _json(request_from_spans(resource, spans))
+
+
+def _json(request: "Message") -> bytes:
+    from runlog_otel.exporters.otlp.encode import json_from_request
+
+    return json_from_request(request).encode()
+
+
+def _traces_response() -> Any:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+    return ExportTraceServiceResponse()

@@ -43,7 +43,7 @@ class _OurExchange(BaseAdapter):
     def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
         """Post once. The exporter repeats a request only after an error of requests: a `DeliveryError` is none."""
         body = ExportMetricsServiceRequest.FromString(cast("bytes", request.body))
-        self._sink.post(body, ExportMetricsServiceResponse(), self._timeout_seconds)
+        self._sink.post(body, ExportMetricsServiceResponse, self._timeout_seconds)
         response = Response()
         response.status_code = _OK
         return response

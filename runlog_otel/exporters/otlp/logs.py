@@ -9,10 +9,12 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.exporters.otlp.encode import attributes_of, fixed64
+from runlog_otel.exporters.otlp.encode import attributes_of
 from runlog_otel.exporters.otlp.log_record import LogRecord
+from runlog_otel.exporters.otlp.wire import fixed64
 from runlog_otel.settings import Settings
 
+_LOGS_SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
 _SAMPLED = 1
 
 
@@ -40,16 +42,15 @@ def send_log_records(
     """
     request, target = request_from_logs(resource, records), settings.required_target_of("logs")
     if settings.protocol == "grpc":
-        from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
-
         from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
 
-        OtlpGrpcSink(settings).call(LogsServiceStub, request, timeout_seconds)
+        body = request.SerializeToString()
+        OtlpGrpcSink(settings).call(_LOGS_SERVICE, body, ExportLogsServiceResponse, timeout_seconds)
         return
     from runlog_otel.exporters.otlp.http import OtlpHttpSink
 
     with closing(OtlpHttpSink(settings, target)) as sink:
-        sink.post(request, ExportLogsServiceResponse(), timeout_seconds)
+        sink.post(request, ExportLogsServiceResponse, timeout_seconds)
 
 
 def _record(record: LogRecord) -> logs_pb2.LogRecord:

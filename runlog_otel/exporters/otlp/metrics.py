@@ -33,8 +33,9 @@ from runlog_otel.core.redaction import origin, redacted
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.errors import DeliveryError
 from runlog_otel.exporters.metrics.series import Exemplar, Series, SeriesTable
-from runlog_otel.exporters.otlp.encode import double, fixed64
+from runlog_otel.exporters.otlp.encode import double
 from runlog_otel.exporters.otlp.transience import is_transient_code
+from runlog_otel.exporters.otlp.wire import fixed64
 from runlog_otel.mapping import resource_attributes
 from runlog_otel.settings import Settings
 
@@ -178,6 +179,6 @@ def _exemplar(exemplar: Exemplar, scale: int) -> SdkExemplar:
         filtered_attributes={},
         value=double(exemplar.value) / scale,
         time_unix_nano=fixed64(exemplar.at_ns),
-        span_id=int(exemplar.span_id, 16),
-        trace_id=int(exemplar.trace_id, 16),
+        span_id=int.from_bytes(exemplar.span_id, "big"),
+        trace_id=int.from_bytes(exemplar.trace_id, "big"),
     )

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
-from google.protobuf.message import DecodeError
-
 from runlog_otel.errors import DeliveryError
 
 _HTTP_STATUSES = frozenset((429, 502, 503, 504))
@@ -52,6 +50,7 @@ def seconds_from_retry_after(value: str) -> float:
 
 def seconds_from_retry_info(metadata: Iterable[tuple[str, str | bytes]]) -> float:
     """What the `google.rpc.RetryInfo` in the trailing metadata of a gRPC call asks for; 0 without one."""
+    from google.protobuf.message import DecodeError
     from google.rpc.error_details_pb2 import RetryInfo
     from google.rpc.status_pb2 import Status
 

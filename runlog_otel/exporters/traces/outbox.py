@@ -54,6 +54,11 @@ class Outbox:
         """Forget a run: all of it was acknowledged."""
         self._path(run_id).unlink(missing_ok=True)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no marker, not even a damaged one."""
+        return next(self.folder.glob("*.json"), None) is None
+
     def __contains__(self, run_id: str) -> bool:
         """Whether a run is remembered, even by a damaged marker."""
         return self._path(run_id).exists()

@@ -1,7 +1,7 @@
 """Sends spans in requests that a backend accepts; with retries in replays, where no pipeline waits."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -24,12 +24,15 @@ class Refused:
     error: TooLargeError
 
 
-def send_in_batches(spans: Sequence[Span], send: Callable[[Sequence[Span]], None]) -> list[Refused]:
+def send_in_batches(
+    spans: Sequence[Span], send: Callable[[Sequence[Span]], None], batch_spans: int = BATCH_SPANS
+) -> list[Refused]:
     """Send spans in batches; one that is too large is halved until it is accepted, or one span is left.
 
     Args:
         spans: of one resource.
         send: sends some of them, as `SpanSink.send` does.
+        batch_spans: how many of them a request has at most.
 
     Returns:
         The spans that are too large even alone; all others are acknowledged.
@@ -38,7 +41,7 @@ def send_in_batches(spans: Sequence[Span], send: Callable[[Sequence[Span]], None
         DeliveryError: a batch was not acknowledged for another reason; those after it were not tried.
     """
     refused: list[Refused] = []
-    waiting = [spans[at : at + BATCH_SPANS] for at in range(0, len(spans), BATCH_SPANS)][::-1]
+    waiting = [spans[at : at + batch_spans] for at in range(0, len(spans), batch_spans)][::-1]
     while waiting:
         batch = waiting.pop()
         try:
@@ -52,21 +55,40 @@ def send_in_batches(spans: Sequence[Span], send: Callable[[Sequence[Span]], None
     return refused
 
 
+def send_with_retries(
+    sink: SpanSink,
+    resource: Mapping[str, str],
+    spans: Sequence[Span],
+    settings: Settings,
+    pause: Callable[[float], object] | None = None,
+) -> None:
+    """Send a batch, and again after a pause while its failure is transient.
+
+    Args:
+        sink: where to.
+        resource: the resource attributes of the spans.
+        spans: the batch.
+        settings: how long a request may take.
+        pause: waits for some seconds; if it returns true, there is no other try.
+
+    Raises:
+        TooLargeError: see `SpanSink.send`.
+        DeliveryError: the last try failed.
+    """
+    for tries in count(1):
+        try:
+            sink.send(resource, spans, settings.timeout_seconds)
+            return
+        except DeliveryError as error:  # noqa: PERF203 each try has its own error
+            seconds = pause_before_retry(error, tries)
+            if seconds is None or (pause or time.sleep)(seconds):
+                raise
+
+
 def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> list[Refused]:
     """Send the spans of a trace; returns and raises as `send_in_batches`."""
     resource = resource_attributes(trace.execution.resource_pipeline(), settings)
-
-    def send(batch: Sequence[Span]) -> None:
-        for tries in count(1):
-            try:
-                sink.send(resource, batch, settings.timeout_seconds)
-                return
-            except DeliveryError as error:
-                if (pause := pause_before_retry(error, tries)) is None:
-                    raise
-            time.sleep(pause)
-
-    return send_in_batches(trace.spans, send)
+    return send_in_batches(trace.spans, lambda batch: send_with_retries(sink, resource, batch, settings))
 
 
 def raise_if_refused(refused: Sequence[Refused]) -> None:

@@ -15,7 +15,7 @@ from runlog_otel.core.redaction import redacted
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Span, SpanRole
 from runlog_otel.errors import ConfigError, DeliveryError
-from runlog_otel.exporters.otlp.encode import fixed64, int64
+from runlog_otel.exporters.otlp.wire import fixed64, int64
 from runlog_otel.exporters.span_sink import SpanSink
 
 _GROUP = "opentelemetry_traces_exporter"

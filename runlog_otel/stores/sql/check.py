@@ -12,7 +12,7 @@ from runlog_otel.core.model import TERMINAL_KINDS, Status
 from runlog_otel.errors import RunLogFormatError, StoreError, StoreUnavailableError
 from runlog_otel.stores.entries import value_of
 from runlog_otel.stores.sql.database import Database
-from runlog_otel.stores.sql.store import entry_from_row, header_from_row
+from runlog_otel.stores.sql.rows import entry_from_row, header_from_row
 
 _SHOWN = 20
 _AT_ONCE = 1000

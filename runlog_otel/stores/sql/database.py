@@ -3,14 +3,15 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Executable, Row, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -122,15 +123,19 @@ class Database:
             SchemaVersionError: the tables are missing, older or newer than this code.
             StoreError: anything else that the database refused.
         """
-        return self._tried(work, is_write=True)
+        return self._tried(work, partial(dialects.transaction, is_write=True))
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """The result of `work` on one snapshot of the database; raises as `write` does."""
-        return self._tried(work, is_write=False)
+        return self._tried(work, partial(dialects.transaction, is_write=False))
+
+    def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """The rows of one statement that reads, without a transaction around it; raises as `write` does."""
+        return self._tried(lambda connection: connection.execute(statement, parameters).all(), dialects.connected)
 
     def without_schema_check(self, work: Callable[[Connection], Result]) -> Result:
         """As `write`, on a database whose tables may be missing or of another version."""
-        return self._tried(work, is_write=True, is_checked=False)
+        return self._tried(work, partial(dialects.transaction, is_write=True), is_checked=False)
 
     def close(self) -> None:
         """Close this process's connections; the next call opens new ones."""
@@ -138,14 +143,20 @@ class Database:
         if live is not None and live.pid == os.getpid():
             live.engine.dispose()
 
-    def _tried(self, work: Callable[[Connection], Result], *, is_write: bool, is_checked: bool = True) -> Result:
+    def _tried(
+        self,
+        work: Callable[[Connection], Result],
+        opened: Callable[[Engine], AbstractContextManager[Connection]],
+        *,
+        is_checked: bool = True,
+    ) -> Result:
         deadline = time.monotonic() + self._patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             try:
                 with self._translated():
                     live = self._ready(is_checked)
-                    with live.guard, _begun(live.engine, is_write) as connection:
+                    with live.guard, opened(live.engine) as connection:
                         return work(connection)
             except StoreUnavailableError as error:
                 if time.monotonic() + pause_seconds >= deadline:
@@ -193,13 +204,13 @@ class Database:
         return made
 
     def _check_schema(self, live: _Live) -> None:
-        with live.guard, _begun(live.engine, is_write=False) as connection:
+        with live.guard, dialects.transaction(live.engine, is_write=False) as connection:
             revision = schema_version.schema_revision(connection, self.tables)
             if revision is None and not self.is_sqlite and connection.scalar(select(func.current_schema())) is None:
                 problem = "the role may not use a schema of its search_path"
                 raise StoreError(self.where, problem, "GRANT USAGE ON SCHEMA public TO the role")
         if self._creates_tables and (revision is None or revision < REVISION):
-            with live.guard, _begun(live.engine, is_write=True) as connection:
+            with live.guard, dialects.transaction(live.engine, is_write=True) as connection:
                 schema_version.upgrade(connection, self.tables)
             return
         schema_version.refuse_other_schema(revision, self.where)
@@ -235,9 +246,3 @@ def _forget_lock() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_lock)
-
-
-@contextmanager
-def _begun(engine: Engine, is_write: bool) -> Iterator[Connection]:
-    with engine.connect().execution_options(is_write=is_write) as connection, connection.begin():
-        yield connection

@@ -12,52 +12,15 @@ from runlog_otel.core.runlogs.json_runlog import header_from_config
 from runlog_otel.core.semconv import HEADER_KEY
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.entries import Document
+from runlog_otel.stores.run_list import Page, RunFilter, RunSummary
 from runlog_otel.stores.sql.database import Database
+from runlog_otel.stores.sql.rows import searched
 from runlog_otel.stores.sql.schema_version import schema_revision
-from runlog_otel.stores.sql.store import SqlStore, searched
+from runlog_otel.stores.sql.store import SqlStore
+
+__all__ = ["MAX_PAGE", "Page", "RunFilter", "RunHistory", "RunSummary", "Stats"]
 
 MAX_PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs; a field that is not set matches all. Times are nanoseconds since the epoch, `until_ns` excluded."""
-
-    run_ids: Sequence[str] = ()
-    status: str = ""
-    tag: str = ""
-    pipeline: str = ""
-    since_ns: int | None = None
-    until_ns: int | None = None
-    failure: str = ""
-    """Text in what was said of a failed step or job, in any case."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """A run as lists show it: no step, no parameter, no definition. Times are nanoseconds since the epoch."""
-
-    run_id: str
-    source: str
-    pipeline: str
-    tag: str
-    status: str
-    original_run_id: str
-    created_ns: int
-    updated_ns: int
-    started_ns: int | None
-    ended_ns: int | None
-    steps: int
-    """How many steps at all depths, without the terminal ones."""
-    failed_steps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Runs, newest first; `after` is where the next page begins, None on the last one."""
-
-    runs: tuple[RunSummary, ...]
-    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +69,7 @@ class RunHistory:
             is_older = or_(runs.created_ns < created_ns, and_(runs.created_ns == created_ns, runs.seq < seq))
             statement = statement.where(runs.created_ns <= created_ns, is_older)
         statement = statement.order_by(runs.created_ns.desc(), runs.seq.desc()).limit(limit + 1)
-        rows = self.database.read(lambda connection: connection.execute(statement).all())
+        rows = self.database.rows(statement)
         shown = rows[:limit]
         following = f"{shown[-1].created_ns}.{shown[-1].seq}" if len(rows) > limit else None
         return Page(tuple(map(_summary, shown)), following)
@@ -121,9 +84,9 @@ class RunHistory:
             statement = (
                 statement.where(runs.updated_ns >= at[0], is_later).order_by(runs.updated_ns, runs.seq).limit(at_once)
             )
-            rows = self.database.read(lambda connection: connection.execute(statement).all())  # noqa: B023 - read at once
-            for run_id, updated_ns, status, _ in rows:
-                yield StoredRun(run_id, updated_ns, status in FINAL_STATUSES)
+            rows = self.database.rows(statement)
+            for row in rows:
+                yield StoredRun(row.run_id, row.updated_ns, row.status in FINAL_STATUSES)
             if len(rows) < at_once:
                 return
             at = (rows[-1].updated_ns, rows[-1].seq)
@@ -132,10 +95,8 @@ class RunHistory:
         """Those of some runs that the store does not have."""
         runs = self.database.tables.runs.c
         statement = select(runs.run_id).where(runs.run_id.in_(list(run_ids)))
-        present = (
-            self.database.read(lambda connection: connection.execute(statement).scalars().all()) if run_ids else ()
-        )
-        return set(run_ids).difference(present)
+        present = self.database.rows(statement) if run_ids else ()
+        return set(run_ids).difference(row.run_id for row in present)
 
     def secret_fingerprints(self, run_id: str) -> tuple[SecretFingerprint, ...]:
         """Of the secrets that the run's own part may hold; raises RunLogFormatError where that is damaged."""

@@ -1,20 +1,16 @@
-"""Row operations: each method of a host's store is one short transaction that touches its own rows.
+"""Row operations: each method of a host's store is one statement, or one short transaction that touches its own rows.
 
 The run's row is the lock of the run: every write takes it first, so writers of one run come one after the
 other and writers of different runs never meet.
 """
 
-import json
 import time
 import uuid
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row
 from typing_extensions import override
 
 from runlog_otel.core.model import FINAL_STATUSES, Status
@@ -22,28 +18,27 @@ from runlog_otel.errors import (
     BranchNotFoundError,
     JobNotFoundError,
     RunExistsError,
-    RunLogFormatError,
     RunNotFoundError,
     StepNotFoundError,
+    StoreUnavailableError,
 )
 from runlog_otel.stores import entries as parts
 from runlog_otel.stores.entries import Document, Entry
 from runlog_otel.stores.port import DocumentStore
 from runlog_otel.stores.sql.database import Database
+from runlog_otel.stores.sql.dialects import ENDS_TRANSACTION, SENT_WITH_NEXT
+from runlog_otel.stores.sql.rows import (
+    current_header,
+    entry_from_row,
+    mergeable_header,
+    row_from_entry,
+    row_from_header,
+    searched,
+)
+from runlog_otel.stores.sql.statements import NEW, Statements, Touch, statements_for, touch
 
-COMPRESSED_FROM_CHARACTERS = 1_000_000
 _AT_ONCE = 400  # rows per statement: SQLite takes 32,766 values in one
-_MAX_SEARCHED = 255
 _LAST = b"\xff" * 20
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a write must know of an entry that is there already."""
-
-    seq: int
-    status: str | None
-    is_work: bool
 
 
 class SqlStore(DocumentStore):
@@ -69,11 +64,9 @@ class SqlStore(DocumentStore):
         token = uuid.uuid4().hex
 
         def work(connection: Connection) -> bool:
-            row = self._new_run(header, token)
-            if self._insert_run(connection, row) is not None:
+            if self._insert_run(connection, header, token) is not None:
                 return True
-            runs = self.database.tables.runs.c
-            kept_token = connection.execute(select(runs.token).where(runs.run_id == header["run_id"])).scalar()
+            kept_token = connection.execute(self._statements.token, {"run_id": header["run_id"]}).scalar()
             return kept_token == token
 
         if not self.database.write(work):
@@ -81,46 +74,45 @@ class SqlStore(DocumentStore):
 
     @override
     def header(self, run_id: str) -> Document:
-        def work(connection: Connection) -> Document:
-            run = self._run(connection, run_id)
-            entries = self._entries(connection, run, self._begins_with(parts.OF_RUN))
-            return parts.document_from_entries(_header(run), entries)
-
-        return self.database.read(work)
+        run, entries = self._found(run_id, parts.OF_RUN)
+        return parts.document_from_entries(current_header(run), entries)
 
     @override
     def document(self, run_id: str) -> Document:
-        return self.database.read(lambda connection: self.document_in(connection, run_id))
+        run, entries = self._found(run_id)
+        return parts.document_from_entries(current_header(run), entries)
 
     def document_in(self, connection: Connection, run_id: str) -> Document:
         """The whole run, in the caller's transaction."""
-        run = self._run(connection, run_id)
-        return parts.document_from_entries(_header(run), self._entries(connection, run))
+        run, entries = self._run_and_entries(run_id, connection.execute(self._statements.read, _of(run_id)).all())
+        return parts.document_from_entries(current_header(run), entries)
 
     @override
     def put(self, document: Mapping[str, Any], pipeline: str = "") -> None:
-        self.database.write(lambda connection: self.put_in(connection, document, pipeline))
+        self.database.write(lambda connection: self._put(connection, document, pipeline, is_last=True))
 
-    def put_in(self, connection: Connection, document: Mapping[str, Any], pipeline: str = "") -> None:
+    def put_in(self, connection: Connection, document: Mapping[str, Any]) -> None:
         """As `put`, in the caller's transaction."""
+        self._put(connection, document, "", is_last=False)
+
+    def _put(self, connection: Connection, document: Mapping[str, Any], pipeline: str, *, is_last: bool) -> None:
         run_id = document["run_id"]
-        run = self._locked(connection, run_id)
         header = parts.header_from_document(document)
         entries = list(parts.entries_from_document(document, self.zone))
         changes: dict[str, Any] = {"status": parts.status_of(document)} if "status" in document else {}
+        run = self._locked(connection, run_id)
         if run is None:
-            self._insert_run(connection, self._new_run(header, uuid.uuid4().hex))
-            run = self.lock(connection, run_id)
+            run = self._insert_run(connection, header, uuid.uuid4().hex) or self.lock(connection, run_id)
             # A run that comes from elsewhere stands in lists where it belongs.
             changes["created_ns"] = min(
                 [run.created_ns, *(entry.started_ns for entry in entries if entry.started_ns and not entry.is_verdict)]
             )
-        changes["header"] = parts.text_from_value({**_own_part(run), **header})
+        changes["header"] = parts.text_from_value({**mergeable_header(run), **header})
         if "tag" in header:
             changes["tag"] = searched(header["tag"])
         if pipeline:
             changes["pipeline"] = searched(pipeline)
-        self._merge(connection, run, entries, **changes)
+        self._merge(connection, run_id, entries, changes, is_last=is_last)
 
     @override
     def set_status(self, run_id: str, status: str) -> None:
@@ -128,7 +120,7 @@ class SqlStore(DocumentStore):
 
     @override
     def step(self, key: str, run_id: str) -> Document:
-        entries = self._found(run_id, parts.identity("step", key))
+        _, entries = self._found(run_id, parts.identity("step", key))
         if not entries:
             raise StepNotFoundError(key, run_id)
         return dict(parts.value_of(entries[0], run_id))
@@ -140,7 +132,7 @@ class SqlStore(DocumentStore):
 
     @override
     def branch(self, key: str, run_id: str) -> Document:
-        entries = self._found(run_id, parts.identity("branch", key))
+        _, entries = self._found(run_id, parts.identity("branch", key))
         branch = next((entry for entry in entries if entry.kind == "branch"), None)
         if branch is None:
             raise BranchNotFoundError(key, run_id)
@@ -151,27 +143,27 @@ class SqlStore(DocumentStore):
         key = branch["internal_name"]
 
         def work(connection: Connection) -> None:
-            run = self.lock(connection, run_id)
-            parent = self._parent_step(connection, run, key)
-            self._merge(connection, run, parts.entries_from_branch(branch, parent))
+            parent = self._parent_step(connection, run_id, key)
+            self._merge(connection, run_id, parts.entries_from_branch(branch, parent), {}, is_last=True)
 
         self.database.write(work)
 
     @override
     def parameters(self, run_id: str, branch: str = "") -> Document:
-        entries = self._found(run_id, parts.identity("branch", branch) if branch else parts.PARAMETERS_OF_RUN)
+        _, entries = self._found(run_id, parts.identity("branch", branch) if branch else parts.PARAMETERS_OF_RUN)
         if branch and not any(entry.kind == "branch" for entry in entries):
             raise BranchNotFoundError(branch, run_id)
         return _parameters(entries, run_id)
 
     @override
     def set_parameters(self, run_id: str, parameters: Mapping[str, Any], branch: str = "") -> None:
-        self._write(run_id, parts.entries_from_parameters(parameters, branch))
+        if parameters:  # the host merges what a step returned, which is nothing for most
+            self._write(run_id, parts.entries_from_parameters(parameters, branch))
 
     @override
     def config(self, run_id: str, key: str = "") -> Document:
-        identity = parts.identity("config", key) if key else parts.CONFIG_OF_RUN
-        return {entry.key: parts.value_of(entry, run_id) for entry in self._found(run_id, identity)}
+        _, entries = self._found(run_id, parts.identity("config", key) if key else parts.CONFIG_OF_RUN)
+        return {entry.key: parts.value_of(entry, run_id) for entry in entries}
 
     @override
     def set_config(self, run_id: str, config: Mapping[str, Any], pipeline: str = "") -> None:
@@ -179,7 +171,7 @@ class SqlStore(DocumentStore):
 
     @override
     def job(self, run_id: str) -> Document:
-        entries = self._found(run_id, parts.identity("job", ""))
+        _, entries = self._found(run_id, parts.identity("job", ""))
         if not entries:
             raise JobNotFoundError(run_id)
         return dict(parts.value_of(entries[0], run_id))
@@ -188,42 +180,31 @@ class SqlStore(DocumentStore):
     def put_job(self, job: Mapping[str, Any], run_id: str) -> None:
         self._write(run_id, [parts.entry_from_job(job)], status=parts.status_of(job))
 
-    def _run(self, connection: Connection, run_id: str) -> Row[Any]:
-        runs = self.database.tables.runs
-        run = connection.execute(select(runs).where(runs.c.run_id == run_id)).one_or_none()
-        if run is None:
+    @property
+    def _statements(self) -> Statements:
+        return statements_for(self.database.tables, is_sqlite=self.database.is_sqlite)
+
+    def _found(self, run_id: str, prefix: bytes = b"") -> tuple[Row[Any], list[Entry]]:
+        """The run's row, and its entries whose identities begin so; raises RunNotFoundError."""
+        return self._run_and_entries(run_id, self.database.rows(self._statements.read, _of(run_id, prefix)))
+
+    def _run_and_entries(self, run_id: str, rows: Sequence[Row[Any]]) -> tuple[Row[Any], list[Entry]]:
+        if not rows:
             raise RunNotFoundError(run_id, self.database.where)
-        return run
-
-    def _found(self, run_id: str, prefix: bytes) -> list[Entry]:
-        where = self._begins_with(prefix)
-        return self.database.read(lambda connection: self._entries(connection, self._run(connection, run_id), where))
-
-    def _begins_with(self, prefix: bytes) -> ColumnElement[bool]:
-        return self.database.tables.entries.c.identity.between(prefix, prefix + _LAST)
-
-    def _entries(self, connection: Connection, run: Row[Any], where: Any = None) -> list[Entry]:
-        entries = self.database.tables.entries.c
-        statement = (
-            select(entries.kind, entries.key, entries.body, entries.packed, entries.parent)
-            .where(entries.run_seq == run.seq, true() if where is None else where)
-            .order_by(entries.seq)
-        )
-        return [entry_from_row(row, run.run_id) for row in connection.execute(statement)]
+        return rows[0], [entry_from_row(row, run_id) for row in rows if row.kind is not None]
 
     # Writing
 
     def _write(self, run_id: str, entries: Iterable[Entry], **changes: Any) -> None:
         entries = list(entries)
+        self.database.write(lambda connection: self._merge(connection, run_id, entries, changes, is_last=True))
 
-        def work(connection: Connection) -> None:
-            self._merge(connection, self.lock(connection, run_id), entries, **changes)
-
-        self.database.write(work)
+    def _insert_run(self, connection: Connection, header: Mapping[str, Any], token: str) -> Row[Any] | None:
+        row = row_from_header(header, source=self.source, token=token, now_ns=time.time_ns())
+        return connection.execute(self._statements.insert_run, row).one_or_none()
 
     def _locked(self, connection: Connection, run_id: str) -> Row[Any] | None:
-        runs = self.database.tables.runs
-        return connection.execute(select(runs).where(runs.c.run_id == run_id).with_for_update()).one_or_none()
+        return connection.execute(self._statements.locked_run, {"run_id": run_id}).one_or_none()
 
     def lock(self, connection: Connection, run_id: str) -> Row[Any]:
         """The run's row, held until the caller's transaction ends; raises RunNotFoundError."""
@@ -232,158 +213,107 @@ class SqlStore(DocumentStore):
             raise RunNotFoundError(run_id, self.database.where)
         return run
 
-    def _merge(self, connection: Connection, run: Row[Any], entries: Iterable[Entry], **changes: Any) -> None:
-        """Add or replace entries of a locked run; its counts and times follow from what was there."""
-        entries = list({entry.identity: entry for entry in entries}.values())
-        existing = self._known(connection, run, entries)
-        new = [entry for entry in entries if entry.identity not in existing]
-        self._check_parents(run, new, existing)
-        old = [entry for entry in entries if entry.identity in existing]
-        table = self.database.tables.entries
-        if new:
-            connection.execute(insert(table), [self._values(run.seq, entry) for entry in new])
-        if old:
-            statement = update(table).where(table.c.seq == bindparam("at"))
-            rows = [self._values(run.seq, entry) | {"at": existing[entry.identity].seq} for entry in old]
-            for row in rows:
-                del row["parent"]
-            connection.execute(statement, rows)
-        self._update_run(connection, run, entries, existing, changes)
-
-    def _known(self, connection: Connection, run: Row[Any], entries: Sequence[Entry]) -> dict[bytes, Known]:
-        columns = self.database.tables.entries.c
-        identities = sorted({e.identity for e in entries} | {_parent_identity(e) for e in entries if e.parent})
-        existing = {}
-        for start in range(0, len(identities), _AT_ONCE):
-            statement = select(columns.identity, columns.kind, columns.seq, columns.status, columns.step_type).where(
-                columns.run_seq == run.seq, columns.identity.in_(identities[start : start + _AT_ONCE])
-            )
-            for identity, kind, seq, status, step_type in connection.execute(statement):
-                existing[bytes(identity)] = Known(seq, status, Entry(kind, "", "", step_type=step_type).is_work)
-        return existing
-
-    def _check_parents(self, run: Row[Any], new: Sequence[Entry], existing: Mapping[Any, Any]) -> None:
-        there = {entry.identity for entry in new} | existing.keys()
-        for entry in new:
-            if entry.parent is not None and _parent_identity(entry) not in there:
-                if entry.kind == "branch":
-                    raise StepNotFoundError(entry.parent, run.run_id)
-                raise BranchNotFoundError(entry.parent, run.run_id)
-
-    def _parent_step(self, connection: Connection, run: Row[Any], branch: str) -> str:
-        columns = self.database.tables.entries.c
-        candidates = [parts.identity("step", key) for key in parts.parents_of_branch(branch)]
-        statement = select(columns.key).where(columns.run_seq == run.seq, columns.identity.in_(candidates))
-        keys = connection.execute(statement).scalars().all()
-        if not keys:
-            raise StepNotFoundError(branch.rpartition(".")[0], run.run_id)
-        return str(max(keys, key=len))
-
-    def _update_run(
+    def _merge(
         self,
         connection: Connection,
-        run: Row[Any],
-        entries: Sequence[Entry],
-        existing: Mapping[Any, Known],
-        changes: dict[str, Any],
+        run_id: str,
+        entries: Iterable[Entry],
+        changes: Mapping[str, Any],
+        *,
+        is_last: bool,
     ) -> None:
-        changes["updated_ns"] = time.time_ns()
-        before = [existing[entry.identity] for entry in entries if entry.identity in existing]
-        changes["steps"] = run.steps + sum(e.is_work for e in entries) - sum(e.is_work for e in before)
-        changes["failed_steps"] = run.failed_steps + _failed(entries) - _failed(before)
-        starts = [entry.started_ns for entry in entries if entry.started_ns is not None and not entry.is_verdict]
-        ends = [entry.ended_ns for entry in entries if entry.ended_ns is not None]
-        changes["started_ns"] = min([*starts, *([] if run.started_ns is None else [run.started_ns])], default=None)
-        changes["ended_ns"] = max([*ends, *([] if run.ended_ns is None else [run.ended_ns])], default=None)
-        if changes.get("status", run.status) not in FINAL_STATUSES:
-            changes["finished_ns"] = None
-        elif run.finished_ns is None or "status" in changes:
-            changes["finished_ns"] = changes["updated_ns"]
-        runs = self.database.tables.runs
-        connection.execute(update(runs).where(runs.c.seq == run.seq).values(**changes))
+        """Add or replace entries of a run, parents first; its row changes with them.
 
-    def _new_run(self, header: Mapping[str, Any], token: str) -> dict[str, Any]:
-        now = time.time_ns()
-        status = parts.status_of(header) or Status.CREATED.value
-        return {
-            "run_id": header["run_id"],
-            "source": self.source,
-            "pipeline": self.source,
-            "tag": searched(header.get("tag")),
-            "status": status,
-            "original_run_id": header.get("original_run_id") or "",
-            "created_ns": now,
-            "updated_ns": now,
-            "finished_ns": now if status in FINAL_STATUSES else None,
-            "steps": 0,
-            "failed_steps": 0,
-            "token": token,
-            "header": parts.text_from_value(header),
-        }
+        Arguments:
+            changes: further columns of the run's row.
+            is_last: whether the transaction ends with it.
+        """
+        remaining = list({entry.identity: entry for entry in entries}.items())
+        while True:
+            some, remaining = dict(remaining[:_AT_ONCE]), remaining[_AT_ONCE:]
+            if not self._merge_some(connection, run_id, some, changes, is_last=is_last and not remaining):
+                self._refuse(connection, run_id, some)
+            if not remaining:
+                return
 
-    def _insert_run(self, connection: Connection, row: Mapping[str, Any]) -> int | None:
-        dialect = sqlite if self.database.is_sqlite else postgresql
-        statement = dialect.insert(self.database.tables.runs).values(**row).on_conflict_do_nothing()
-        return connection.execute(statement.returning(self.database.tables.runs.c.seq)).scalar()
+    def _merge_some(
+        self,
+        connection: Connection,
+        run_id: str,
+        entries: Mapping[bytes, Entry],
+        changes: Mapping[str, Any],
+        *,
+        is_last: bool,
+    ) -> bool:
+        """As `_merge`, in two statements; False, and nothing is written, if the run or a parent is missing."""
+        now_ns = time.time_ns()
+        new = {**changes, **_changes_from(entries.values()), "updated_ns": now_ns}
+        if "status" in new:
+            new["finished_ns"] = now_ns if new["status"] in FINAL_STATUSES else None
+        parents = {_parent_identity(entry) for entry in entries.values() if entry.parent} - entries.keys()
+        form = Touch(tuple(new), len(entries) == 1, bool(parents), len(parents) == 1)
+        parameters = {f"{NEW}{name}": value for name, value in new.items()} | {"run": run_id}
+        if "steps" in new:
+            parameters["identity"] = next(iter(entries)) if form.is_one else list(entries)
+            if not self.database.is_sqlite:
+                connection.execute(self._statements.lock, {"run_id": run_id}, execution_options={SENT_WITH_NEXT: True})
+        if parents:
+            parameters["parents"] = len(parents)
+            parameters["parent"] = next(iter(parents)) if form.is_one_parent else list(parents)
+        statement = touch(self.database.tables, form)
+        option = SENT_WITH_NEXT if entries else ENDS_TRANSACTION
+        touched = connection.execute(statement, parameters, execution_options={option: bool(entries) or is_last})
+        if not entries:
+            return touched.rowcount > 0
+        run = {"run_id": run_id, f"{NEW}updated_ns": now_ns}
+        rows = [
+            run | row_from_entry(identity, entry, is_compressing=self.is_compressing)
+            for identity, entry in entries.items()
+        ]
+        options = {ENDS_TRANSACTION: is_last, "preserve_rowcount": True}
+        return connection.execute(self._statements.upsert, rows, execution_options=options).rowcount > 0
 
-    def _values(self, run_seq: int, entry: Entry) -> dict[str, Any]:
-        is_packed = self.is_compressing and len(entry.text) > COMPRESSED_FROM_CHARACTERS
-        return {
-            "run_seq": run_seq,
-            "identity": entry.identity,
-            "kind": entry.kind,
-            "key": entry.key,
-            "parent": entry.parent,
-            "status": entry.status,
-            "step_type": entry.step_type,
-            "started_ns": entry.started_ns,
-            "ended_ns": entry.ended_ns,
-            "failure": entry.failure,
-            "body": None if is_packed else entry.text,
-            "packed": zlib.compress(entry.text.encode()) if is_packed else None,
-        }
+    def _refuse(self, connection: Connection, run_id: str, entries: Mapping[bytes, Entry]) -> None:
+        """Raise for what was missing, or StoreUnavailableError to try again if it is not missing any more."""
+        run = self.lock(connection, run_id)
+        for entry in entries.values():
+            identity = _parent_identity(entry) if entry.parent else b""
+            if identity and identity not in entries and not self._present(connection, run.seq, [identity]):
+                error = StepNotFoundError if entry.kind == "branch" else BranchNotFoundError
+                raise error(str(entry.parent), run_id)
+        raise StoreUnavailableError(self.database.where, "another writer was faster", "try again")
 
+    def _parent_step(self, connection: Connection, run_id: str, branch: str) -> str:
+        keys = parts.parents_of_branch(branch)
+        if len(keys) > 1:  # a name with dots may be of several steps
+            run = self.lock(connection, run_id)
+            keys = self._present(connection, run.seq, [parts.identity("step", key) for key in keys])
+        if not keys:
+            raise StepNotFoundError(branch.rpartition(".")[0], run_id)
+        return max(keys, key=len)
 
-def searched(text: str | None) -> str:
-    """What of a text is in a column with an index: PostgreSQL takes no more than 2,704 bytes there."""
-    return (text or "")[:_MAX_SEARCHED]
-
-
-def header_from_row(run: Row[Any]) -> Document:
-    """The run's own part as it was written; raises RunLogFormatError."""
-    try:
-        header = json.loads(run.header)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise RunLogFormatError(f"run {run.run_id!r}: its header", f"it is no JSON: {error}") from error
-    if not isinstance(header, dict) or header.get("run_id") != run.run_id:
-        raise RunLogFormatError(f"run {run.run_id!r}: its header", "it is no JSON object with that run_id")
-    return header
-
-
-def _header(run: Row[Any]) -> Document:
-    header = header_from_row(run)
-    if parts.status_of(header) != run.status:  # else it keeps its spelling
-        header["status"] = run.status
-    return header
+    def _present(self, connection: Connection, run_seq: int, identities: Sequence[bytes]) -> list[str]:
+        """The keys of those of some entries that are there."""
+        parameters = {"run_seq": run_seq, "identities": list(identities)}
+        return list(connection.execute(self._statements.present, parameters).scalars())
 
 
-def _own_part(run: Row[Any]) -> Document:
-    """What a whole document is merged into: nothing where it is damaged, so that a copy of it mends the run."""
-    try:
-        return header_from_row(run)
-    except RunLogFormatError:
-        return {}
+def _of(run_id: str, prefix: bytes = b"") -> dict[str, Any]:
+    return {"run_id": run_id, "low": prefix, "high": prefix + _LAST}
 
 
-def entry_from_row(row: Any, run_id: str) -> Entry:
-    """An entry with its text, compressed or not; raises RunLogFormatError."""
-    try:
-        text = zlib.decompress(row.packed).decode() if row.packed is not None else row.body
-        if not isinstance(text, str):
-            raise ValueError("it has no text")
-    except (ValueError, TypeError, zlib.error) as error:
-        raise RunLogFormatError(f"run {run_id!r}: {row.kind} {row.key!r}", str(error)) from error
-    return Entry(row.kind, row.key, text, row.parent)
+def _changes_from(entries: Collection[Entry]) -> dict[str, Any]:
+    """What entries change in the row of their run: counts are added to, times extended."""
+    changes: dict[str, Any] = {}
+    if any(entry.kind == "step" for entry in entries):
+        work = [entry for entry in entries if entry.is_work]
+        changes["steps"] = len(work)
+        changes["failed_steps"] = sum(entry.status == Status.FAIL.value for entry in work)
+    if starts := [entry.started_ns for entry in entries if entry.started_ns is not None and not entry.is_verdict]:
+        changes["started_ns"] = min(starts)
+    if ends := [entry.ended_ns for entry in entries if entry.ended_ns is not None]:
+        changes["ended_ns"] = max(ends)
+    return changes
 
 
 def _parameters(entries: Iterable[Entry], run_id: str) -> Document:
@@ -392,7 +322,3 @@ def _parameters(entries: Iterable[Entry], run_id: str) -> Document:
 
 def _parent_identity(entry: Entry) -> bytes:
     return parts.identity("step" if entry.kind == "branch" else "branch", entry.parent or "")
-
-
-def _failed(entries: Iterable[Entry | Known]) -> int:
-    return sum(entry.is_work and entry.status == Status.FAIL.value for entry in entries)

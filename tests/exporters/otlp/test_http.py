@@ -4,6 +4,8 @@ import gzip
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -223,6 +225,27 @@ def test_an_answer_is_read_as_what_it_is(
         send(server.url, protocol=protocol)
 
 
+_SEND = """
+import sys
+from runlog_otel.core.spans import spans_from_run
+from runlog_otel.exporters.otlp.http import OtlpHttpSink
+from runlog_otel.settings import Settings
+from tests.core.logs import attempt, run, task
+
+(trace,) = spans_from_run(run(task("a", attempt(1, 2))))
+OtlpHttpSink(Settings.load({"endpoint": sys.argv[1]}, {})).send({}, trace.spans, 5.0)
+print([name for name in sys.modules if name.startswith(("google", "opentelemetry"))])
+"""
+
+
+@pytest.mark.parametrize("body", [b"", b"\x0a\x00"])
+def test_a_process_that_only_sends_loads_no_protobuf(server: Backend, body: bytes) -> None:
+    """Neither to write spans nor to read that all is well, as the Collector says it."""
+    server.body, server.headers = body, {"Content-Type": "application/x-protobuf"}
+    done = subprocess.run([sys.executable, "-c", _SEND, server.url], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), len(server.requests)) == ("[]", 1)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["partialSuccess", "rejectedSpans", "x"]), inner),
@@ -233,7 +256,7 @@ _JSON = st.recursive(
 def test_no_answer_is_worse_than_no_delivery(body: bytes, content_type: str) -> None:
     """Whatever a backend answers, it is understood or refused in one way."""
     with suppress(DeliveryError):
-        check_answer("here", content_type, body, ExportTraceServiceResponse())
+        check_answer("here", content_type, body, ExportTraceServiceResponse)
 
 
 def test_a_closed_port_is_no_delivery() -> None:
