@@ -9,9 +9,12 @@ from contextvars import ContextVar
 
 from opentelemetry import context
 
+from runlog_otel.core.model import Facts
 from runlog_otel.core.trace import AttemptContext
 from runlog_otel.live.environment import ENVIRONMENT
 from runlog_otel.live.propagation import W3C, Propagation
+from runlog_otel.live.usage import UsageMeter
+from runlog_otel.live.where import where
 
 
 class AttemptScope:
@@ -25,27 +28,38 @@ class AttemptScope:
     def __init__(self, current: AttemptContext, propagation: Propagation = W3C) -> None:
         self.current = current
         self.has_ended = False
+        self.usage = UsageMeter()
+        self.error_type = ""
+        """Why the code failed, where this process knows it better than the log."""
         self._context = propagation.context(current)
         self._variables = propagation.variables(current, self._context)
         self._token = context.attach(self._context)
         self._own_token = _CURRENT_SCOPE.set(self)
         ENVIRONMENT.enter(self, self._variables)
 
+    def facts(self) -> Facts:
+        """What this process knows of the attempt, when its code has ended; not redacted."""
+        return Facts(attributes={**where(), **self.usage.attributes}, error_type=self.error_type)
+
     def code_has_ended(self) -> None:
         """Restore the environment, and also the context unless a span around the code is still open."""
-        self.has_ended = True
-        ENVIRONMENT.leave(self)
+        self._end()
         if context.get_current() is self._context:
             self.leave()
 
     def leave(self) -> None:
         """Restore what was current before."""
-        self.has_ended = True
-        ENVIRONMENT.leave(self)
+        self._end()
         if _CURRENT_SCOPE.get() is self:
             with suppress(ValueError):  # a task with a copy of the context cannot restore the original
                 _CURRENT_SCOPE.reset(self._own_token)
                 context.detach(self._token)
+
+    def _end(self) -> None:
+        with suppress(Exception):  # what follows must happen
+            self.usage.stop()
+        self.has_ended = True
+        ENVIRONMENT.leave(self)
 
 
 def current() -> AttemptContext | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 NOTE = "runlog_otel.attempt"
+OWN = (NOTE, "runlog_otel.facts")
 
 
 def taken_notes(part: Any) -> list[str]:
@@ -11,7 +12,7 @@ def taken_notes(part: Any) -> list[str]:
     if isinstance(part, dict):
         codes = part.get("code_identities") or []
         notes += [code["code_identifier"] for code in codes if code["code_identifier_type"] == NOTE]
-        codes[:] = [code for code in codes if code["code_identifier_type"] != NOTE]
+        codes[:] = [code for code in codes if code["code_identifier_type"] not in OWN]
     for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
         notes += taken_notes(value)
     return notes

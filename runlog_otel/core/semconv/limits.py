@@ -8,6 +8,10 @@ MAX_METRICS = 64
 """User metrics exported for one attempt."""
 MAX_PARAMETERS = 64
 """Parameters of an attempt with exported values, or digests: inputs and outputs each."""
+MAX_ANNOTATIONS = 128
+"""What the code of an attempt said of itself, exported for the attempt, and for each of its events."""
+MAX_EVENTS = 64
+"""Events of the code, exported for one attempt."""
 MAX_ITEMS = 64
 """Catalog items exported for one step."""
 

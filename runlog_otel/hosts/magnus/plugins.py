@@ -12,8 +12,9 @@ from magnus.datastore import BaseRunLogStore, BranchLog, CodeIdentity, RunLog, S
 from pydantic import PrivateAttr
 from typing_extensions import override
 
-from runlog_otel.core.model import Run
+from runlog_otel.core.model import Facts, Run
 from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs.facts import code_from_facts
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.kit import adapter
@@ -206,17 +207,20 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
     @override
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
         """The step's code has ended, whether it failed or not."""
-        self._leave()
+        self._ran = self._leave()
         return super().add_step_log(step_log, run_id, **kwargs)
 
     @override
-    def _add_note(self, logged: StepLog, index: int, note: AttemptNote) -> None:
-        logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
+    def _add_note(self, logged: StepLog, index: int, note: AttemptNote, facts: Facts | None) -> None:
+        codes = [code_from_note(note, index), *([code_from_facts(facts, index)] if facts else [])]
+        logged.code_identities += [CodeIdentity(**code) for code in codes]
 
-    def _leave(self) -> None:
+    def _leave(self) -> Facts | None:
         scope, self._entered = self._entered, None
-        if scope is not None:
-            scope.leave()
+        if scope is None:
+            return None
+        scope.leave()
+        return self._observer.guard(scope.facts)
 
     def update_run_log_status(self, run_id: str, status: str) -> Any:
         """Set the run's status; a single function or notebook ends with this call."""
