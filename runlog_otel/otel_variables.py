@@ -146,6 +146,7 @@ _VARIABLES: tuple[tuple[Any, ...], ...] = (
     ("endpoint", _text, TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"),
     ("service", _text, "OTEL_SERVICE_NAME"),
     ("resource", _attributes, "OTEL_RESOURCE_ATTRIBUTES"),
+    ("exceptions", _lower, "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"),
     ("propagators", _names, "OTEL_PROPAGATORS"),
     ("enabled", _inverted_flag, "OTEL_SDK_DISABLED"),
 )

@@ -10,7 +10,8 @@ from pydantic import BaseModel, SecretStr
 
 from runlog_otel.errors import ConfigError
 from runlog_otel.mapping import resource_attributes
-from runlog_otel.settings import MetricsSettings, Settings
+from runlog_otel.metrics_settings import MetricsSettings
+from runlog_otel.settings import Settings
 
 
 def loaded(environ: dict[str, str], **config: object) -> Settings:
