@@ -120,7 +120,7 @@ def _own() -> Iterator[Panel]:
     yield number("Poll took", largest(series(semconv.EXPORTER_POLL_DURATION)), "s")
     yield number("Runs read", total(series(semconv.EXPORTER_RUNS_READ)))
     yield number("Failures of polls", total(series(semconv.EXPORTER_FAILURES)), bad_from=1)
-    yield number("Spans acknowledged", total(series(semconv.SPANS_ACKNOWLEDGED)))
+    yield number("Spans acknowledged", total(series(semconv.SPANS_EXPORTED, where={semconv.ERROR_TYPE: '=""'})))
     yield number(
         "Points overflowed",
         total(series(semconv.OVERFLOWED)),

@@ -16,6 +16,7 @@ from runlog_otel.core import semconv
 from runlog_otel.core.model import Run, SecretFingerprint
 from runlog_otel.core.redaction import Redaction, RedactionPolicy
 from runlog_otel.core.trace import Attributes, Span, Trace, Value
+from runlog_otel.exporters.otlp.resources import spans_by_resource
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.mapping import execution_of_run, resource_attributes, sends, sends_live, traces_from_run
 from runlog_otel.settings import Settings
@@ -123,7 +124,12 @@ def _execution(trace: Trace, settings: Settings, held: HeldBack) -> dict[str, An
         "trace_id": trace.execution.trace_id.hex(),
         "is_complete": trace.is_complete,
         "is_sent": settings.is_active and sends(trace, settings),
-        "resource": resource_attributes(trace.execution.resource_pipeline(), settings),
+        "resource": next(
+            resource
+            for resource, _ in spans_by_resource(
+                resource_attributes(trace.execution.resource_pipeline(), settings), trace.spans
+            )
+        ),
         "spans": [_span(span) for span in trace.spans],
         "held_back": {
             "parameters": dict(sorted(held.parameters.items())),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import AttemptEvent, Ending, Facts
-from runlog_otel.core.runlogs.facts import FACTS, code_from_facts, ending_entry, facts_of, run_facts
+from runlog_otel.core.runlogs.facts import FACTS, code_from_facts, ending_entry, run_facts
+from tests.core.logs import facts_of
 
 _INT64 = st.integers(-(2**63), 2**63 - 1)
 _VALUES = st.text(max_size=5) | st.booleans() | _INT64 | st.floats(allow_nan=False, allow_infinity=False)

@@ -24,10 +24,11 @@ import runlog_otel
 from runlog_otel.core import semconv
 from runlog_otel.core.model import AttemptEvent
 from runlog_otel.core.redaction import MASK, redacted
-from runlog_otel.core.runlogs.facts import code_from_facts, facts_of
+from runlog_otel.core.runlogs.facts import code_from_facts
 from runlog_otel.core.trace import AttemptContext
 from runlog_otel.live.annotation_file import VARIABLE
 from runlog_otel.live.attempt_context import AttemptScope
+from tests.core.logs import facts_of
 
 SECRET = "hunter-2-is-a-secret"
 

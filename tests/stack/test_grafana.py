@@ -120,7 +120,7 @@ def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 def own_points(now: float) -> list[Point]:
     """What `serve` tells of itself, in trouble."""
     old = {semconv.EXPORTER_LAST_POLL: now - 1000, semconv.RUNS_UNSENT: 3, semconv.EXPORTER_POLL_DURATION: 0.2}
-    counted = (semconv.EXPORTER_RUNS_READ, semconv.EXPORTER_FAILURES, semconv.SPANS_ACKNOWLEDGED, semconv.OVERFLOWED)
+    counted = (semconv.EXPORTER_RUNS_READ, semconv.EXPORTER_FAILURES, semconv.SPANS_EXPORTED, semconv.OVERFLOWED)
     values = old | dict.fromkeys(counted, 1) | {semconv.STORE_SIZE: 4096}
     return [Point(metric, (), value, int(now * 1e9)) for metric, value in values.items()]
 

@@ -55,16 +55,6 @@ def redacted_facts(facts: Facts, redact: Callable[[str], str]) -> Facts:
     return replace(facts, attributes=masked(facts.attributes), annotations=masked(facts.annotations), events=events)
 
 
-def facts_of(step: Document) -> list[Facts]:
-    """The facts of a step's attempts, in order; empty ones where the log has none."""
-    on_step = dict(map(facts_from_identity, _identities(step)))
-    own = (next(iter(_identities(attempt)), None) for attempt in step.get("attempts") or ())
-    return [
-        facts_from_identity(identity)[1] if identity else on_step.get(index, NO_FACTS)
-        for index, identity in enumerate(own)
-    ]
-
-
 def run_facts(own: Document) -> dict[str, Any]:
     """The fields of a `Header` that hold facts, from the wrapper's entry in the run config; odd parts are left out."""
     name, tracestate = own.get("pipeline"), own.get("tracestate")
@@ -101,10 +91,6 @@ def _masked(value: FactValue, redact: Callable[[str], str]) -> FactValue:
     if isinstance(value, tuple):
         return tuple(map(redact, value))
     return redact(value) if isinstance(value, str) else value
-
-
-def _identities(part: Document) -> list[Document]:
-    return [code for code in part.get("code_identities") or () if code.get("code_identifier_type") == FACTS]
 
 
 def facts_from_identity(identity: Document) -> tuple[int, Facts]:

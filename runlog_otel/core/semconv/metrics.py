@@ -130,8 +130,12 @@ EXPORTER_LAST_POLL = metric(
     "When every store was last read without a failure, as Unix time.",
 )
 EXPORTER_POLL_DURATION = metric("runlog.exporter.poll.duration", "gauge", "s", (), "How long the latest poll took.")
-SPANS_ACKNOWLEDGED = metric(
-    "runlog.exporter.spans.acknowledged", "counter", "{span}", (), "Spans that `serve` sent and a backend acknowledged."
+SPANS_EXPORTED = metric(
+    "otel.sdk.exporter.span.exported",
+    "counter",
+    "{span}",
+    (ERROR_TYPE,),
+    "Spans that `serve` sent: acknowledged, or with an error type `rejected` or that of the failure.",
 )
 RUNS_UNSENT = metric("runlog.exporter.runs.unsent", "gauge", "{run}", (), "Runs that were not fully acknowledged.")
 OVERFLOWED = metric(
