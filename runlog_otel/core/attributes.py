@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -76,6 +77,7 @@ def vcs_attributes(identities: Iterable[CodeIdentity]) -> dict[str, FactValue]:
     return code_attributes([replace(commits[0], is_dependable=all(code.is_dependable for code in commits))])
 
 
+@lru_cache(16)  # the attempts of a run share theirs
 def browser_url(remote: str) -> str:
     """The address of a git remote's pages: https, without credentials, query and `.git`; empty if it has none.
 

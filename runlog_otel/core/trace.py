@@ -20,7 +20,7 @@ from runlog_otel.core.attributes import (
 from runlog_otel.core.caller import Caller, caller_from
 from runlog_otel.core.failure import Failure, failure_from_message
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, is_reversed, times_of
-from runlog_otel.core.model import Attempt, Run, Scalar, SecretFingerprint, Status, Step
+from runlog_otel.core.model import NO_FACTS, Attempt, Run, Scalar, SecretFingerprint, Status, Step
 from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded_names
 
 Value = Scalar | tuple[str, ...]
@@ -292,13 +292,16 @@ class SpanFactory:
         failure = self.execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
         facts, policy = attempt.facts, self.execution.policy
         attributes: dict[str, Value] = {
-            **(annotation_attributes(facts.annotations, policy) if facts.annotations else {}),
-            **facts.attributes,
+            **(
+                annotation_attributes(facts.annotations, policy) | dict(facts.attributes)
+                if facts is not NO_FACTS
+                else {}
+            ),
             semconv.STEP_NAME: step.name,
             semconv.STEP_PATH: step.path,
             semconv.ATTEMPT_NUMBER: attempt.number,
             **({semconv.ATTEMPT_REPEAT: attempt.repeat} if attempt.repeat > 1 else {}),
-            semconv.ATTEMPT_RESULT: result_of(attempt).value,
+            semconv.ATTEMPT_RESULT: (result_of(attempt) if failure else Result.SUCCESS).value,
             semconv.ATTEMPT_RETRY_INDICATOR: attempt.retry_indicator,
             semconv.INPUT_PARAMETERS: attempt.input_parameters,
             semconv.OUTPUT_PARAMETERS: attempt.output_parameters,

@@ -59,22 +59,15 @@ _ARGO = "argo"
 Document = Mapping[str, Any]
 
 
-class _Identities(NamedTuple):
-    """The code identities of a step or an attempt, by who wrote them."""
-
-    notes: list[Document]
-    marks: list[str]
-    facts: list[Document]
-    code: list[CodeIdentity]
-    """The host's own."""
-
-
 class _OnStep(NamedTuple):
     """What a step's identities say of its attempts: notes and facts by index, code of all of them."""
 
     notes: Mapping[int, AttemptNote]
     facts: Mapping[int, Facts]
     code: list[CodeIdentity]
+
+
+_NOTHING = _OnStep({}, {}, [])
 
 
 def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) -> Run:
@@ -201,14 +194,12 @@ def _branch(branch: Document, step_path: str, clock: TimestampParser) -> Branch:
 def _attempts(step: Document, clock: TimestampParser) -> tuple[Attempt, ...]:
     """The attempts of a step; code identities on the step apply to all of them, its metrics to the last."""
     recorded = step.get("attempts") or ()
-    own = _identities(step)
-    if own.code and any(_identities(attempt).code for attempt in recorded):
-        own = own._replace(code=[])
-    on_step = _OnStep(
-        dict(map(note_from_identity, own.notes)) if own.notes else {},
-        dict(map(facts_from_identity, own.facts)) if own.facts else {},
-        own.code,
-    )
+    notes, _, facts, code = _identities(step)
+    if code and any(_identities(attempt)[-1] for attempt in recorded):
+        code = []
+    on_step = _NOTHING
+    if notes or facts or code:
+        on_step = _OnStep(dict(map(note_from_identity, notes)), dict(map(facts_from_identity, facts)), code)
     attempts = [_attempt(attempt, index, on_step, clock) for index, attempt in enumerate(recorded)]
     metrics = _metrics(step.get("user_defined_metrics") or {})
     if metrics and attempts and not attempts[-1].metrics:
@@ -230,8 +221,8 @@ def _attempt(
     on_step: _OnStep,
     clock: TimestampParser,
 ) -> Attempt:
-    own = _identities(attempt)
-    note = attempt_note(index, own.notes, on_step.notes)
+    notes, marks, facts, code = _identities(attempt)
+    note = attempt_note(index, notes, on_step.notes)
     metrics = attempt.get("user_defined_metrics") or {}
     start_ns, end_ns = times_of_attempt(attempt, note, clock)
     input_parameters, input_values = _parameters(attempt.get("input_parameters") or attempt.get("parameters") or {})
@@ -245,13 +236,13 @@ def _attempt(
         input_parameters=input_parameters,
         output_parameters=output_parameters,
         metrics=_metrics(metrics and {name: metric.get("value") for name, metric in metrics.items()}),
-        code=tuple(own.code or on_step.code),
+        code=tuple(code or on_step.code),
         retry_indicator=text_of(attempt.get("retry_indicator")),
         input_values=input_values,
         output_values=output_values,
-        marks=marks_from_text(",".join(own.marks)) if own.marks else (),
+        marks=marks_from_text(",".join(marks)) if marks else (),
         execution=note.execution,
-        facts=facts_from_identity(own.facts[0])[1] if own.facts else on_step.facts.get(index, NO_FACTS),
+        facts=facts_from_identity(facts[0])[1] if facts else on_step.facts.get(index, NO_FACTS),
     )
 
 
@@ -293,21 +284,23 @@ def _status(part: Document) -> Status:
     return _STATUSES.get(text) or Status(text.upper())  # `Status()` takes 0.3 us more
 
 
-def _identities(part: Document) -> _Identities:
-    own = _Identities([], [], [], [])
+def _identities(part: Document) -> tuple[list[Document], list[str], list[Document], list[CodeIdentity]]:
+    """The code identities of a step or an attempt: our notes, the texts of our fingerprints, our facts, the host's."""
+    notes, marks, facts, code = [], [], [], []
     for identity in part.get("code_identities") or ():
         kind = identity.get("code_identifier_type")
         if kind == NOTE:
-            own.notes.append(identity)
+            notes.append(identity)
         elif kind == FACTS:
-            own.facts.append(identity)
+            facts.append(identity)
         elif kind == MARKS:
-            own.marks.append(text_of(identity.get("code_identifier")))
+            marks.append(text_of(identity.get("code_identifier")))
         else:
-            url = text_of(identity.get("code_identifier_url"))
-            is_dependable = bool(identity.get("code_identifier_dependable"))
-            own.code.append(_code(text_of(kind), text_of(identity.get("code_identifier")), url, is_dependable))
-    return own
+            url, is_dependable = identity.get("code_identifier_url"), identity.get("code_identifier_dependable")
+            code.append(
+                _code(text_of(kind), text_of(identity.get("code_identifier")), text_of(url), bool(is_dependable))
+            )
+    return notes, marks, facts, code
 
 
 def _catalog_item(item: Document) -> CatalogItem:
