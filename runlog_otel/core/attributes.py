@@ -11,7 +11,7 @@ from typing import Any
 
 from runlog_otel.core import semconv
 from runlog_otel.core.failure import Failure
-from runlog_otel.core.model import AttemptEvent, CodeIdentity, FactValue, Scalar
+from runlog_otel.core.model import AttemptEvent, CodeIdentity, Facts, FactValue, Scalar
 from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name, url_without_credentials
 
 RawEvent = tuple[str, int, Mapping[str, FactValue]]
@@ -90,6 +90,11 @@ def browser_url(remote: str) -> str:
         return ""
     scheme = match.groupdict().get("scheme", "")
     return f"{scheme}://{match['host']}/{path}" if scheme.startswith("http") else f"https://{match['name']}/{path}"
+
+
+def fact_attributes(facts: Facts, policy: RedactionPolicy) -> dict[str, FactValue]:
+    """What only the process knew of an attempt."""
+    return annotation_attributes(facts.annotations, policy) | dict(facts.attributes)
 
 
 def annotation_attributes(

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from runlog_otel.core import identity, semconv
 from runlog_otel.core.attributes import (
     RawEvent,
-    annotation_attributes,
     code_attributes,
     events_of_code,
     exception_event,
+    fact_attributes,
     failure_attributes,
     metric_attributes,
     parameter_attributes,
@@ -292,11 +292,7 @@ class SpanFactory:
         failure = self.execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
         facts, policy = attempt.facts, self.execution.policy
         attributes: dict[str, Value] = {
-            **(
-                annotation_attributes(facts.annotations, policy) | dict(facts.attributes)
-                if facts is not NO_FACTS
-                else {}
-            ),
+            **(fact_attributes(facts, policy) if facts is not NO_FACTS else {}),
             semconv.STEP_NAME: step.name,
             semconv.STEP_PATH: step.path,
             semconv.ATTEMPT_NUMBER: attempt.number,
