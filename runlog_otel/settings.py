@@ -131,6 +131,9 @@ class Settings(MaskedModel):
         description="Formats in which a run reads its caller's context, and hands on its own to the programs of a "
         "step: tracecontext, baggage, installed ones (b3, b3multi); [] is none. OTEL_PROPAGATORS",
     )
+    iteration_names: bool = Field(
+        False, description="Whether the spans of a map's or loop's branches are named by their values"
+    )
     trigger_user: bool = Field(False, description="Who started a run is recorded with the person's name")
     failure_evidence: bool = Field(
         True,

@@ -17,7 +17,7 @@ from runlog_otel.core.model import Run, SecretFingerprint
 from runlog_otel.core.redaction import Redaction, RedactionPolicy
 from runlog_otel.core.trace import Attributes, Span, Trace, Value
 from runlog_otel.exporters.traces.outbox import Outbox
-from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_from_run
+from runlog_otel.mapping import execution_of_run, resource_attributes, sends, sends_live, traces_from_run
 from runlog_otel.settings import Settings
 
 _PARAMETERS = (semconv.prefix_of(semconv.INPUT_VALUE), semconv.prefix_of(semconv.OUTPUT_VALUE))
@@ -61,7 +61,7 @@ def audited(run: Run, settings: Settings) -> dict[str, Any]:
     marks = tuple(mark for step in run.all_steps() for attempt in step.attempts for mark in attempt.marks)
     return {
         "run_id": leaving[0].execution.redaction(marks)(run.run_id) if leaving else run.run_id,
-        "is_sampled": sends_live(run.run_id, settings),
+        "is_sampled": sends_live(execution_of_run(run, settings, 1), settings),
         "beside_spans": [what for is_sent, what in _beside_spans(settings) if is_sent and settings.is_active],
         "executions": [
             _execution(trace, settings, held_back(trace, other, marks))

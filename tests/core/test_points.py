@@ -48,7 +48,7 @@ def test_a_run_that_failed_says_why() -> None:
     (failure,) = [point for point in execution.points if point.metric == semconv.STEP_LAST_FAILURE]
     assert failure.details == (
         ("error.type", "_OTHER"),
-        ("trace_id", execution.execution.trace_id.hex()),
+        ("runlog.failure.trace_id", execution.execution.trace_id.hex()),
         ("exception.message", "no"),
     )
     failed = {"cicd.pipeline.run.state": "executing", "cicd.pipeline.result": "failure", "error.type": "step_failed"}
@@ -89,7 +89,7 @@ def test_numbers_among_the_user_metrics_are_gauges() -> None:
     """Nested ones are joined by dots already; text is no number."""
     told = replace(attempt(1, 2), metrics={"loss.train": 0.25, "epochs": 3, "is_final": True, "name": "best"})
     log = run(task("a", told), verdict("success", 3))
-    assert {labels["runlog.metric.name"]: value for labels, value in of(semconv.USER_METRIC, log)} == {
+    assert {labels["runlog.user.metric.name"]: value for labels, value in of(semconv.USER_METRIC, log)} == {
         "loss.train": 0.25,
         "epochs": 3.0,
         "is_final": 1.0,

@@ -13,14 +13,13 @@ from functools import partial
 from typing import Any
 
 from runlog_otel.core import semconv
-from runlog_otel.core.model import AttemptEvent, Ending, Facts, FactValue
+from runlog_otel.core.model import NO_FACTS, AttemptEvent, Ending, Facts, FactValue
 
 Document = Mapping[str, Any]
 
 FACTS = "runlog_otel.facts"
 """The type of the code identity that holds an attempt's facts."""
 _INT64 = range(-(2**63), 2**63)
-_NO_FACTS = Facts()
 
 
 def code_from_facts(facts: Facts, index: int | None = None) -> dict[str, Any]:
@@ -58,9 +57,12 @@ def redacted_facts(facts: Facts, redact: Callable[[str], str]) -> Facts:
 
 def facts_of(step: Document) -> list[Facts]:
     """The facts of a step's attempts, in order; empty ones where the log has none."""
-    on_step = dict(map(_parsed, _identities(step)))
+    on_step = dict(map(facts_from_identity, _identities(step)))
     own = (next(iter(_identities(attempt)), None) for attempt in step.get("attempts") or ())
-    return [_parsed(identity)[1] if identity else on_step.get(index, _NO_FACTS) for index, identity in enumerate(own)]
+    return [
+        facts_from_identity(identity)[1] if identity else on_step.get(index, NO_FACTS)
+        for index, identity in enumerate(own)
+    ]
 
 
 def run_facts(own: Document) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def ending_entry(ending: Ending) -> dict[str, Any]:
 def known_attributes(values: Any, known: frozenset[str]) -> dict[str, FactValue]:
     """Those of the values whose names are known, and whose types a span can have."""
     given = values if isinstance(values, Mapping) else {}
-    return {name: value for name, value in given.items() if name in known and is_fact_value(value)}
+    return {name: _hashable(value) for name, value in given.items() if name in known and is_fact_value(value)}
 
 
 def is_fact_value(value: Any) -> bool:
@@ -105,14 +107,14 @@ def _identities(part: Document) -> list[Document]:
     return [code for code in part.get("code_identities") or () if code.get("code_identifier_type") == FACTS]
 
 
-def _parsed(identity: Document) -> tuple[int, Facts]:
+def facts_from_identity(identity: Document) -> tuple[int, Facts]:
     """The index of an attempt and its facts; whatever cannot be read is left out."""
     try:
         values = json.loads(identity.get("code_identifier") or "")
     except (TypeError, ValueError, RecursionError):
-        return 0, _NO_FACTS
+        return 0, NO_FACTS
     if not isinstance(values, Mapping):
-        return 0, _NO_FACTS
+        return 0, NO_FACTS
     index, error = values.get("attempt"), values.get("error")
     return index if isinstance(index, int) else 0, Facts(
         attributes=known_attributes(values.get("attributes"), semconv.ATTEMPT_FACTS),
@@ -144,5 +146,8 @@ def _events(values: Any) -> Iterator[AttemptEvent]:
 def _annotations(values: Any, is_free: Callable[[str], bool] = semconv.is_free) -> dict[str, FactValue]:
     """What the code said: any name but ours and those of the conventions."""
     given = values if isinstance(values, Mapping) else {}
-    items = ((name, tuple(value) if isinstance(value, list) else value) for name, value in given.items())
-    return {name: value for name, value in items if is_free(name) and is_fact_value(value)}
+    return {name: _hashable(value) for name, value in given.items() if is_free(name) and is_fact_value(value)}
+
+
+def _hashable(value: Any) -> FactValue:
+    return tuple(value) if isinstance(value, list) else value

@@ -49,9 +49,9 @@ TRIGGER_TYPE = attribute(
 TRIGGER_NAME = attribute("runlog.trigger.name", "run", "string", "The CI system, or the scheduler, that started it.")
 TRIGGER_URL = attribute("runlog.trigger.url.full", "run", "string", "The page of the CI job that started it.")
 TRIGGER_USER = attribute("runlog.trigger.user", "run", "string", "Who started it, with the setting `trigger_user`.")
-VCS_REF_NAME = attribute("vcs.ref.head.name", "run, attempt", "string", "The git branch or tag that was checked out.")
-VCS_REF_TYPE = attribute("vcs.ref.type", "run, attempt", "string", "`branch` or `tag`.")
-VCS_REPOSITORY_NAME = attribute("vcs.repository.name", "run, attempt", "string", "The repository's name.")
+VCS_REF_NAME = attribute("vcs.ref.head.name", "run", "string", "The git branch or tag that was checked out.")
+VCS_REF_TYPE = attribute("vcs.ref.type", "run", "string", "`branch` or `tag`.")
+VCS_REPOSITORY_NAME = attribute("vcs.repository.name", "run", "string", "The repository's name.")
 
 ATTEMPT_FACTS = frozenset(
     (

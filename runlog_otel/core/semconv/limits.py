@@ -9,8 +9,9 @@ MAX_METRICS = 64
 MAX_PARAMETERS = 64
 """Parameters of an attempt with exported values, or digests: inputs and outputs each."""
 MAX_ANNOTATIONS = 128
+"""What the code of an attempt said of itself, exported for the attempt."""
 MAX_EVENTS = 64
-"""What the code of an attempt says of itself: annotations, events."""
+"""Events of the code, exported for one attempt."""
 MAX_EVENT_ATTRIBUTES = 32
 MAX_ITEMS = 64
 """Catalog items exported for one step."""

@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from runlog_otel.core.model import Run, Status
 from runlog_otel.core.redaction import Redaction
-from runlog_otel.core.runlogs.json_runlog import Document, changed_config, pipeline_from_config, run_from_log
+from runlog_otel.core.runlogs.header import changed_config
+from runlog_otel.core.runlogs.json_runlog import Document, pipeline_from_config, run_from_log
 from runlog_otel.hosts.kit.secrets import ExposedSecrets
 from runlog_otel.live.run_source import RunSource
 from runlog_otel.settings import Settings

@@ -23,7 +23,7 @@ from runlog_otel.core.model import (
     Step,
 )
 from runlog_otel.core.redaction import redacted
-from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs import header, json_runlog
 from runlog_otel.core.runlogs.facts import FACTS, redacted_facts
 from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, TimestampParser, notes_of
 from runlog_otel.errors import ConfigError
@@ -176,7 +176,7 @@ class Wrapper(BaseModel):
         if not self._settings.is_active:
             return self._inner.set_run_config(run_id, run_config, **kwargs)
         marks = self._observer.guard(lambda: self._marks_in_config(run_config, run_id)) or ()
-        config = run_config | json_runlog.config_from_header(datetime.now().astimezone(), _caller(), marks)
+        config = run_config | header.config_from_header(datetime.now().astimezone(), {"traceparent": _caller()}, marks)
         answer = self._inner.set_run_config(run_id, config, **kwargs)
         self._observer.guard(lambda: self._run_started(run_id, config))
         return answer

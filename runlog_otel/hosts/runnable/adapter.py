@@ -13,7 +13,8 @@ from runnable.datastore import BaseRunLogStore, BranchLog, RunLog, StepLog
 from typing_extensions import override
 
 from runlog_otel.core.model import TERMINAL_KINDS, Run
-from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document, retried_config
+from runlog_otel.core.runlogs.header import retried_config
+from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document
 from runlog_otel.hosts.kit import adapter
 from runlog_otel.hosts.runnable import private
 
