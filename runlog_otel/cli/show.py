@@ -152,13 +152,10 @@ def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
 def _last_words(trace: Trace) -> Iterator[str]:
     """The last frames of the traceback of each failed attempt, or the end of its output."""
     for span in trace.spans:
-        for event in span.events:
-            if event.name != semconv.EXCEPTION_EVENT or span.role is not SpanRole.ATTEMPT:
-                continue
-            lines = str(event.attributes.get(semconv.EXCEPTION_STACKTRACE, span.error)).splitlines()
-            if len(lines) > 1:
-                yield f"{span.attributes[semconv.STEP_PATH]}, attempt {span.attributes[semconv.ATTEMPT_NUMBER]}:"
-                yield from (f"  {line}" for line in lines[-_LAST_LINES:])
+        lines = str(span.evidence.get(semconv.EXCEPTION_STACKTRACE, span.error)).splitlines() if span.evidence else []
+        if len(lines) > 1:
+            yield f"{span.attributes[semconv.STEP_PATH]}, attempt {span.attributes[semconv.ATTEMPT_NUMBER]}:"
+            yield from (f"  {line}" for line in lines[-_LAST_LINES:])
 
 
 def _changes(root: Span) -> Iterator[str]:
