@@ -201,7 +201,8 @@ class Observer:
         if self.settings.metrics.listen or self.settings.metrics.push:
             from runlog_otel.core.points import points_from_trace
 
-            self._count(points_from_trace(run, trace, by_tag=self.settings.metrics.by_tag))
+            metrics = self.settings.metrics
+            self._count(points_from_trace(run, trace, by_tag=metrics.by_tag, annotations=metrics.annotations))
 
     def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
         """The spans of a complete execution that were not sent before: all or none if it is not sampled."""

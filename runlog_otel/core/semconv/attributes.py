@@ -181,7 +181,6 @@ LINK_TYPE = attribute(
 EXCEPTION_EVENT = event(
     "exception", "run, attempt", "On a failed attempt, at its end; on a run that reached no end, if its cause is known."
 )
-CODE_EVENT = event("{name}", "attempt", "What the code of an attempt reported with `runlog_otel.event`.")
 CATALOG_EVENT = event(
     "runlog.catalog.item", "step", "A catalog item of a step that succeeded, at its start (get) or end (put)."
 )
@@ -197,6 +196,12 @@ METRIC_NAME = attribute(
     "metric",
     "string",
     "The name of a user-defined metric; dots join the parts of a nested one.",
+)
+ANNOTATION_NAME = attribute(
+    "runlog.annotation.name",
+    "metric",
+    "string",
+    "The name of a number that steps annotate, as in `metrics.annotations`.",
 )
 FAILURE_TRACE_ID = attribute("runlog.failure.trace_id", "metric", "string", "The trace of the latest failure.")
 OVERFLOW = attribute(
