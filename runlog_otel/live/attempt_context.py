@@ -4,9 +4,7 @@ The attempt is then the parent of the spans of any instrumentation, and of progr
 OpenTelemetry's API is used, not the providers of the process.
 """
 
-import os
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 
@@ -17,6 +15,7 @@ from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import AttemptContext
 from runlog_otel.live.annotation_file import VARIABLE, AnnotationFile
 from runlog_otel.live.annotations import Annotations
+from runlog_otel.live.environment import ENVIRONMENT
 from runlog_otel.live.propagation import W3C, Propagation
 from runlog_otel.live.usage import UsageMeter
 from runlog_otel.live.where import where
@@ -44,7 +43,7 @@ class AttemptScope:
         self._variables = {**propagation.variables(current, self._context), **self.annotations.file.variables}
         self._token = context.attach(self._context)
         self._own_token = _CURRENT_SCOPE.set(self)
-        _ENVIRONMENT.enter(self, self._variables)
+        ENVIRONMENT.enter(self, self._variables)
 
     def facts(self) -> Facts:
         """What this process knows of the attempt, when its code has ended; not redacted."""
@@ -75,7 +74,7 @@ class AttemptScope:
         with suppress(Exception):
             self.annotations.close()
         self.has_ended = True
-        _ENVIRONMENT.leave(self)
+        ENVIRONMENT.leave(self)
 
 
 def current() -> AttemptContext | None:
@@ -85,10 +84,10 @@ def current() -> AttemptContext | None:
 
 
 def annotations_here() -> Annotations | AnnotationFile | None:
-    """Where code says something of that attempt; in a process that an attempt started, its file."""
+    """Where code says something of that attempt; without one, of the attempt that started this process."""
     if scope := _scope_here():
         return scope.annotations
-    path = "" if _ENVIRONMENT.is_entered else os.environ.get(VARIABLE, "")
+    path = ENVIRONMENT.inherited().get(VARIABLE)
     return AnnotationFile(path) if path else None
 
 
@@ -98,55 +97,8 @@ def entered_here() -> AttemptScope | None:
 
 
 def _scope_here() -> AttemptScope | None:
-    scope = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
+    scope = _CURRENT_SCOPE.get() or ENVIRONMENT.only()
     return scope if scope and not scope.has_ended else None
 
 
-class _Environment:
-    """The variables of the entered scopes. Of several in one process (threads, tasks), the last one sets them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entered: dict[AttemptScope, Mapping[str, str | None]] = {}
-        self._before: dict[str, str | None] = {}
-
-    def enter(self, scope: AttemptScope, variables: Mapping[str, str | None]) -> None:
-        with self._lock:
-            for name in variables:
-                self._before.setdefault(name, os.environ.get(name))
-            self._entered[scope] = variables
-            _set(variables)
-
-    def leave(self, scope: AttemptScope) -> None:
-        with self._lock:
-            if self._entered.pop(scope, None) is None:
-                return
-            _set(self._before | dict(next(reversed(self._entered.values()), {})))
-            if not self._entered:
-                self._before.clear()
-
-    @property
-    def is_entered(self) -> bool:
-        return bool(self._entered)
-
-    def only(self) -> AttemptScope | None:
-        return next(iter(self._entered)) if len(self._entered) == 1 else None
-
-    def reset_after_fork(self) -> None:
-        """In a forked child, the lock may be held by a thread that no longer exists."""
-        self._lock = threading.Lock()
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
 _CURRENT_SCOPE: ContextVar[AttemptScope | None] = ContextVar("runlog_otel.entered", default=None)
-_ENVIRONMENT = _Environment()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_ENVIRONMENT.reset_after_fork)

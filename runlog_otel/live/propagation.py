@@ -4,7 +4,6 @@
 Propagation Carriers".
 """
 
-import os
 from collections import UserDict
 from collections.abc import Mapping
 from functools import cache
@@ -24,6 +23,7 @@ from runlog_otel.core.semconv import PIPELINE_RUN_ID
 from runlog_otel.core.trace import AttemptContext
 from runlog_otel.live.annotations import Annotations
 from runlog_otel.live.attempt_span import AttemptSpan
+from runlog_otel.live.environment import ENVIRONMENT
 from runlog_otel.loggers import package_logger
 
 if TYPE_CHECKING:
@@ -94,8 +94,9 @@ class Propagation(NamedTuple):
 
     def _extracted(self, propagators: tuple[str, ...]) -> Context:
         """What the caller set; a program that got only the prefixed variables finds it there."""
-        own = {name.removeprefix(self.prefix): os.environ[name] for name in os.environ if name.startswith(self.prefix)}
-        variables, context = _Variables(own | os.environ), Context()
+        inherited = ENVIRONMENT.inherited()
+        own = {name.removeprefix(self.prefix): inherited[name] for name in inherited if name.startswith(self.prefix)}
+        variables, context = _Variables(own | inherited), Context()
         for propagator in filter(None, map(_loaded, propagators)):
             context = propagator.extract(variables, context)
         return context

@@ -56,7 +56,8 @@ class Oracle:
     def _pipeline(self) -> str:
         config = self.log["run_config"]
         defined = config.get("pipeline_definition_file") or config.get("job_definition_file")
-        return self.pipeline or (config.get("dag") or {}).get("name") or defined or "runnable"
+        given = self._header.get("pipeline") or (config.get("dag") or {}).get("name")
+        return self.pipeline or given or defined or "runnable"
 
     @property
     def _roots(self) -> list[Document]:

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextvars import copy_context
 
 import pytest
 from opentelemetry import baggage, context
@@ -10,6 +11,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 
 from runlog_otel.core.trace import AttemptContext
 from runlog_otel.live.annotations import Annotations
+from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.propagation import Propagation
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -150,6 +152,15 @@ def test_what_programs_get_is_what_the_propagators_say(
         "TRACEPARENT": attempt.traceparent,
         **variables,
     }
+
+
+def test_an_attempt_in_another_thread_is_no_caller() -> None:
+    """A service starts a run in one thread while a step of another one sets variables for the whole process."""
+    os.environ.update(CALLER)
+    scope = copy_context().run(AttemptScope, ATTEMPT)
+    caller = called(Propagation(), {})
+    scope.leave()
+    assert caller == f"{TRACE}-{SPAN}-01 vendor=a"
 
 
 def test_the_baggage_of_this_process_is_handed_on() -> None:

@@ -34,6 +34,9 @@ class HostAdapter(RunSource, ABC):
     printer: ClassVar[str]
     """The host's function that makes stores, and prints their config when that fails."""
 
+    prefix: ClassVar[str]
+    """Of the variables that the host passes on to the programs of a step."""
+
     def __init__(self, store: Any, settings: Settings) -> None:
         self.store = store
         self.settings = settings
@@ -68,6 +71,11 @@ class HostAdapter(RunSource, ABC):
     @abstractmethod
     def is_orchestrator() -> bool:
         """Whether this process controls the current run from start to end, rather than an orchestrator elsewhere."""
+
+    @staticmethod
+    @abstractmethod
+    def pipeline() -> str:
+        """The name that the user gave the pipeline that is executed: the host makes its store by then; else empty."""
 
     @staticmethod
     @abstractmethod
