@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from runlog_otel.live import process_tree
+from runlog_otel.own_threads import own_thread
 
 if TYPE_CHECKING:
     from runlog_otel.live.gpu import GpuMeter
@@ -38,7 +39,7 @@ class Peaks:
         if self._memory_bytes is not None:
             self._running.acquire()
             try:
-                start_new_thread(self._run, ())  # `threading.Thread` waits for its start: 0.1 ms
+                start_new_thread(self._work, ())  # `threading.Thread` waits for its start: 0.1 ms
             except RuntimeError:  # no more threads: what is sampled at the end remains
                 self._running.release()
 
@@ -70,7 +71,12 @@ class Peaks:
         with self._running:
             pass
 
-    def _run(self) -> None:
+    def _work(self) -> None:
+        with own_thread():
+            self._sample_often()
+        self._running.release()
+
+    def _sample_often(self) -> None:
         pause, longest = _PAUSE_SECONDS
         while not self._end_asked.acquire(timeout=pause):
             before, has_children = time.thread_time(), False
@@ -80,7 +86,6 @@ class Peaks:
             cost = time.thread_time() - before
             pause = min(2 * pause, _PAUSE_WITH_CHILDREN_SECONDS if has_children else longest)
             pause = max(pause, _PAUSES_PER_COST * cost)
-        self._running.release()
 
     def _open_gpu(self) -> None:
         if self._gpu is None and time.time_ns() // 1000 - self._start_us > _GPU_AFTER_SECONDS * 1e6:
