@@ -24,7 +24,9 @@ def test_each_attempt_with_code_has_facts(tmp_path: Path, magnus_python: Path) -
         (facts,) = facts_of(steps[name])
         assert set(facts.attributes) >= {"host.name", "process.pid", "cicd.worker.id", "cicd.worker.name", *MEASURED}
         assert facts.attributes["host.name"] == os.uname().nodename
-        assert facts.attributes["runlog.attempt.memory.peak"] > 2**20
+        memory = facts.attributes["runlog.attempt.memory.peak"]
+        assert isinstance(memory, int)
+        assert memory > 2**20
     assert facts_of(steps["success"])[0].attributes == {}
 
 
