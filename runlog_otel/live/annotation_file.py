@@ -96,7 +96,7 @@ class AnnotationFile(Recorder):
         """What the file says; it is removed."""
         lines: list[str] = []
         with suppress(OSError):
-            lines = _start_of(self._path).splitlines()
+            lines = _start_of(self._path).split("\n")
         with suppress(OSError):
             Path(self._path).unlink()
         return filter(None, map(_item, lines))
