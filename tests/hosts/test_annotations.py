@@ -51,6 +51,17 @@ def project_with(folder: Path, store: str, executor: Mapping[str, Any]) -> Proje
     return project
 
 
+def attempts_sent(path: Path) -> dict[str, Any]:
+    """The spans of attempts in a file of OTLP/JSON, by their ids; a span that came twice came the same."""
+    spans: dict[str, Any] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        for resource in json.loads(line)["resourceSpans"]:
+            for span in (span for scope in resource["scopeSpans"] for span in scope["spans"]):
+                if span["name"].endswith(" attempt"):
+                    assert spans.setdefault(span["spanId"], span) == span
+    return spans
+
+
 @pytest.mark.parametrize(
     ("store", "executor"),
     [
@@ -74,6 +85,10 @@ def test_each_attempt_has_what_its_code_said(tmp_path: Path, store: str, executo
     (handled,) = facts["fail"].events
     assert (handled.name, handled.attributes["exception.message"]) == ("exception", "handled")
     assert dict(steps(log))["fail"]["attempts"][0]["message"].startswith("ValueError: the reason\n")
+    project.export("r", "--endpoint", f"file://{tmp_path}/again.jsonl", TZ="Asia/Tokyo").succeeded()
+    live, again = attempts_sent(tmp_path / "spans.jsonl"), attempts_sent(tmp_path / "again.jsonl")
+    assert (live, len(live)) == (again, len(SAID))
+    assert sum('"said"' in json.dumps(span) for span in live.values()) == len(SAID)
 
 
 def test_steps_in_one_event_loop_have_what_each_said(tmp_path: Path) -> None:

@@ -371,6 +371,27 @@ def test_a_file_that_was_spoiled_harms_nobody(
     assert not path.exists()
 
 
+_INTERRUPTED = """
+import os, sys
+from tests.live.test_annotations import VARIABLE, entered
+
+scope = entered()
+if not os.fork():
+    sys.exit()
+os.wait()
+print(os.environ[VARIABLE], os.path.exists(os.environ[VARIABLE]))
+raise KeyboardInterrupt
+"""
+
+
+def test_the_file_goes_with_its_process() -> None:
+    """If the host raises before the attempt is recorded; a forked process leaves it alone."""
+    command = [sys.executable, "-c", _INTERRUPTED]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    path, _, existed = done.stdout.strip().rpartition(" ")
+    assert (done.returncode != 0, existed, Path(path).exists()) == (True, "True", False)
+
+
 def test_without_a_folder_for_the_file_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full or read-only disk: the step runs, and says of itself what its process can."""
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
