@@ -1,4 +1,4 @@
-"""A pipeline whose steps say something of themselves: it is on their spans and in the run log.
+"""A pipeline whose steps say something of themselves: it is on their spans, in `runlog-otel show` and in the run log.
 
 Without the wrapper, and outside of a step, the same code runs and says nothing.
 """

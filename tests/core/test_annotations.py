@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from runlog_otel.cli.show import _last_words
+from runlog_otel.cli.show import _last_words, _said
 from runlog_otel.core import semconv
 from runlog_otel.core.model import AttemptEvent, Facts, Status
 from runlog_otel.core.spans import spans_from_run
@@ -30,8 +30,22 @@ def test_a_handled_exception_is_no_evidence() -> None:
     (points,) = points_from_run(log)
     (failure,) = [point for point in points.points if point.metric == semconv.STEP_LAST_FAILURE]
     assert dict(failure.details)["exception.message"] == "the reason"
+    assert list(_said(trace)) == ["a, attempt 1: rows=1, exception"]
     words = list(_last_words(trace))
     assert ("  ValueError: the reason" in words, "handled" in str(words)) == (True, False)
+
+
+def test_show_says_it_in_a_line() -> None:
+    """Of each attempt whose code said anything, in its first bytes."""
+    events = tuple(AttemptEvent(at(2), name, {}) for name in ("checkpoint", "done", "checkpoint"))
+    facts = Facts(annotations={"rows": 1, "note": "x" * 1000}, events=events)
+    short = Facts(annotations={"rows": 1}, events=events)
+    steps = [task(name, replace(attempt(1, 3), facts=each)) for name, each in (("a", short), ("b", facts))]
+    (trace,) = spans_from_run(run(*steps, task("c", attempt(1, 3)), verdict("success", 4)))
+    assert [line[:60] for line in _said(trace)] == [
+        "a, attempt 1: rows=1, checkpoint (2 times), done",
+        f"b, attempt 1: rows=1, note={'x' * 33}",
+    ]
 
 
 def test_an_attempt_that_passed_has_no_evidence() -> None:
