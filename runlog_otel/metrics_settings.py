@@ -44,9 +44,9 @@ class MetricsSettings(MaskedModel):
     @field_validator("annotations")
     @classmethod
     def _check_annotations(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
+        for number, name in enumerate(names, 1):
             if not is_free(name):
-                raise ValueError(f"{name!r} is not a name that a step can annotate")
+                raise ValueError(f"name {number} is empty or reserved (docs/annotations.md)")
         return names
 
 

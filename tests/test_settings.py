@@ -427,3 +427,19 @@ def test_an_endpoint_of_the_command_line_is_sent_to() -> None:
     for config in ({}, {"exporter": "none", "enabled": False}, {"exporter": "console"}):
         settings = Settings.load(config, environ, options={"endpoint": "http://cli:3"})
         assert (settings.is_active, settings.exporters, settings.target) == (True, ("otlp",), "http://cli:3/v1/traces")
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["rows", "runlog.rows"], "telemetry.metrics.annotations: name 2 is empty or reserved (docs/annotations.md)"),
+        ([""], "telemetry.metrics.annotations: name 1 is empty or reserved (docs/annotations.md)"),
+        ("rows", "telemetry.metrics.annotations: must be a list"),
+    ],
+)
+def test_metrics_of_annotations_have_names_that_steps_can_annotate(names: object, problem: str) -> None:
+    """None of ours and of the conventions."""
+    assert loaded({}, metrics={"annotations": ["rows", "app.loss"]}).metrics.annotations == ("rows", "app.loss")
+    with pytest.raises(ConfigError) as raised:
+        loaded({}, metrics={"annotations": names})
+    assert str(raised.value) == problem

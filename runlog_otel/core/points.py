@@ -218,9 +218,7 @@ def _resources(of_step: dict[str, str], attempt: Span) -> Iterator[Point]:
 
 
 def _failure(of_step: dict[str, str], failed: Span) -> Point:
-    message = str(
-        next((event.attributes.get(semconv.EXCEPTION_MESSAGE, "") for event in failed.events), "") or failed.error
-    )
+    message = str(failed.evidence.get(semconv.EXCEPTION_MESSAGE, "") or failed.error)
     details = _of(failed, semconv.ERROR_TYPE) | {
         semconv.FAILURE_TRACE_ID: failed.trace_id.hex(),
         semconv.EXCEPTION_MESSAGE: bounded(message.partition("\n")[0], _MAX_MESSAGE_BYTES),

@@ -96,6 +96,12 @@ class Span:
         """Whether its parent is a span of another process: the caller's."""
         return self.role is SpanRole.RUN and bool(self.parent_span_id)
 
+    @property
+    def evidence(self) -> Attributes:
+        """Why a failed attempt failed: its last event, after those of its code, which may be exceptions as well."""
+        last = self.events[-1:] if self.role is SpanRole.ATTEMPT and self.error is not None else ()
+        return last[0].attributes if last and last[0].name == semconv.EXCEPTION_EVENT else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:

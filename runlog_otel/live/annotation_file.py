@@ -10,6 +10,7 @@ import os
 import stat
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from numbers import Integral, Real
@@ -68,13 +69,18 @@ class AnnotationFile(Recorder):
 
     @classmethod
     def made(cls) -> "AnnotationFile":
-        """A new file, which only its owner can read; without one if it cannot be made."""
+        """A new file, which only its owner can read; without one if it cannot be made.
+
+        At the latest it is removed when the process ends, as the host may raise before it records the attempt.
+        """
         try:
             descriptor, path = tempfile.mkstemp(prefix="runlog-otel-")
         except OSError:
             return cls("")
         os.close(descriptor)
-        return cls(path)
+        made = cls(path)
+        weakref.finalize(made, _remove, path, os.getpid())
+        return made
 
     @property
     def variables(self) -> Mapping[str, str | None]:
@@ -93,18 +99,18 @@ class AnnotationFile(Recorder):
         self._append([time.time_ns() if time_ns is None else time_ns, name, values])
 
     def taken(self) -> Iterator[Annotation | AttemptEvent]:
-        """What the file says; it is removed."""
+        """What the file says, once; it is removed."""
         lines: list[str] = []
         with suppress(OSError):
-            lines = _start_of(self._path).splitlines()
-        with suppress(OSError):
-            Path(self._path).unlink()
+            lines = _start_of(self._path).split("\n")
+        _remove(self._path, os.getpid())
+        self._path = ""
         return filter(None, map(_item, lines))
 
     def _append(self, item: list[Any]) -> None:
         """Append to the file, unless the attempt has ended: then there is none."""
         with suppress(OSError):
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
             try:
                 os.write(descriptor, json.dumps(item).encode() + b"\n")  # at once: other processes write as well
             finally:
@@ -134,6 +140,13 @@ def _start_of(path: str) -> str:
         data = file.read(_FILE_BYTES + 1)
     whole = data if len(data) <= _FILE_BYTES else data[: data.rfind(b"\n") + 1]
     return whole.decode("utf-8", "replace")
+
+
+def _remove(path: str, process: int) -> None:
+    """Remove the file, but not in a process that the one which made it has forked."""
+    if os.getpid() == process:
+        with suppress(OSError):
+            Path(path).unlink()
 
 
 def _opened(path: str, flags: int) -> int:

@@ -107,7 +107,7 @@ class Annotations(Recorder):
 
     def _value(self, name: str, value: Any) -> FactValue | None:
         kept = plain(value)
-        if isinstance(kept, str | tuple) and is_secret_name(name):
+        if is_secret_name(name):
             return MASK
         if isinstance(kept, tuple):
             return bounded_names(map(self._text, kept))

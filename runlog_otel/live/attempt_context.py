@@ -35,10 +35,10 @@ class AttemptScope:
     ) -> None:
         self.current = current
         self.has_ended = False
+        self.annotations = Annotations(redact)
         self.usage = UsageMeter()
         self.error_type = ""
         """Why the code failed, where this process knows it better than the log."""
-        self.annotations = Annotations(redact)
         self._context = propagation.context(current, self.annotations)
         self._variables = {**propagation.variables(current, self._context), **self.annotations.file.variables}
         self._token = context.attach(self._context)

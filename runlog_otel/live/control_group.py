@@ -27,12 +27,11 @@ def limits(root: Path = ROOT) -> dict[str, int | float]:
 
 def memory_kills(root: Path = ROOT) -> int | None:
     """How many processes of the group the kernel has killed for lack of memory; None where it does not count them."""
-    for folder in _folders("memory", root)[:1]:
-        for name in ("memory.events", "memory.oom_control"):
-            with suppress(OSError, ValueError):
-                counts = dict(line.split() for line in (folder / name).read_text().splitlines())
-                if "oom_kill" in counts:
-                    return int(counts["oom_kill"])
+    path = _events(root)
+    with suppress(OSError, ValueError):
+        for line in path.read_text().splitlines() if path else ():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
     return None
 
 
@@ -41,6 +40,15 @@ def lines(name: str, root: Path = ROOT) -> list[str]:
     with suppress(OSError, UnicodeError):
         return (root / name).read_text().splitlines()
     return []
+
+
+@functools.cache
+def _events(root: Path) -> Path | None:
+    """The file in which the kernel counts, in version 2 or 1."""
+    paths = (
+        folder / name for folder in _folders("memory", root)[:1] for name in ("memory.events", "memory.oom_control")
+    )
+    return next(filter(Path.is_file, paths), None)
 
 
 @functools.cache

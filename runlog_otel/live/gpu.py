@@ -51,13 +51,14 @@ class GpuMeter:
         return {semconv.GPU_TIME: round(self._busy_seconds, 6), **memory}
 
     def _add_time(self, index: int, samples: list[Any], pids: Collection[int]) -> None:
-        """Each sample is a process's share of the time since the one before, in percent."""
-        before = self._seen_us[index]
-        for sample in samples:
+        """Each sample is a process's share of the time since its last one, in percent."""
+        before_us = dict.fromkeys(pids, self._seen_us[index])
+        for sample in sorted(samples, key=lambda sample: int(sample.timeStamp)):
             self._seen_us[index] = max(self._seen_us[index], sample.timeStamp)
-            if sample.pid in pids:
+            if sample.pid in before_us:
                 self.is_used = True
-                self._busy_seconds += sample.smUtil / 100 * max(sample.timeStamp - before, 0) / 1e6
+                self._busy_seconds += sample.smUtil / 100 * max(sample.timeStamp - before_us[sample.pid], 0) / 1e6
+                before_us[sample.pid] = sample.timeStamp
 
 
 @functools.cache

@@ -5,12 +5,13 @@ ended for the whole life of their parent only, and forgets which of them ran at 
 """
 
 import os
-import threading
 import time
+from _thread import allocate_lock, start_new_thread
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from runlog_otel.live import process_tree
+from runlog_otel.own_threads import own_thread
 
 if TYPE_CHECKING:
     from runlog_otel.live.gpu import GpuMeter
@@ -33,17 +34,20 @@ class Peaks:
         self._memory_bytes = process_tree.own_resident_bytes()
         self._is_complete = True
         self._gpu: GpuMeter | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="runlog-otel-peaks", daemon=True)
+        self._end_asked, self._running = allocate_lock(), allocate_lock()
+        self._end_asked.acquire()
         if self._memory_bytes is not None:
-            with suppress(RuntimeError):  # no more threads: what is sampled at the end remains
-                self._thread.start()
+            self._running.acquire()
+            try:
+                start_new_thread(self._work, ())  # `threading.Thread` waits for its start: 0.1 ms
+            except RuntimeError:  # no more threads: what is sampled at the end remains
+                self._running.release()
 
     def stop(self) -> None:
         """Take the last sample."""
         self._end()
         if self._is_complete and self._memory_bytes is not None:
-            self._sample()
+            self._sample(is_last=True)
 
     def cut(self) -> None:
         """End early, because this process is about to be forked."""
@@ -62,13 +66,19 @@ class Peaks:
         return self._gpu.attributes() if self._gpu else {}
 
     def _end(self) -> None:
-        self._ended.set()
-        if self._thread.ident and self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._end_asked.locked():
+            self._end_asked.release()
+        with self._running:
+            pass
 
-    def _run(self) -> None:
+    def _work(self) -> None:
+        with own_thread():
+            self._sample_often()
+        self._running.release()
+
+    def _sample_often(self) -> None:
         pause, longest = _PAUSE_SECONDS
-        while not self._ended.wait(pause):
+        while not self._end_asked.acquire(timeout=pause):
             before, has_children = time.thread_time(), False
             with suppress(Exception):  # a sample is lost
                 self._open_gpu()
@@ -84,12 +94,12 @@ class Peaks:
             if library := nvml():
                 self._gpu = GpuMeter(self._start_us, library)
 
-    def _sample(self) -> bool:
+    def _sample(self, *, is_last: bool = False) -> bool:
         """Take a sample, and return whether there are children."""
         below = process_tree.below() or []
         if below or not self._is_exact:  # without children, the kernel's own count is enough
             children = sum(map(process_tree.added_bytes, below))
             self._memory_bytes = max(self._memory_bytes or 0, (process_tree.own_resident_bytes() or 0) + children)
-        if self._gpu and (self._gpu.is_used or not self._ended.is_set()):
+        if self._gpu and (self._gpu.is_used or not is_last):
             self._gpu.sample({os.getpid(), *(process.pid for process in below)})
         return bool(below)

@@ -56,7 +56,11 @@ def own_peak_bytes() -> int | None:
 def reset_own_peak() -> bool:
     """Forget the highest resident memory so far; False if the system does not allow it. See proc_pid_clear_refs(5)."""
     try:
-        Path("/proc/self/clear_refs").write_bytes(b"5")
+        file = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(file, b"5")
+        finally:
+            os.close(file)
     except OSError:
         return False
     return True

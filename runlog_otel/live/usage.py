@@ -10,6 +10,7 @@ import sys
 import time
 from typing import NamedTuple
 
+from runlog_otel import own_threads
 from runlog_otel.core import semconv
 from runlog_otel.live import process_tree
 from runlog_otel.live.control_group import memory_kills
@@ -70,7 +71,8 @@ def _totals() -> _Totals:
     peak = children.ru_maxrss * _KIB
     if below is None:
         return _Totals(None, None, peak)
-    cpu = time.process_time() + children.ru_utime + children.ru_stime + sum(child.cpu_seconds for child in below)
+    own_cpu = time.process_time() - own_threads.cpu_seconds()
+    cpu = own_cpu + children.ru_utime + children.ru_stime + sum(child.cpu_seconds for child in below)
     parts = filter(None, [own, *(process_tree.transferred(child.pid) for child in below)])
     return _Totals(cpu, Transferred(*map(sum, zip(*parts, strict=True))) if own else None, peak)
 

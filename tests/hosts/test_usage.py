@@ -111,3 +111,34 @@ def test_a_program_that_the_kernel_kills_for_memory_says_so(
     assert done.returncode != 0
     attempt = project.log("r")["steps"]["train"]["attempts"][0]
     assert facts(attempt).get("error") == error
+
+
+@pytest.mark.parametrize("pipeline", ["streaming", "failing_notebook", "failing_shell", "job"])
+def test_code_of_every_kind_is_measured(tmp_path: Path, pipeline: str) -> None:
+    """Asynchronous functions, notebooks, programs and jobs, whether they fail or not."""
+    project = Project(tmp_path, "file-system", LOCAL, {"endpoint": f"file://{tmp_path}/spans.jsonl"})
+    project.run(pipeline, "r")
+    log = project.log("r")
+    recorded = [log["job"]["attempts"][0]] if log.get("job") else [attempt for _, attempt in attempts(log)]
+    assert recorded
+    for attempt in recorded:
+        assert facts(attempt)["attributes"].keys() >= {semconv.HOST_NAME, semconv.CPU_TIME, semconv.MEMORY_PEAK}
+
+
+def test_a_retry_keeps_the_facts_of_the_attempt_before(tmp_path: Path) -> None:
+    """Each attempt says in which process it ran."""
+    project = Project(tmp_path, "chunked-fs", LOCAL, {"endpoint": f"file://{tmp_path}/spans.jsonl"})
+    project.run("fragile", "r")
+    before = project.log("r")["steps"]["work on it"]["attempts"]
+    (project.folder / "mended").touch()
+    project.retry("r").succeeded()
+    first, second = project.log("r")["steps"]["work on it"]["attempts"]
+    assert [first] == before
+    assert facts(first)["attributes"][semconv.PROCESS_PID] != facts(second)["attributes"][semconv.PROCESS_PID]
+
+
+def test_without_telemetry_nothing_is_written(tmp_path: Path) -> None:
+    """The log is the host's."""
+    project = Project(tmp_path, "file-system", LOCAL, {"enabled": False})
+    project.run("fragile", "r")
+    assert "runlog_otel" not in json.dumps(project.log("r")["steps"])

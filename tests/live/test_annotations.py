@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import multiprocessing
 import os
 import stat
 import subprocess
@@ -171,9 +170,9 @@ def test_a_value_is_what_an_attribute_can_be(scope: AttemptScope, value: Any, ke
 
 
 def test_a_name_can_be_a_secret_and_say_that_a_value_is_one(scope: AttemptScope) -> None:
-    """Both are masked; a number is none, as in `token_count`."""
-    runlog_otel.annotate(**{SECRET: 1, "db_password": "x", "tokens": "a", "token_count": 7, "api_key": ["x"]})
-    assert said(scope)[0] == {MASK: 1, "db_password": MASK, "tokens": "a", "token_count": 7, "api_key": MASK}
+    """Both are masked."""
+    runlog_otel.annotate(**{SECRET: 1, "db_password": "x", "tokens": "a", "token": 7, "api_key": ["x"]})
+    assert said(scope)[0] == {MASK: 1, "db_password": MASK, "tokens": "a", "token": MASK, "api_key": MASK}
 
 
 def test_what_is_ours_is_refused_once(scope: AttemptScope, caplog: pytest.LogCaptureFixture) -> None:
@@ -271,22 +270,37 @@ def test_tasks_say_it_of_their_own_attempt() -> None:
         assert said(scope)[0] == {"number": number, "part0": number, "part1": number}
 
 
-def _work(number: int) -> None:
+_POOL = """
+import json, multiprocessing, sys
+import runlog_otel
+from opentelemetry import trace
+from tests.live.test_annotations import SECRET, entered, said
+
+def work(number):
     runlog_otel.annotate(**{f"part{number}": [SECRET, "a"]})
     runlog_otel.event("part", number=number)
     trace.get_current_span().set_attribute(f"span{number}", number)
 
+if __name__ == "__main__":
+    scope = entered()
+    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+        pool.map(work, range(3), chunksize=1)
+    print(json.dumps(said(scope)))
+"""
+
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_of_the_code_say_it(method: str) -> None:
+def test_workers_of_the_code_say_it(tmp_path: Path, method: str) -> None:
     """Processes that the step forks or starts; a spawned one has no current span."""
-    scope = entered()
-    with multiprocessing.get_context(method).Pool(2) as pool:
-        pool.map(_work, range(3), chunksize=1)
-    annotations, events = said(scope)
+    program = tmp_path / "pool.py"
+    program.write_text(_POOL, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(program), method]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    annotations, events = json.loads(done.stdout)
     spans = {f"span{number}": number for number in range(3)} if method == "fork" else {}
-    assert annotations == {f"part{number}": (MASK, "a") for number in range(3)} | spans
-    assert sorted(events, key=str) == [("part", {"number": number}) for number in range(3)]
+    assert annotations == {f"part{number}": [MASK, "a"] for number in range(3)} | spans
+    assert sorted(events, key=str) == [["part", {"number": number}] for number in range(3)]
 
 
 def test_programs_say_it_in_a_file(scope: AttemptScope, caplog: pytest.LogCaptureFixture) -> None:
@@ -342,7 +356,7 @@ def _fifo(path: Path) -> None:
         (_link, {}),
         (_fifo, {}),
         (lambda path: path.write_bytes(b"rows=1\n" + b"x" * 2**20 + b"\nfiles=2\n"), {"rows": 1}),
-        (lambda path: path.write_bytes(b"rows=1\n" * 10 + b"x=" + os.urandom(100).replace(b"\n", b"")), {"rows": 1}),
+        (lambda path: path.write_bytes(b"rows=1\n" * 10 + b"x=" + bytes(range(11, 256))), {"rows": 1}),
     ],
     ids=["removed", "link", "fifo", "large", "binary"],
 )
@@ -356,6 +370,27 @@ def test_a_file_that_was_spoiled_harms_nobody(
     assert {name: annotations[name] for name in annotations if name != "x"} == kept
     assert not path.is_symlink()
     assert not path.exists()
+
+
+_INTERRUPTED = """
+import os, sys
+from tests.live.test_annotations import VARIABLE, entered
+
+scope = entered()
+if not os.fork():
+    sys.exit()
+os.wait()
+print(os.environ[VARIABLE], os.path.exists(os.environ[VARIABLE]))
+raise KeyboardInterrupt
+"""
+
+
+def test_the_file_goes_with_its_process() -> None:
+    """If the host raises before the attempt is recorded; a forked process leaves it alone."""
+    command = [sys.executable, "-c", _INTERRUPTED]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    path, _, existed = done.stdout.strip().rpartition(" ")
+    assert (done.returncode != 0, existed, Path(path).exists()) == (True, "True", False)
 
 
 def test_without_a_folder_for_the_file_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_time_and_memory_of_its_processes_on_all_devices() -> None:
     meter = GpuMeter(START_US, library)
     meter.sample({7, 8})
     library.memory = {0: {7: GIB}}
-    library.utilization = {0: [(7, 2_500_000, 100)], 1: [(8, 3_000_000, 10)]}
+    library.utilization = {0: [(7, 2_500_000, 100)], 1: [(8, 3_000_000, 10), (8, 2_000_000, 10)]}
     meter.sample({7, 8})
     meter.sample({7, 8})
     assert meter.attributes() == {semconv.GPU_TIME: 0.5 + 0.5 + 0.2, semconv.GPU_MEMORY_PEAK: 3 * GIB}

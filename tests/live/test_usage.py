@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 from runlog_otel.core import semconv
 from runlog_otel.live import process_tree
 from runlog_otel.live.usage import UsageMeter
+from runlog_otel.own_threads import own_thread
 from tests.peers.process import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
@@ -138,6 +140,30 @@ def test_memory_that_a_forked_process_shares_counts_once() -> None:
     else:
         assert semconv.MEMORY_PEAK not in meter.attributes
     assert semconv.CPU_TIME in meter.attributes
+
+
+@pytest.mark.parametrize("has_ended", [True, False], ids=["ended", "runs"])
+def test_our_own_threads_are_not_counted(has_ended: bool) -> None:
+    """Spans are sent while the next step computes."""
+    meter, worked, ended = UsageMeter(), threading.Event(), threading.Event()
+
+    def send() -> None:
+        with own_thread():
+            while time.thread_time() < CPU_SECONDS:
+                pass
+            worked.set()
+            ended.wait()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    worked.wait()
+    if has_ended:
+        ended.set()
+        thread.join()
+    meter.stop()
+    ended.set()
+    thread.join()
+    assert meter.attributes[semconv.CPU_TIME] == about(0)
 
 
 def test_attempts_at_the_same_time_share_a_process() -> None:

@@ -22,11 +22,16 @@ CPU_TIME = attribute(
     "runlog.attempt.cpu.time", "attempt", "double", "CPU time in seconds, user and system, child processes included."
 )
 MEMORY_PEAK = attribute(
-    "runlog.attempt.memory.peak", "attempt", "int", "Highest resident memory in bytes, child processes included."
+    "runlog.attempt.memory.peak",
+    "attempt",
+    "int",
+    "Highest resident memory in bytes, of the process with the host, and of child processes.",
 )
 IO_READ = attribute("runlog.attempt.io.read", "attempt", "int", "Bytes read from storage, child processes included.")
 IO_WRITE = attribute("runlog.attempt.io.write", "attempt", "int", "Bytes written to storage, child processes included.")
-GPU_TIME = attribute("runlog.attempt.gpu.time", "attempt", "double", "GPU time in seconds, if `nvidia-ml-py` is there.")
+GPU_TIME = attribute(
+    "runlog.attempt.gpu.time", "attempt", "double", "Busy time of GPUs in seconds, if `nvidia-ml-py` is there."
+)
 GPU_MEMORY_PEAK = attribute("runlog.attempt.gpu.memory.peak", "attempt", "int", "Highest GPU memory in bytes.")
 CPU_LIMIT = attribute("runlog.attempt.cpu.limit", "attempt", "double", "The control group's limit, in CPUs.")
 MEMORY_LIMIT = attribute("runlog.attempt.memory.limit", "attempt", "int", "The control group's limit, in bytes.")
