@@ -15,7 +15,7 @@ from tests.e2e.told import Document, Shown, Tag, Told, tag
 _RESULTS = {"SUCCESS": "success", "FAIL": "failure"}
 _TERMINAL = ("success", "fail")
 _COMPOSITE = ("parallel", "map", "loop", "conditional", "dag")
-NOTE = "runlog_otel.attempt"
+NOTE, FACTS = "runlog_otel.attempt", "runlog_otel.facts"
 """The type of the code identity in which a process notes what only it knows of an attempt."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -380,7 +380,7 @@ def _catalog(step: Document, start: int | None, duration: int) -> tuple[tuple[in
 def _code(identities: Any) -> dict[str, Any]:
     tags: dict[str, Any] = {}
     for code in identities:
-        if code["code_identifier"] and code["code_identifier_type"] != NOTE:
+        if code["code_identifier"] and code["code_identifier_type"] not in (NOTE, FACTS):
             assert code["code_identifier_type"] == "git"
             tags["vcs.ref.head.revision"] = code["code_identifier"]
             tags["vcs.repository.url.full"] = re.sub("//.*@", "//", code["code_identifier_url"])
