@@ -16,7 +16,7 @@ from tests.e2e.told import Document, Shown, Tag, Told, tag
 _RESULTS = {"SUCCESS": "success", "FAIL": "failure"}
 _TERMINAL = ("success", "fail")
 _COMPOSITE = ("parallel", "map", "loop", "conditional", "dag")
-NOTE = "runlog_otel.attempt"
+NOTE, FACTS = "runlog_otel.attempt", "runlog_otel.facts"
 """The type of the code identity in which a process notes what only it knows of an attempt."""
 FACTS = "runlog_otel.facts"
 """The type of the one in which it says where the attempt ran, what it used, and what its code said."""
