@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runlog_otel.core.runlogs.facts import facts_of
+from tests.core.logs import facts_of
 from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project
 
 SAID = {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runlog_otel.core.runlogs.facts import facts_of
+from tests.core.logs import facts_of
 from tests.hosts.magnus.project import CHUNKED, MagnusProject
 
 
