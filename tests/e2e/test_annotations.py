@@ -25,6 +25,6 @@ def test_what_code_says_is_in_jaeger(tmp_path: Path, jaeger: Jaeger, collector: 
     assert {path: span.tags["said"][1] for path, span in said.items()} == SAID
     assert said["load"].tags["rows"] == ("int64", 123)
     assert [values["event"] for _, values in said["load"].events] == ["checkpoint"]
-    assert [values["exception.message"] for _, values in said["fail"].events] == ["handled", "the reason"]
+    assert [values["exception.message"] for _, values in said["last"].events] == ["handled", "the reason"]
     project.export("--all", TZ="Asia/Tokyo").succeeded()
     assert told_by_jaeger(jaeger.wait_for_trace(trace_id, spans=SPANS)) == told

@@ -19,7 +19,7 @@ SAID = {
     "both.left.work": "left",
     "both.right.work": "right",
     "shell": "shell",
-    "fail": "fail",
+    "last": "last",
 }
 EXAMPLE = Path(__file__).parents[2] / "examples" / "annotated.py"
 _WHOLE = """
@@ -82,9 +82,9 @@ def test_each_attempt_has_what_its_code_said(tmp_path: Path, store: str, executo
     others = {f"in_{name}": name for name in ("thread", "worker", "program")}
     assert facts["load"].annotations == {"said": "load", "rows": 123, "app.rows": 123, **others}
     assert [(event.name, event.attributes) for event in facts["load"].events] == [("checkpoint", {"epoch": 3})]
-    (handled,) = facts["fail"].events
+    (handled,) = facts["last"].events
     assert (handled.name, handled.attributes["exception.message"]) == ("exception", "handled")
-    assert dict(steps(log))["fail"]["attempts"][0]["message"].startswith("ValueError: the reason\n")
+    assert dict(steps(log))["last"]["attempts"][0]["message"].startswith("ValueError: the reason\n")
     project.export("r", "--endpoint", f"file://{tmp_path}/again.jsonl", TZ="Asia/Tokyo").succeeded()
     live, again = attempts_sent(tmp_path / "spans.jsonl"), attempts_sent(tmp_path / "again.jsonl")
     assert (live, len(live)) == (again, len(SAID))

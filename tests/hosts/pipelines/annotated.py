@@ -43,7 +43,7 @@ def fail() -> None:
         raise LookupError("handled")
     except LookupError as error:
         trace.get_current_span().record_exception(error)
-    runlog_otel.annotate(said="fail")
+    runlog_otel.annotate(said="last")
     raise ValueError("the reason")
 
 
@@ -62,7 +62,7 @@ def main() -> Pipeline:
         ),
         Parallel(name="both", branches=branches),
         ShellTask(name="shell", command=SHELL.format("shell")),
-        PythonTask(name="fail", function=fail),
+        PythonTask(name="last", function=fail),
     ]
     pipeline = Pipeline(steps=steps)
     pipeline.execute()
