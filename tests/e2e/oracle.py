@@ -104,6 +104,7 @@ class Oracle:
                         or "",
                         "runlog.run.executor": executor["service_name"],
                         "runlog.run.parameters": sorted(seen),
+                        **(self._header.get("facts", {}) if self.execution == 1 else {}),
                         **self._retry(),
                     },
                 ),
