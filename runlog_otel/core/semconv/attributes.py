@@ -6,14 +6,23 @@ RUN_SPAN = span("RUN {pipeline}", "SERVER", "One execution of a run. A retry is 
 START_SPAN = span("START {pipeline}", "INTERNAL", "Start marker, without duration: makes a run visible at once.")
 STEP_SPAN = span("{step}", "INTERNAL", "A node of the graph; it encloses its attempts or branches.")
 BRANCH_SPAN = span("{step}/{branch}", "INTERNAL", "A branch of a parallel, conditional or dag node.")
-ITERATION_SPAN = span("{step}/iteration", "INTERNAL", "An iteration of a map or loop node; its value is an attribute.")
+ITERATION_SPAN = span(
+    "{step}/iteration",
+    "INTERNAL",
+    "An iteration of a map or loop node, whose value is an attribute; `{step}/{value}` with `iteration_names`.",
+)
 ATTEMPT_SPAN = span("{step} attempt", "INTERNAL", "One attempt at a step, as recorded by its process.")
 
 SERVICE_NAME = attribute(
     "service.name", "resource", "string", "The setting `service`, else `OTEL_SERVICE_NAME`, else the pipeline's name."
 )
-PIPELINE_NAME = attribute("cicd.pipeline.name", "every span", "string", "The pipeline: its setting, name or file.")
-PIPELINE_RUN_ID = attribute("cicd.pipeline.run.id", "every span", "string", "The host's run id.")
+PIPELINE_NAME = attribute(
+    "cicd.pipeline.name",
+    "resource, every span",
+    "string",
+    "The pipeline: its setting, the name it was given, or its file.",
+)
+PIPELINE_RUN_ID = attribute("cicd.pipeline.run.id", "resource, every span", "string", "The host's run id.")
 EXECUTION = attribute("runlog.execution", "every span", "int", "1, plus one for each retry of the run.")
 
 PIPELINE_ACTION = attribute("cicd.pipeline.action.name", "run", "string", "Always `RUN`.")
