@@ -30,6 +30,11 @@ _LAST_LINES = 7
 _MAX_SAID = 500
 """The most bytes that are printed of what an attempt's code said; `audit` prints all of it."""
 
+_ORIGIN = {
+    "started by": (semconv.TRIGGER_TYPE, semconv.TRIGGER_NAME, semconv.TRIGGER_USER, semconv.TRIGGER_URL),
+    "checked out": (semconv.VCS_REPOSITORY_NAME, semconv.VCS_REF_TYPE, semconv.VCS_REF_NAME, semconv.VCS_REVISION),
+}
+
 
 def show(
     run: RunNamed,
@@ -71,8 +76,7 @@ def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterato
         cell(result, _STYLES.get(result, "")),
     )
     yield _table(trace, is_complete, max(_MIN_WIDTH, min(output.terminal_width(), _MAX_WIDTH)))
-    yield from map(cell, _changes(root))
-    yield from map(cell, _said(trace))
+    yield from map(cell, (*_origin(root), *_changes(root), *_said(trace)))
     yield from (cell(line, "red") for line in _last_words(trace))
 
 
@@ -176,6 +180,13 @@ def _last_words(trace: Trace) -> Iterator[str]:
         if len(lines) > 1:
             yield f"{_attempt(span)}:"
             yield from (f"  {line}" for line in lines[-_LAST_LINES:])
+
+
+def _origin(root: Span) -> Iterator[str]:
+    """Who started the run, and what was checked out, as far as that is known."""
+    for title, names in _ORIGIN.items():
+        if known := [str(root.attributes[name]) for name in names if name in root.attributes]:
+            yield f"{title}: {', '.join(known)}"
 
 
 def _changes(root: Span) -> Iterator[str]:

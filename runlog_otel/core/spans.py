@@ -147,7 +147,7 @@ class SpanBuilder:
             semconv.RUN_PARAMETERS: tuple(sorted(parameters)),
             **run.attributes,
             **vcs_attributes(code for attempt in self._attempts for code in attempt.code),
-            **run.header.facts,
+            **(run.header.facts if self._number == 1 else {}),  # nobody noted who started a retry
             **factory.parameters(run.input_values, run.output_values),
         }
         if self._intervals.is_adjusted(run.steps, interval, self._timeline.starts_ns.get(self._number)):

@@ -1,7 +1,7 @@
 """The CI systems that say in environment variables which job runs, as each of them documents its variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from runlog_otel.core.redaction import url_without_credentials
@@ -9,8 +9,7 @@ from runlog_otel.core.redaction import url_without_credentials
 _URL_CHARACTERS = "%:/?#[]@!$&'()*+,;="
 
 
-@dataclass(frozen=True, slots=True)
-class CiSystem:
+class CiSystem(NamedTuple):
     """One CI system, and the names of its variables."""
 
     name: str

@@ -24,20 +24,25 @@ def start_entry(observer: "Observer", pipeline: str, prefix: str) -> dict[str, A
     """
     settings = observer.settings
     name = observer.masked(settings.pipeline or pipeline)
-    caller = observer.guard(lambda: _caller(settings, prefix)) or {}
+    caller = observer.guard(lambda: _caller(observer, prefix)) or {}
     facts = observer.guard(lambda: _facts(settings, prefix)) or {}
     parts = {"pipeline": name, **caller, "facts": {key: observer.masked(value) for key, value in facts.items()}}
     return {key: value for key, value in parts.items() if value}
 
 
-def _caller(settings: Settings, prefix: str) -> dict[str, str]:
-    """The caller's trace context; its state matters only if the run joins its trace."""
+def _caller(observer: "Observer", prefix: str) -> dict[str, str]:
+    """The caller's trace context. Its state matters to a run that joins its trace.
+
+    A state with a secret is dropped: others read it, so it cannot be masked in part.
+    """
+    settings = observer.settings
     caller = Propagation(settings.propagators, prefix).caller()
     if caller is None:
         return {}
     entry = {"traceparent": f"00-{caller.trace_id:032x}-{caller.span_id:016x}-{caller.trace_flags:02x}"}
     if settings.parent == "child":
-        entry |= {"parent": "child", "tracestate": caller.trace_state.to_header()}
+        state = caller.trace_state.to_header()
+        entry |= {"parent": "child", "tracestate": state if observer.masked(state) == state else ""}
     return entry
 
 

@@ -1,6 +1,5 @@
 """Who or what started a run: another run, a CI job, a schedule, a person. Only what is certain."""
 
-import getpass
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -33,7 +32,7 @@ def trigger_facts(environ: Mapping[str, str], *, is_within_run: bool, has_user: 
     elif name := _scheduler(environ):
         kind = "schedule"
     else:
-        kind, user = "user" if any(map(os.isatty, range(3))) else "", _account()
+        kind, user = "user" if any(map(os.isatty, range(3))) else "", _account() if has_user else ""
     facts = {
         semconv.TRIGGER_TYPE: kind,
         semconv.TRIGGER_NAME: name,
@@ -70,6 +69,8 @@ def _ancestors() -> Iterator[str]:
 
 def _account() -> str:
     """The name of the account; empty if it has none."""
+    import getpass
+
     with suppress(KeyError, OSError, ImportError):
         return getpass.getuser()
     return ""

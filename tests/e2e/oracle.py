@@ -16,7 +16,7 @@ from tests.e2e.told import Document, Shown, Tag, Told, tag
 _RESULTS = {"SUCCESS": "success", "FAIL": "failure"}
 _TERMINAL = ("success", "fail")
 _COMPOSITE = ("parallel", "map", "loop", "conditional", "dag")
-NOTE, FACTS = "runlog_otel.attempt", "runlog_otel.facts"
+NOTE = "runlog_otel.attempt"
 """The type of the code identity in which a process notes what only it knows of an attempt."""
 FACTS = "runlog_otel.facts"
 """The type of the one in which it says where the attempt ran, what it used, and what its code said."""
@@ -120,7 +120,7 @@ class Oracle:
                         "runlog.run.executor": executor["service_name"],
                         "runlog.run.parameters": sorted(seen),
                         **self._commit(),
-                        **(self._header.get("facts") or {}),
+                        **(self._header.get("facts", {}) if self.execution == 1 else {}),
                         **self._retry(),
                     },
                 ),

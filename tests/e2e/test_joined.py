@@ -1,6 +1,8 @@
 """With `parent: child` a run is a part of its caller's trace, live, after a retry, and in a replay."""
 
 import json
+import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ import pytest
 
 from tests.e2e import oracle
 from tests.hosts.project import EMULATOR, LOCAL, Project
+from tests.peers.collector import Collector
+from tests.peers.jaeger import Jaeger
+from tests.peers.loopback import request
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 STEP = "work on it"
@@ -87,6 +92,15 @@ def test_the_caller_decides_on_sampling(
     assert spans_in(tmp_path / "replay.jsonl") == live
 
 
+def test_a_state_with_a_secret_is_dropped(tmp_path: Path) -> None:
+    """It is no text that could be masked in part: others read it."""
+    project = project_in(tmp_path, LOCAL, redact=["hunter[0-9]"])
+    (tmp_path / "mended").touch()
+    project.run("parented", "r", **CALLER | {"TRACESTATE": "vendor=hunter2"}).succeeded()
+    assert "hunter2" not in json.dumps(project.log("r")["run_config"]["runlog_otel"])
+    assert {span["traceId"] for span in spans_in(tmp_path / "live.jsonl").values()} == {TRACE}
+
+
 @pytest.mark.parametrize("variables", [{}, {"TRACEPARENT": "hunter2"}], ids=["none", "malformed"])
 def test_without_a_caller_a_run_has_a_trace_of_its_own(tmp_path: Path, variables: Mapping[str, str]) -> None:
     """As if it were not to join one; nothing of what is malformed is recorded."""
@@ -94,3 +108,37 @@ def test_without_a_caller_a_run_has_a_trace_of_its_own(tmp_path: Path, variables
     project.run("parented", "r", **variables)
     assert {span["traceId"] for span in spans_in(tmp_path / "live.jsonl").values()} == {oracle.trace_id("r", 1)}
     assert "hunter2" not in json.dumps(project.log("r")["run_config"]["runlog_otel"])
+
+
+def test_in_jaeger_two_runs_are_below_the_span_that_started_them(
+    tmp_path: Path, jaeger: Jaeger, collector: Collector
+) -> None:
+    """One trace without warnings, whose runs say who started them, and what was checked out."""
+    project = Project(tmp_path, "file-system", LOCAL, {"endpoint": collector.otlp_http, "parent": "child"})
+    project.version("https://somebody:hunter2@git.example.org/group/tools.git")
+    trace, caller = secrets.token_hex(16), secrets.token_hex(8)
+    start, end = (str(time.time_ns() + seconds * 10**9) for seconds in (0, 60))
+    span = {"traceId": trace, "spanId": caller, "name": "deploy", "startTimeUnixNano": start, "endTimeUnixNano": end}
+    document = {"resourceSpans": [{"resource": {}, "scopeSpans": [{"spans": [span]}]}]}
+    request(f"{collector.otlp_http}/v1/traces", json.dumps(document).encode())
+    job = {"GITLAB_CI": "true", "CI_JOB_URL": "https://gitlab.example.org/jobs/1", "CI_PIPELINE_SOURCE": "schedule"}
+    for run_id in ("one", "two"):
+        project.run("named", run_id, TRACEPARENT=f"00-{trace}-{caller}-01", **job).succeeded()
+    shown = jaeger.wait_for_trace(trace, spans=13)
+    roots = [each for each in shown["spans"] if each["operationName"] == "RUN train"]
+    assert [[ref["spanID"] for ref in each["references"]] for each in roots] == [[caller]] * 2
+    assert [each for each in shown["spans"] if each["warnings"]] == []
+    for root in roots:
+        tags = {tag["key"]: tag["value"] for tag in root["tags"]}
+        assert {
+            key: value for key, value in tags.items() if key.startswith(("runlog.trigger", "vcs.ref.", "vcs.re"))
+        } == {
+            "runlog.trigger.type": "schedule",
+            "runlog.trigger.name": "GitLab CI",
+            "runlog.trigger.url.full": "https://gitlab.example.org/jobs/1",
+            "vcs.ref.head.name": "master",
+            "vcs.ref.head.revision": tags["vcs.ref.head.revision"],
+            "vcs.ref.type": "branch",
+            "vcs.repository.name": "tools",
+            "vcs.repository.url.full": "https://git.example.org/group/tools",
+        }

@@ -15,7 +15,7 @@ from runlog_otel.settings import Settings
 
 _FOLDER = Path(__file__).parent
 _LOGS = sorted(path.name.removesuffix(".log.json") for path in _FOLDER.glob("*.log.json"))
-_RECORDED = ("2", "1f4639ae9418d78baced21e52f864a135b1652880578897c790b61510f6fbc3a")
+_RECORDED = ("2", "3a12e13987f768fcd83231bd6abd6fcc7ecaaf9da87450f2416c05a6774f1f98")
 """The version of the mapping, and the SHA-256 of the spans that it was recorded with."""
 
 
