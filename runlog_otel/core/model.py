@@ -94,6 +94,9 @@ class Facts:
     """Why it failed, where the process knows better than the log: `oom_killed`, `cancellation`, `timeout`."""
 
 
+NO_FACTS = Facts()
+
+
 @quick_init
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -122,6 +125,7 @@ class Attempt:
     """The position among attempts to which the host gave the same number within an execution, from 1."""
     execution: int | None = None
     """The number of its execution, if the process that recorded it noted it."""
+    facts: Facts = NO_FACTS
 
 
 @quick_init

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import AttemptEvent, Ending, Facts
-from runlog_otel.core.runlogs.facts import FACTS, code_from_facts, ending_entry, facts_of, run_facts
+from runlog_otel.core.runlogs.facts import FACTS, code_from_facts, ending_entry, run_facts
+from tests.core.logs import facts_of
 
 _INT64 = st.integers(-(2**63), 2**63 - 1)
 _VALUES = st.text(max_size=5) | st.booleans() | _INT64 | st.floats(allow_nan=False, allow_infinity=False)
 _LISTS = st.lists(st.text(max_size=5), max_size=3).map(tuple)
 _FREE = st.text(min_size=1, max_size=8).filter(semconv.is_free)
 _SAID = st.dictionaries(_FREE, _VALUES | _LISTS, max_size=4)
-_EVENTS = st.builds(AttemptEvent, st.integers(0, 2**63 - 1), st.text(max_size=8), _SAID)
+_EVENTS = st.builds(AttemptEvent, st.integers(0, 2**63 - 1), _FREE, _SAID)
 _FACTS = st.builds(
     Facts,
     st.dictionaries(st.sampled_from(sorted(semconv.ATTEMPT_FACTS)), _VALUES, max_size=4),

@@ -5,14 +5,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from opentelemetry.semconv._incubating.metrics import cicd_metrics
 
 from docs.generate import FOLDER, PAGES
 from runlog_otel.core import semconv
 from runlog_otel.core.spans import spans_from_run
 from tests.core.logs import attempt, run, task, verdict
 
-_CONVENTIONS = ("cicd", "container", "error", "exception", "host", "k8s", "process", "service", "vcs")
+_CONVENTIONS = ("cicd", "container", "error", "exception", "host", "k8s", "oci", "process", "service", "vcs")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -30,19 +29,9 @@ def test_names_of_the_conventions_exist_there(name: str) -> None:
 
 
 def test_every_other_name_is_ours() -> None:
-    """But for the label of exemplars (OpenMetrics) and that of an overflow (OpenTelemetry's metrics SDK)."""
+    """But for the label of an overflow (OpenTelemetry's metrics SDK)."""
     others = [n.name for n in semconv.ATTRIBUTES if n.name.partition(".")[0] not in (*_CONVENTIONS, "runlog")]
-    assert others == ["trace_id", "otel.metric.overflow"]
-
-
-@pytest.mark.parametrize("name", [name for name in semconv.METRICS if not name.startswith("runlog.")])
-def test_metrics_of_the_conventions_exist_there(name: str) -> None:
-    """With the same unit."""
-    module = Path(str(cicd_metrics.__file__)).read_text(encoding="utf-8")
-    unit = semconv.METRICS[name].unit
-    assert re.search(
-        rf'name={name.upper().replace(".", "_")},\s+description="[^"]*",\s+unit="{re.escape(unit)}"', module
-    )
+    assert others == ["otel.metric.overflow"]
 
 
 def test_no_name_stands_twice() -> None:

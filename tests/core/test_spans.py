@@ -175,7 +175,7 @@ def test_a_failed_attempt_is_an_error_with_an_exception_event() -> None:
         "no",
         "exception",
         at(2),
-        {"exception.type": "_OTHER", "exception.message": "no"},
+        {"exception.message": "no"},
     )
 
 
@@ -350,15 +350,15 @@ def test_an_attempt_says_what_the_log_has_of_it() -> None:
         "cicd.pipeline.name": "p",
         "cicd.pipeline.run.id": "r",
         "runlog.execution": 1,
-        "cicd.pipeline.task.name": "a",
+        "runlog.step.name": "a",
         "runlog.step.path": "a",
         "runlog.attempt.number": 1,
         "runlog.attempt.result": "success",
         "runlog.parameters.input": ("rate",),
         "runlog.parameters.output": ("model",),
         "vcs.ref.head.revision": "abc",
-        "vcs.repository.url.full": "https://git.example/repo.git",
-        "runlog.code.is_clean": True,
+        "vcs.repository.url.full": "https://git.example/repo",
+        "runlog.vcs.is_clean": True,
         "container.image.id": "sha256:def",
         "runlog.code.argo": "uid-1",
         "runlog.metric.loss.0": 0.5,

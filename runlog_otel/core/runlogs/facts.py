@@ -9,17 +9,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from runlog_otel.core import semconv
-from runlog_otel.core.model import AttemptEvent, Ending, Facts, FactValue
+from runlog_otel.core.model import NO_FACTS, AttemptEvent, Ending, Facts, FactValue
 
 Document = Mapping[str, Any]
 
 FACTS = "runlog_otel.facts"
 """The type of the code identity that holds an attempt's facts."""
 _INT64 = range(-(2**63), 2**63)
-_NO_FACTS = Facts()
 
 
 def code_from_facts(facts: Facts, index: int | None = None) -> dict[str, Any]:
@@ -55,13 +55,6 @@ def redacted_facts(facts: Facts, redact: Callable[[str], str]) -> Facts:
     return replace(facts, attributes=masked(facts.attributes), annotations=masked(facts.annotations), events=events)
 
 
-def facts_of(step: Document) -> list[Facts]:
-    """The facts of a step's attempts, in order; empty ones where the log has none."""
-    on_step = dict(map(_parsed, _identities(step)))
-    own = (next(iter(_identities(attempt)), None) for attempt in step.get("attempts") or ())
-    return [_parsed(identity)[1] if identity else on_step.get(index, _NO_FACTS) for index, identity in enumerate(own)]
-
-
 def run_facts(own: Document) -> dict[str, Any]:
     """The fields of a `Header` that hold facts, from the wrapper's entry in the run config; odd parts are left out."""
     name, tracestate = own.get("pipeline"), own.get("tracestate")
@@ -82,7 +75,7 @@ def ending_entry(ending: Ending) -> dict[str, Any]:
 def known_attributes(values: Any, known: frozenset[str]) -> dict[str, FactValue]:
     """Those of the values whose names are known, and whose types a span can have."""
     given = values if isinstance(values, Mapping) else {}
-    return {name: value for name, value in given.items() if name in known and is_fact_value(value)}
+    return {name: _hashable(value) for name, value in given.items() if name in known and is_fact_value(value)}
 
 
 def is_fact_value(value: Any) -> bool:
@@ -100,18 +93,14 @@ def _masked(value: FactValue, redact: Callable[[str], str]) -> FactValue:
     return redact(value) if isinstance(value, str) else value
 
 
-def _identities(part: Document) -> list[Document]:
-    return [code for code in part.get("code_identities") or () if code.get("code_identifier_type") == FACTS]
-
-
-def _parsed(identity: Document) -> tuple[int, Facts]:
+def facts_from_identity(identity: Document) -> tuple[int, Facts]:
     """The index of an attempt and its facts; whatever cannot be read is left out."""
     try:
         values = json.loads(identity.get("code_identifier") or "")
     except (TypeError, ValueError, RecursionError):
-        return 0, _NO_FACTS
+        return 0, NO_FACTS
     if not isinstance(values, Mapping):
-        return 0, _NO_FACTS
+        return 0, NO_FACTS
     index, error = values.get("attempt"), values.get("error")
     return index if isinstance(index, int) else 0, Facts(
         attributes=known_attributes(values.get("attributes"), semconv.ATTEMPT_FACTS),
@@ -136,11 +125,15 @@ def _events(values: Any) -> Iterator[AttemptEvent]:
     for value in values if isinstance(values, list) else ():
         match value:
             case [int(time_ns), str(name), dict(attributes)]:
-                yield AttemptEvent(time_ns, name, _annotations(attributes))
+                if semconv.is_free_event(name):
+                    yield AttemptEvent(time_ns, name, _annotations(attributes, partial(semconv.is_free_in, name)))
 
 
-def _annotations(values: Any) -> dict[str, FactValue]:
+def _annotations(values: Any, is_free: Callable[[str], bool] = semconv.is_free) -> dict[str, FactValue]:
     """What the code said: any name but ours and those of the conventions."""
     given = values if isinstance(values, Mapping) else {}
-    items = ((name, tuple(value) if isinstance(value, list) else value) for name, value in given.items())
-    return {name: value for name, value in items if semconv.is_free(name) and is_fact_value(value)}
+    return {name: _hashable(value) for name, value in given.items() if is_free(name) and is_fact_value(value)}
+
+
+def _hashable(value: Any) -> FactValue:
+    return tuple(value) if isinstance(value, list) else value

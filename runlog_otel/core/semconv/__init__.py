@@ -10,9 +10,9 @@ from runlog_otel.core.semconv.limits import *
 from runlog_otel.core.semconv.metrics import *
 from runlog_otel.core.semconv.specs import *
 
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.43.0"
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 SCOPE_NAME = "runlog_otel"
-SCOPE_VERSION = "1"
+SCOPE_VERSION = "2"
 """The version of the mapping, not of the package: an upgrade with the same mapping exports the same bytes."""
 
 HEADER_KEY = "runlog_otel"

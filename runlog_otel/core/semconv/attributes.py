@@ -6,19 +6,31 @@ RUN_SPAN = span("RUN {pipeline}", "SERVER", "One execution of a run. A retry is 
 START_SPAN = span("START {pipeline}", "INTERNAL", "Start marker, without duration: makes a run visible at once.")
 STEP_SPAN = span("{step}", "INTERNAL", "A node of the graph; it encloses its attempts or branches.")
 BRANCH_SPAN = span("{step}/{branch}", "INTERNAL", "A branch of a parallel, conditional or dag node.")
-ITERATION_SPAN = span("{step}/iteration", "INTERNAL", "An iteration of a map or loop node; its value is an attribute.")
+ITERATION_SPAN = span(
+    "{step}/iteration",
+    "INTERNAL",
+    "An iteration of a map or loop node, whose value is an attribute; `{step}/{value}` with `iteration_names`.",
+)
 ATTEMPT_SPAN = span("{step} attempt", "INTERNAL", "One attempt at a step, as recorded by its process.")
 
 SERVICE_NAME = attribute(
     "service.name", "resource", "string", "The setting `service`, else `OTEL_SERVICE_NAME`, else the pipeline's name."
 )
-PIPELINE_NAME = attribute("cicd.pipeline.name", "every span", "string", "The pipeline: its setting, name or file.")
-PIPELINE_RUN_ID = attribute("cicd.pipeline.run.id", "every span", "string", "The host's run id.")
+PIPELINE_NAME = attribute(
+    "cicd.pipeline.name",
+    "resource, every span",
+    "string",
+    "The pipeline: its setting, the name it was given, or its file.",
+)
+PIPELINE_RUN_ID = attribute("cicd.pipeline.run.id", "resource, every span", "string", "The host's run id.")
 EXECUTION = attribute("runlog.execution", "every span", "int", "1, plus one for each retry of the run.")
 
 PIPELINE_ACTION = attribute("cicd.pipeline.action.name", "run", "string", "Always `RUN`.")
 PIPELINE_RESULT = attribute(
-    "cicd.pipeline.result", "run", "string", "`success`, `failure` or `error` (it never ended)."
+    "cicd.pipeline.result",
+    "run",
+    "string",
+    "`success`, `failure`, `error` (it never ended), `timeout` or `cancellation`.",
 )
 PIPELINE_RUN_URL = attribute("cicd.pipeline.run.url.full", "run", "string", "The trace's page, when `ui` is set.")
 RUN_HOST = attribute("runlog.host", "run", "string", "The tool that ran it: `runnable`, `magnus`, `constellation`.")
@@ -48,10 +60,13 @@ RUN_SAMPLE_RATE = attribute(
     "runlog.run.sample_rate", "run", "double", "Share of such runs that the host keeps, 0 to 1."
 )
 
-TASK_NAME = attribute("cicd.pipeline.task.name", "step, attempt", "string", "The step's name, without iterations.")
+TASK_NAME = attribute("cicd.pipeline.task.name", "step", "string", "The step's name, without iterations.")
 TASK_RUN_ID = attribute("cicd.pipeline.task.run.id", "step", "string", "The host's internal name (dot path).")
 TASK_RESULT = attribute(
-    "cicd.pipeline.task.run.result", "step", "string", "`success`, `failure`, `error` (never ended) or `skip`."
+    "cicd.pipeline.task.run.result",
+    "step",
+    "string",
+    "`success`, `failure`, `error` (never ended), `timeout`, `cancellation` or `skip`.",
 )
 TASK_RUN_URL = attribute("cicd.pipeline.task.run.url.full", "step", "string", "The span's page, when `ui` is set.")
 STEP_TYPE = attribute("runlog.step.type", "step", "string", "The host's node type: `task`, `map`, `parallel` …")
@@ -64,15 +79,18 @@ START_IS_DERIVED = attribute(
 CLOCK_IS_ADJUSTED = attribute(
     "runlog.clock.is_adjusted", "run, branch, attempt", "boolean", "`true` if clocks disagree: see operation.md."
 )
+STEP_NAME = attribute("runlog.step.name", "attempt", "string", "The step's name, without iterations.")
 STEP_PATH = attribute("runlog.step.path", "attempt", "string", "The host's internal name of the step (dot path).")
 
 BRANCH_NAME = attribute("runlog.branch.name", "branch", "string", "The branch's name; the value of an iteration.")
 BRANCH_PATH = attribute("runlog.branch.path", "branch", "string", "The host's internal name of the branch (dot path).")
-BRANCH_RESULT = attribute("runlog.branch.result", "branch", "string", "`success`, `failure` or `error` (never ended).")
+BRANCH_RESULT = attribute("runlog.branch.result", "branch", "string", "As that of a run.")
 
 ATTEMPT_NUMBER = attribute("runlog.attempt.number", "attempt", "int", "The host's number of the attempt, from 1.")
 ATTEMPT_REPEAT = attribute("runlog.attempt.repeat", "attempt", "int", "From 2, if several attempts share a number.")
-ATTEMPT_RESULT = attribute("runlog.attempt.result", "attempt", "string", "`success` or `failure`.")
+ATTEMPT_RESULT = attribute(
+    "runlog.attempt.result", "attempt", "string", "`success`, `failure`, `timeout` or `cancellation`."
+)
 ATTEMPT_RETRY_INDICATOR = attribute("runlog.attempt.retry_indicator", "attempt", "string", "The host's, if it is set.")
 INPUT_PARAMETERS = attribute("runlog.parameters.input", "run, attempt", "string[]", "Names of the input parameters.")
 OUTPUT_PARAMETERS = attribute(
@@ -103,11 +121,19 @@ METRIC = attribute(
     "A user-defined metric; dots join the parts of a nested one.",
 )
 
-VCS_REVISION = attribute("vcs.ref.head.revision", "attempt", "string", "The git commit of the code that ran.")
-VCS_REPOSITORY = attribute("vcs.repository.url.full", "attempt", "string", "The git remote, without credentials.")
-CODE_IS_CLEAN = attribute("runlog.code.is_clean", "attempt", "boolean", "Whether the work tree had no changes.")
-IMAGE_ID = attribute("container.image.id", "attempt", "string", "The container image's digest.")
-IMAGE_NAME = attribute("container.image.name", "attempt", "string", "The container image, if its digest is unknown.")
+VCS_REVISION = attribute(
+    "vcs.ref.head.revision", "run, attempt", "string", "The git commit of the code; of a run if its attempts agree."
+)
+VCS_REPOSITORY = attribute(
+    "vcs.repository.url.full", "run, attempt", "string", "The pages of the git remote, without credentials and `.git`."
+)
+CODE_IS_CLEAN = attribute(
+    "runlog.vcs.is_clean", "run, attempt", "boolean", "Whether the work tree had no changes; of a run: in any attempt."
+)
+IMAGE_ID = attribute("container.image.id", "attempt", "string", "The container image's id, if the host records it.")
+IMAGE_NAME = attribute("container.image.name", "attempt", "string", "The container image, if its id is unknown.")
+IMAGE_TAGS = attribute("container.image.tags", "attempt", "string[]", "Its tag.")
+IMAGE_DIGEST = attribute("oci.manifest.digest", "attempt", "string", "Its digest.")
 CODE_IDENTITY = attribute("runlog.code.{type}", "attempt", "string", "Any other code identity: `runlog.code.argo` …")
 
 ERROR_TYPE = attribute(
@@ -115,10 +141,10 @@ ERROR_TYPE = attribute(
     "run, step, branch, attempt",
     "string",
     "If it did not succeed: the exception's type, `exit_3` or `signal_9` of a shell step, else `_OTHER`; "
-    "`step_failed`, `branch_failed`; `abandoned` if it never ended.",
+    "`step_failed`, `branch_failed`; `oom_killed`, `timeout`, `cancellation`; `abandoned` if it never ended.",
 )
 PROCESS_EXIT_CODE = attribute("process.exit.code", "attempt", "int", "The exit status of a failed shell step.")
-EXCEPTION_TYPE = attribute("exception.type", "event exception", "string", "As `error.type`.")
+EXCEPTION_TYPE = attribute("exception.type", "event exception", "string", "The exception's type, if it was one.")
 EXCEPTION_MESSAGE = attribute(
     "exception.message",
     "event exception",
@@ -161,7 +187,9 @@ LINK_TYPE = attribute(
     "`caller` (TRACEPARENT), `previous_execution` (a retry) or `original_run` (a re-run).",
 )
 
-EXCEPTION_EVENT = event("exception", "attempt", "On a failed attempt, at its end.")
+EXCEPTION_EVENT = event(
+    "exception", "run, attempt", "On a failed attempt, at its end; on a run that reached no end, if its cause is known."
+)
 CATALOG_EVENT = event(
     "runlog.catalog.item", "step", "A catalog item of a step that succeeded, at its start (get) or end (put)."
 )
@@ -173,9 +201,18 @@ PIPELINE_RUN_STATE = attribute(
     "cicd.pipeline.run.state", "metric", "string", "Always `executing`: the hosts have no other lasting state."
 )
 METRIC_NAME = attribute(
-    "runlog.metric.name", "metric", "string", "The name of a user-defined metric; dots join the parts of a nested one."
+    "runlog.user.metric.name",
+    "metric",
+    "string",
+    "The name of a user-defined metric; dots join the parts of a nested one.",
 )
-FAILURE_TRACE_ID = attribute("trace_id", "metric, exemplar", "string", "The trace of the latest failure.")
+ANNOTATION_NAME = attribute(
+    "runlog.annotation.name",
+    "metric",
+    "string",
+    "The name of a number that steps annotate, as in `metrics.annotations`.",
+)
+FAILURE_TRACE_ID = attribute("runlog.failure.trace_id", "metric", "string", "The trace of the latest failure.")
 OVERFLOW = attribute(
     "otel.metric.overflow", "metric", "boolean", "`true` on the series for label sets above `metrics.max_series`."
 )

@@ -1,6 +1,12 @@
 """What only the running process knew, written into the log: of the run at its start, of each attempt at its end."""
 
-from runlog_otel.core.semconv.specs import attribute
+from runlog_otel.core.semconv.attributes import (
+    EXCEPTION_EVENT,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_STACKTRACE,
+    EXCEPTION_TYPE,
+)
+from runlog_otel.core.semconv.specs import attribute, event
 
 HOST_NAME = attribute("host.name", "attempt", "string", "The machine, or the pod's name, in which the attempt ran.")
 PROCESS_PID = attribute("process.pid", "attempt", "int", "The process that ran it.")
@@ -33,15 +39,24 @@ MEMORY_LIMIT = attribute("runlog.attempt.memory.limit", "attempt", "int", "The c
 OOM_KILLED = "oom_killed"
 """The `error.type` of a program that the kernel killed for lack of memory."""
 
+STATUS_EVENT = event("runlog.status", "attempt", "When its code sets the status of the current span.")
+STATUS_CODE = attribute("runlog.status.code", "event runlog.status", "string", "`OK` or `ERROR`.")
+STATUS_DESCRIPTION = attribute("runlog.status.description", "event runlog.status", "string", "Its description.")
+CODE_EVENTS = {
+    EXCEPTION_EVENT: (EXCEPTION_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE),
+    STATUS_EVENT: (STATUS_CODE, STATUS_DESCRIPTION),
+}
+"""The events with names of ours that code reports through OpenTelemetry, and their attributes."""
+
 TRIGGER_TYPE = attribute(
     "runlog.trigger.type", "run", "string", "What started the run: `ci`, `schedule`, `run`, `user`, if that is known."
 )
 TRIGGER_NAME = attribute("runlog.trigger.name", "run", "string", "The CI system, or the scheduler, that started it.")
 TRIGGER_URL = attribute("runlog.trigger.url.full", "run", "string", "The page of the CI job that started it.")
 TRIGGER_USER = attribute("runlog.trigger.user", "run", "string", "Who started it, with the setting `trigger_user`.")
-VCS_REF_NAME = attribute("vcs.ref.head.name", "run, attempt", "string", "The git branch or tag that was checked out.")
-VCS_REF_TYPE = attribute("vcs.ref.type", "run, attempt", "string", "`branch` or `tag`.")
-VCS_REPOSITORY_NAME = attribute("vcs.repository.name", "run, attempt", "string", "The repository's name.")
+VCS_REF_NAME = attribute("vcs.ref.head.name", "run", "string", "The git branch or tag that was checked out.")
+VCS_REF_TYPE = attribute("vcs.ref.type", "run", "string", "`branch` or `tag`.")
+VCS_REPOSITORY_NAME = attribute("vcs.repository.name", "run", "string", "The repository's name.")
 
 ATTEMPT_FACTS = frozenset(
     (
@@ -63,3 +78,13 @@ _GROUPS = (
 def is_free(name: str) -> bool:
     """Whether code may give an attribute this name: it is neither ours nor one of the conventions that we use."""
     return bool(name) and name.partition(".")[0] not in _GROUPS
+
+
+def is_free_event(name: str) -> bool:
+    """Whether code may report an event of this name."""
+    return name in CODE_EVENTS or is_free(name)
+
+
+def is_free_in(event: str, name: str) -> bool:
+    """Whether code may give an attribute of its event this name."""
+    return name in CODE_EVENTS.get(event, ()) or is_free(name)

@@ -1,6 +1,7 @@
 """The metrics."""
 
 from runlog_otel.core.semconv.attributes import (
+    ANNOTATION_NAME,
     ATTEMPT_NUMBER,
     ATTEMPT_RESULT,
     BRANCH_NAME,
@@ -18,7 +19,8 @@ from runlog_otel.core.semconv.attributes import (
     TASK_NAME,
     TASK_RESULT,
 )
-from runlog_otel.core.semconv.specs import duration, metric
+from runlog_otel.core.semconv.facts import CPU_LIMIT, CPU_TIME, IO_READ, IO_WRITE, MEMORY_LIMIT, MEMORY_PEAK
+from runlog_otel.core.semconv.specs import duration, metric, size
 
 _OF_RUN = (PIPELINE_NAME, RUN_TAG)
 _OF_STEP = (PIPELINE_NAME, TASK_NAME, RUN_TAG)
@@ -36,7 +38,7 @@ RUN_ERRORS = metric(
     "counter",
     "{error}",
     (*_OF_RUN, ERROR_TYPE),
-    "Failed attempts, also those of runs that succeeded.",
+    "Failed attempts, also those of runs that succeeded; cancelled ones are no errors.",
 )
 LAST_SUCCESS = metric(
     "runlog.pipeline.last_success.timestamp",
@@ -50,7 +52,7 @@ OLDEST_ACTIVE = metric(
 )
 STEP_DURATION = duration(
     "runlog.step.duration",
-    (*_OF_STEP, STEP_TYPE, TASK_RESULT),
+    (*_OF_STEP, STEP_TYPE, TASK_RESULT, ERROR_TYPE),
     "Duration of steps, including all attempts and the pauses between them.",
 )
 STEP_RESULTS = metric(
@@ -82,7 +84,7 @@ STEP_LAST_FAILURE = metric(
 ATTEMPT_DURATION = duration("runlog.attempt.duration", (*_OF_STEP, ATTEMPT_RESULT, ERROR_TYPE), "Duration of attempts.")
 BRANCH_DURATION = duration(
     "runlog.branch.duration",
-    (*_OF_STEP, BRANCH_NAME, BRANCH_RESULT),
+    (*_OF_STEP, BRANCH_NAME, BRANCH_RESULT, ERROR_TYPE),
     "Duration of branches; iterations of a map or loop have no name here.",
 )
 CATALOG_ITEMS = metric(
@@ -95,6 +97,22 @@ USER_METRIC = metric(
     (*_OF_STEP, METRIC_NAME),
     "A user-defined metric, from the latest attempt.",
 )
+ANNOTATION = metric(
+    "runlog.annotation",
+    "gauge",
+    "",  # as above
+    (*_OF_STEP, ANNOTATION_NAME),
+    "A number that the code of a step annotated and `metrics.annotations` lists, from the latest attempt.",
+)
+RESOURCES = {
+    CPU_TIME: duration(CPU_TIME, _OF_STEP, "CPU time of attempts, user and system, child processes included."),
+    MEMORY_PEAK: size(MEMORY_PEAK, _OF_STEP, "Highest resident memory of attempts, child processes included."),
+    IO_READ: size(IO_READ, _OF_STEP, "Bytes that attempts read from storage, child processes included."),
+    IO_WRITE: size(IO_WRITE, _OF_STEP, "Bytes that attempts wrote to storage, child processes included."),
+    CPU_LIMIT: metric(CPU_LIMIT, "gauge", "{cpu}", _OF_STEP, "CPUs that the latest attempt could use, if limited."),
+    MEMORY_LIMIT: metric(MEMORY_LIMIT, "gauge", "By", _OF_STEP, "Memory limit of the latest attempt, if there is one."),
+}
+"""Metric by the attribute of an attempt that it is made of."""
 
 EXPORTER_RUNS_READ = metric("runlog.exporter.runs.read", "counter", "{run}", (), "Run logs that `serve` read.")
 EXPORTER_FAILURES = metric(
@@ -112,8 +130,12 @@ EXPORTER_LAST_POLL = metric(
     "When every store was last read without a failure, as Unix time.",
 )
 EXPORTER_POLL_DURATION = metric("runlog.exporter.poll.duration", "gauge", "s", (), "How long the latest poll took.")
-SPANS_ACKNOWLEDGED = metric(
-    "runlog.exporter.spans.acknowledged", "counter", "{span}", (), "Spans that `serve` sent and a backend acknowledged."
+SPANS_EXPORTED = metric(
+    "otel.sdk.exporter.span.exported",
+    "counter",
+    "{span}",
+    (ERROR_TYPE,),
+    "Spans that `serve` sent: acknowledged, or with an error type `rejected` or that of the failure.",
 )
 RUNS_UNSENT = metric("runlog.exporter.runs.unsent", "gauge", "{run}", (), "Runs that were not fully acknowledged.")
 OVERFLOWED = metric(

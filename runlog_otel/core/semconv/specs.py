@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from runlog_otel.core.semconv.limits import DURATION_BUCKETS, SECOND_NS
+from runlog_otel.core.semconv.limits import BYTE_BUCKETS, DURATION_BUCKETS, SECOND_NS
 
 
 class AttributeSpec(NamedTuple):
@@ -76,6 +76,12 @@ def metric(  # noqa: PLR0917 - a table's row
 def duration(name: str, labels: tuple[str, ...], help_: str) -> str:
     """Register a histogram of durations; return its name."""
     METRICS[name] = Metric(name, "histogram", "s", labels, help_, bounds=DURATION_BUCKETS)
+    return name
+
+
+def size(name: str, labels: tuple[str, ...], help_: str) -> str:
+    """Register a histogram of bytes; return its name."""
+    METRICS[name] = Metric(name, "histogram", "By", labels, help_, bounds=BYTE_BUCKETS)
     return name
 
 

@@ -6,11 +6,12 @@ their numbers. As in protobuf, a field with its default is left out, unless it i
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
+from runlog_otel.exporters.otlp.resources import spans_by_resource
 
 _MAX_ENCODED = 2_048
 """Attributes of one type that are kept encoded: some 500 KB, and 11 MB if each is as long as it may be."""
@@ -20,25 +21,13 @@ _DOUBLE = struct.Struct("<cd")
 _FIXED64 = struct.Struct("<cQ")
 
 
-def payload_from_spans(resource: Mapping[str, str], spans: Iterable[Span]) -> bytes:
-    """One `ExportTraceServiceRequest`, serialised.
+def payload_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> bytes:
+    """One `ExportTraceServiceRequest`, serialised, with a `ResourceSpans` for each run.
 
     Raises:
         UnicodeEncodeError: a text has lone surrogates.
     """
-    return payload_from_fields(resource, fields_from_spans(spans))
-
-
-def fields_from_spans(spans: Iterable[Span]) -> bytes:
-    """Spans as fields of one `ScopeSpans`; those of several runs can be joined with `+`. Raises the same."""
-    return b"".join(map(_span, spans))
-
-
-def payload_from_fields(resource: Mapping[str, str], span_fields: bytes) -> bytes:
-    """One `ExportTraceServiceRequest`, serialised: `fields_from_spans`, and what all of its spans share."""
-    scope_spans = b"".join((_SCOPE, span_fields, _SCHEMA))
-    resource_spans = (_field(b"\x0a", _attributes(b"\x0a", resource)), _field(b"\x12", scope_spans), _SCHEMA)
-    return _field(b"\x0a", b"".join(resource_spans))
+    return b"".join([_resource_spans(own, of_run) for own, of_run in spans_by_resource(resource, spans)])
 
 
 def fixed64(nanoseconds: int) -> int:
@@ -51,10 +40,17 @@ def int64(value: int) -> int:
     return min(max(value, -(2**63)), 2**63 - 1)
 
 
+def _resource_spans(resource: Attributes, spans: Iterable[Span]) -> bytes:
+    scope_spans = b"".join((_SCOPE, *map(_span, spans), _SCHEMA))
+    fields = (_field(b"\x0a", _attributes(b"\x0a", resource)), _field(b"\x12", scope_spans), _SCHEMA)
+    return _field(b"\x0a", b"".join(fields))
+
+
 def _span(span: Span) -> bytes:
     fields = [
         _optional(b"\x0a", span.trace_id),
         _optional(b"\x12", span.span_id),
+        _optional(b"\x1a", span.tracestate.encode()) if span.tracestate else b"",
         _optional(b"\x22", span.parent_span_id),
         _optional(b"\x2a", span.name.encode()),
         b"\x30\x02" if span.role is SpanRole.RUN else b"\x30\x01",  # SERVER, INTERNAL
@@ -64,7 +60,7 @@ def _span(span: Span) -> bytes:
         *map(_event, span.events),
         *map(_link, span.links),
         b"\x7a\x00" if span.error is None else _field(b"\x7a", _optional(b"\x12", span.error.encode()) + b"\x18\x02"),
-        b"\x85\x01\x00\x01\x00\x00",  # flags: not remote
+        b"\x85\x01\x00\x03\x00\x00" if span.has_remote_parent else b"\x85\x01\x00\x01\x00\x00",  # flags
     ]
     return _field(b"\x12", b"".join(fields))
 

@@ -5,7 +5,6 @@ and what only that host has.
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -23,7 +22,7 @@ from runlog_otel.core.model import (
     Step,
 )
 from runlog_otel.core.redaction import redacted
-from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs import header, json_runlog
 from runlog_otel.core.runlogs.facts import FACTS, redacted_facts
 from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, TimestampParser, notes_of
 from runlog_otel.errors import ConfigError
@@ -118,6 +117,8 @@ class Wrapper(BaseModel):
     _settings: Settings = PrivateAttr()
     _runs: HostAdapter = PrivateAttr()
     _exposed: ExposedSecrets = PrivateAttr()
+    _pipeline: str = PrivateAttr()
+    """The name that the user gave the pipeline that is executed."""
     _seen: dict[tuple[str, str], Seen] = PrivateAttr()
     """(run id, step) → what the log already has: further attempts that `add_step_log` records are new."""
     _ran: Facts | None = PrivateAttr()
@@ -139,7 +140,7 @@ class Wrapper(BaseModel):
             raise
         super().__init__(**{field: getattr(inner, field) for field in _fields(host.base)})
         self._inner, self._settings, self._runs = inner, settings, host(inner, settings)
-        self._exposed, self._seen, self._ran = self._runs.exposed, {}, None
+        self._exposed, self._seen, self._ran, self._pipeline = self._runs.exposed, {}, None, host.pipeline()
 
     @cached_property
     def _observer(self) -> "Observer":
@@ -175,8 +176,11 @@ class Wrapper(BaseModel):
         """Record the config of a new run, with our header."""
         if not self._settings.is_active:
             return self._inner.set_run_config(run_id, run_config, **kwargs)
+        from runlog_otel.live.start import start_entry  # by the process that starts the run
+
         marks = self._observer.guard(lambda: self._marks_in_config(run_config, run_id)) or ()
-        config = run_config | json_runlog.config_from_header(datetime.now().astimezone(), _caller(), marks)
+        entry = start_entry(self._observer, self._pipeline, self._host.prefix)
+        config = run_config | header.config_from_header(datetime.now().astimezone(), entry, marks)
         answer = self._inner.set_run_config(run_id, config, **kwargs)
         self._observer.guard(lambda: self._run_started(run_id, config))
         return answer
@@ -351,12 +355,3 @@ def _connection_string(store: Any) -> str:
     """The connection string of a database's store, with placeholders of secrets; empty for any other store."""
     value = getattr(store, "connection_string", "")
     return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
-
-
-def _caller() -> str:
-    """The caller's trace context: the span that is current in this process, else the variable TRACEPARENT."""
-    if "opentelemetry.trace" in sys.modules:
-        span = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
-        if span.is_valid:
-            return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-    return os.environ.get("TRACEPARENT", "")

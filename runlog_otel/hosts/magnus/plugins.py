@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from magnus import context, datastore, defaults, exceptions, utils
+from magnus import context, datastore, defaults, exceptions, sdk, utils
 from magnus.datastore import BaseRunLogStore, BranchLog, CodeIdentity, RunLog, StepLog
 from pydantic import PrivateAttr
 from typing_extensions import override
@@ -18,6 +18,7 @@ from runlog_otel.core.runlogs.facts import code_from_facts
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.kit.stack import frame_of
 from runlog_otel.hosts.kit.stores import DocumentPlugin, MemoryPlugin, SqlPlugin
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, add_forwarders
 from runlog_otel.live.attempt_context import AttemptScope
@@ -37,6 +38,7 @@ class HostAdapter(adapter.HostAdapter):
     not_found: ClassVar[type[Exception]] = exceptions.RunLogNotFoundError
     no_secret: ClassVar[type[Exception]] = exceptions.SecretNotFoundError
     printer = "get_provider_by_name_and_type"
+    prefix = "MAGNUS_"
 
     @staticmethod
     @override
@@ -78,6 +80,13 @@ class HostAdapter(adapter.HostAdapter):
     def graph() -> Any:
         dag = getattr(context.run_context, "dag", None)
         return dag.model_dump() if dag is not None else None
+
+    @staticmethod
+    @override
+    def pipeline() -> str:
+        """Its log does not have the name, but `Pipeline.execute` makes the store."""
+        frame = frame_of((sdk.Pipeline.execute.__code__,))
+        return str(frame.f_locals["self"].name) if frame else ""
 
     @staticmethod
     @override
@@ -192,7 +201,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             self._leave()
             number = int(os.environ.get(defaults.ATTEMPT_NUMBER, "1"))  # `GenericExecutor.step_attempt_number`
             repeat = 1 + sum(attempt.attempt_number == number for attempt in step_log.attempts)
-            self._entered = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
+            self._entered = self._observer.attempt_entered(run_id, internal_name, number, HostAdapter.prefix, repeat)
         return step_log
 
     @override

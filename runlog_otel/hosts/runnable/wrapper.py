@@ -7,7 +7,7 @@ from runnable.datastore import BaseRunLogStore, CodeIdentity, DataCatalog, JobLo
 from typing_extensions import override
 
 from runlog_otel.core.model import Facts, Status
-from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs import header, json_runlog
 from runlog_otel.core.runlogs.facts import code_from_facts
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.hosts.kit import adapter
@@ -101,7 +101,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             new = logged.attempts[self._attempts_seen(run_id, path) :]
             marks = self._exposed.marks_in(logged.model_dump(exclude={"branches"}), run_id) if new else []
             for attempt in new if marks else ():
-                attempt.code_identities.append(CodeIdentity(**json_runlog.code_from_marks(marks)))
+                attempt.code_identities.append(CodeIdentity(**header.code_from_marks(marks)))
 
         if self._exposed:
             self._observer.guard(mark)

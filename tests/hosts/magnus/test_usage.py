@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from runlog_otel.core.runlogs.facts import FACTS, facts_of
+from runlog_otel.core.runlogs.facts import FACTS
+from tests.core.logs import facts_of
 from tests.hosts.magnus.project import CHUNKED, MagnusProject
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
@@ -24,9 +25,9 @@ def test_each_attempt_with_code_has_facts(tmp_path: Path, magnus_python: Path) -
         (facts,) = facts_of(steps[name])
         assert set(facts.attributes) >= {"host.name", "process.pid", "cicd.worker.id", "cicd.worker.name", *MEASURED}
         assert facts.attributes["host.name"] == os.uname().nodename
-        memory = facts.attributes["runlog.attempt.memory.peak"]
-        assert isinstance(memory, int)
-        assert memory > 2**20
+        peak = facts.attributes["runlog.attempt.memory.peak"]
+        assert isinstance(peak, int)
+        assert peak > 2**20
     assert facts_of(steps["success"])[0].attributes == {}
 
 
