@@ -30,8 +30,9 @@ class Peaks:
 
     def __init__(self) -> None:
         self._start_us = time.time_ns() // 1000
-        self._is_exact = process_tree.reset_own_peak()
-        self._memory_bytes = process_tree.own_resident_bytes()
+        is_reset = process_tree.reset_own_peak()
+        self._own_peak = process_tree.own_peak_bytes() or 0
+        self._memory_bytes = self._own_peak if is_reset else process_tree.own_resident_bytes()
         self._is_complete = True
         self._gpu: GpuMeter | None = None
         self._end_asked, self._running = allocate_lock(), allocate_lock()
@@ -56,10 +57,7 @@ class Peaks:
 
     def memory_bytes(self) -> int | None:
         """The highest sum of resident memory; None if it was not sampled to the end."""
-        if self._memory_bytes is None or not self._is_complete:
-            return None
-        own = process_tree.own_peak_bytes() if self._is_exact else None
-        return max(self._memory_bytes, own or 0)
+        return self._memory_bytes if self._is_complete else None
 
     def gpu(self) -> dict[str, int | float]:
         """What was used of GPUs, by the names in `semconv`."""
@@ -97,9 +95,14 @@ class Peaks:
     def _sample(self, *, is_last: bool = False) -> bool:
         """Take a sample, and return whether there are children."""
         below = process_tree.below() or []
-        if below or not self._is_exact:  # without children, the kernel's own count is enough
-            children = sum(map(process_tree.added_bytes, below))
-            self._memory_bytes = max(self._memory_bytes or 0, (process_tree.own_resident_bytes() or 0) + children)
+        children = sum(map(process_tree.added_bytes, below))
+        self._memory_bytes = max(self._memory_bytes or 0, self._own_bytes() + children)
         if self._gpu and (self._gpu.is_used or not is_last):
             self._gpu.sample({os.getpid(), *(process.pid for process in below)})
         return bool(below)
+
+    def _own_bytes(self) -> int:
+        """The peak of this process if it was reached since the last sample, else its memory now."""
+        peak, before = process_tree.own_peak_bytes() or 0, self._own_peak
+        self._own_peak = peak
+        return peak if peak > before else process_tree.own_resident_bytes() or 0

@@ -49,6 +49,11 @@ def program(path: Path, *shell: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
+def resident_bytes() -> int:
+    """The memory that is held already, also by processes that an earlier test has left behind."""
+    return (process_tree.own_resident_bytes() or 0) + sum(map(process_tree.added_bytes, process_tree.below() or ()))
+
+
 def memory(meter: UsageMeter) -> int:
     """The highest memory so far."""
     assert meter.peaks
@@ -63,7 +68,7 @@ def about(value: float) -> object:
 def test_work_of_the_process_itself(tmp_path: Path) -> None:
     """CPU time and memory of every thread; what is written before and after is not counted."""
     (tmp_path / "before").write_bytes(b"x" * WRITTEN)
-    meter, resident = UsageMeter(), process_tree.own_resident_bytes() or 0
+    meter, resident = UsageMeter(), resident_bytes()
     burn(CPU_SECONDS)
     held = b"x" * HELD
     (tmp_path / "file").write_bytes(memoryview(held)[:WRITTEN])
@@ -91,7 +96,7 @@ def test_an_attempt_after_a_larger_one_has_its_own_peak() -> None:
 @pytest.mark.parametrize("shell", [(), ("sh", "-c", '"$@"; true', "sh")], ids=["program", "shell"])
 def test_work_of_a_program_that_has_ended(tmp_path: Path, shell: tuple[str, ...]) -> None:
     """It, and the programs that it has started, as a shell does."""
-    meter, resident = UsageMeter(), process_tree.own_resident_bytes() or 0
+    meter, resident = UsageMeter(), resident_bytes()
     with program(tmp_path / "file", *shell) as process:
         wait_until(lambda: memory(meter) > resident + HELD)
         process.communicate()
@@ -104,7 +109,7 @@ def test_work_of_a_program_that_has_ended(tmp_path: Path, shell: tuple[str, ...]
 
 def test_work_of_a_program_that_still_runs(tmp_path: Path) -> None:
     """As far as it has come; what it uses later belongs to nobody."""
-    meter, resident = UsageMeter(), process_tree.own_resident_bytes() or 0
+    meter, resident = UsageMeter(), resident_bytes()
     with program(tmp_path / "file", "sh", "-c", '"$@"; true', "sh") as process:
         meter.stop()
         later = UsageMeter()
@@ -120,7 +125,7 @@ def test_work_of_a_program_that_still_runs(tmp_path: Path) -> None:
 def test_memory_that_a_forked_process_shares_counts_once() -> None:
     """From 3.12 on, Python warns of threads when it forks: nothing is sampled any more, and memory is left out."""
     held = b"x" * HELD
-    meter, resident = UsageMeter(), process_tree.own_resident_bytes() or 0
+    meter, resident = UsageMeter(), resident_bytes()
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
