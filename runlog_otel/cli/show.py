@@ -28,7 +28,7 @@ _ASCII_EIGHTHS = "     ####"
 _MIN_WIDTH, _MAX_WIDTH = 60, 100
 _LAST_LINES = 7
 _MAX_SAID = 500
-"""The most bytes that are printed of what an attempt's code said; `audit` prints all of it."""
+"""The most bytes that are printed of what an attempt's code said; `--json` has all of it."""
 
 _ORIGIN = {
     "started by": (semconv.TRIGGER_TYPE, semconv.TRIGGER_NAME, semconv.TRIGGER_USER, semconv.TRIGGER_URL),
@@ -119,6 +119,7 @@ def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:
         "result": _result(span, is_complete),
         "error": span.error,
         "attributes": dict(span.attributes),
+        "events": [event._asdict() for event in span.events],
     }
 
 
