@@ -183,3 +183,25 @@ def test_attempts_at_the_same_time_share_a_process() -> None:
     alone.stop()
     assert [meter.attributes for meter in (first, second, third)] == [{}, {}, {}]
     assert alone.attributes[semconv.MEMORY_PEAK] > 0
+
+
+def test_a_short_measurement_imports_nothing_heavy() -> None:
+    """Every step's process pays for it; GPUs are asked only of an attempt that takes long."""
+    script = """
+import sys
+before = set(sys.modules)
+from runlog_otel.live.usage import UsageMeter
+from runlog_otel.live.where import where
+meter = UsageMeter()
+meter.stop()
+where()
+loaded = {name for name in set(sys.modules) - before if not name.startswith("runlog_otel.core")}
+print(sorted(loaded & {"asyncio", "ctypes", "importlib.metadata", "psutil", "pynvml", "socket", "subprocess"}))
+print(sorted(name for name in loaded if name.startswith("runlog_otel.live.")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    heavy, own = done.stdout.splitlines()
+    assert heavy == "[]"
+    assert own == str(
+        [f"runlog_otel.live.{name}" for name in ("control_group", "peaks", "process_tree", "usage", "where")]
+    )
