@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import oracle
-from tests.hosts.project import EMULATOR, LOCAL, Project
+from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project
 from tests.peers.collector import Collector
 from tests.peers.jaeger import Jaeger
 from tests.peers.loopback import request
@@ -70,6 +70,22 @@ def test_every_execution_is_in_the_callers_trace(tmp_path: Path, executor: Mappi
     assert spans_in(tmp_path / "replay.jsonl") == live
     printed = project.python("-m", "runlog_otel", "trace-id", "r", "--execution", "2").succeeded().output
     assert printed.strip() == TRACE
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "executor"),
+    [("side_by_side", PARALLEL), ("streaming", LOCAL), ("job", EMULATOR)],
+    ids=["pool workers", "asynchronous", "job"],
+)
+def test_every_kind_of_run_joins(tmp_path: Path, pipeline: str, executor: Mapping[str, Any]) -> None:
+    """One root below the caller, nothing in another trace, and the same in a replay."""
+    project = project_in(tmp_path, executor)
+    project.run(pipeline, "r", **CALLER).succeeded()
+    project.export("--all", "--endpoint", f"file://{tmp_path}/replay.jsonl").succeeded()
+    live = spans_in(tmp_path / "live.jsonl")
+    assert {span["traceId"] for span in live.values()} == {TRACE}
+    assert {span["parentSpanId"] for span in live.values()} - set(live) == {SPAN}
+    assert spans_in(tmp_path / "replay.jsonl") == live
 
 
 @pytest.mark.parametrize(
