@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import page
 from benchmarks.harness import ROOT, Bench, say, write_json
 
-PARTS = ("export", "mapping", "live", "sql", "serve", "start")
+PARTS = ("export", "mapping", "live", "usage", "sql", "serve", "start")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -35,6 +35,12 @@ def series(name: str, part: str = "", where: Where | None = None) -> str:
     return f"{metric.prometheus_name}{suffix}{{{matchers}}}" if matchers else f"{metric.prometheus_name}{suffix}"
 
 
+FAILED = '=~"failure|timeout"'
+"""Results that are a failure; a cancellation is none."""
+BAD = '=~"failure|error|timeout"'
+"""As well as runs that never ended."""
+
+
 def grown(selector: str) -> str:
     """By how much counters grew from point to point of a graph: whole numbers, each event in one point."""
     return f"clamp_min({selector} - {selector} offset $__interval, 0)"

@@ -4,8 +4,35 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.expressions import PIPELINE, STEP, Where, grown, label, largest, quantile, series, share, summed, total
-from dashboards.panels import PIPELINE_UID, Line, Panel, bars, failures, heat, lines, number, page, variable
+from dashboards.expressions import (
+    BAD,
+    FAILED,
+    PIPELINE,
+    STEP,
+    Where,
+    grown,
+    label,
+    largest,
+    quantile,
+    series,
+    share,
+    summed,
+    total,
+)
+from dashboards.panels import (
+    PIPELINE_UID,
+    Column,
+    Line,
+    Panel,
+    bars,
+    failures,
+    heat,
+    lines,
+    number,
+    page,
+    rows,
+    variable,
+)
 from runlog_otel.core import semconv
 
 _RUN: Where = {PIPELINE: '="$pipeline"'}
@@ -25,6 +52,7 @@ def dashboard() -> Dashboard:
         "Failures": _failures(),
         "Steps": _steps(),
         "Retries": _retries(),
+        "Resources": _resources(),
         "What steps report": _reported(),
     }.items():
         new.with_row(Row(title))
@@ -35,7 +63,7 @@ def dashboard() -> Dashboard:
 
 def _runs() -> Iterator[Panel]:
     successes = series(semconv.RUN_DURATION, "count", {**_RUN, semconv.PIPELINE_RESULT: '="success"'})
-    bad = series(semconv.RUN_DURATION, "count", {**_RUN, semconv.PIPELINE_RESULT: '!="success"'})
+    bad = series(semconv.RUN_DURATION, "count", {**_RUN, semconv.PIPELINE_RESULT: BAD})
     last = largest(series(semconv.LAST_SUCCESS, where=_RUN))
     yield number("Runs", total(_RUNS), help_="Executions that ended in the selected time range.")
     yield number("Failed", total(bad), bad_from=1)
@@ -60,7 +88,7 @@ def _runs() -> Iterator[Panel]:
 
 def _failures() -> Iterator[Panel]:
     yield failures(series(semconv.STEP_LAST_FAILURE, where=_OF_STEP))
-    failed = series(semconv.STEP_RESULTS, where={**_OF_STEP, semconv.TASK_RESULT: '="failure"'})
+    failed = series(semconv.STEP_RESULTS, where={**_OF_STEP, semconv.TASK_RESULT: FAILED})
     errors = series(semconv.RUN_ERRORS, where=_RUN)
     yield bars("Failed steps", "none", Line(summed(grown(failed), STEP), _STEP))
     error = f"{{{{{label(semconv.ERROR_TYPE)}}}}}"
@@ -103,6 +131,36 @@ def _retries() -> Iterator[Panel]:
     )
 
 
+def _resources() -> Iterator[Panel]:
+    level = _LEVELS[-1]
+    for title, unit, metric in (
+        ("CPU time of attempts", "s", semconv.CPU_TIME),
+        ("Peak memory of attempts", "bytes", semconv.MEMORY_PEAK),
+        ("Read by attempts", "bytes", semconv.IO_READ),
+        ("Written by attempts", "bytes", semconv.IO_WRITE),
+    ):
+        yield lines(f"{title}, {level:.0%}", unit, Line(quantile(level, metric, STEP, where=_OF_STEP), _STEP))
+    cpu, duration = (
+        summed(f"increase({series(metric, 'sum', _OF_STEP)}[$__range])", STEP)
+        for metric in (semconv.CPU_TIME, semconv.ATTEMPT_DURATION)
+    )
+    columns = [
+        Column(label(STEP), "step"),
+        Column("Value #A", "memory limit", "bytes"),
+        Column("Value #B", f"peak memory, {level:.0%}", "bytes"),
+        Column("Value #C", "CPU limit"),
+        Column("Value #D", "CPUs, mean"),
+    ]
+    expressions = {
+        "A": largest(series(semconv.MEMORY_LIMIT, where=_OF_STEP), STEP),
+        "B": quantile(level, semconv.MEMORY_PEAK, STEP, where=_OF_STEP, window="$__range"),
+        "C": largest(series(semconv.CPU_LIMIT, where=_OF_STEP), STEP),
+        "D": f"{cpu} / {duration}",
+    }
+    help_ = "Limits of control groups, where there are any, and what the attempts in the selected time range used."
+    yield rows("Asked for against used", columns, expressions, joined=STEP, help_=help_)
+
+
 def _reported() -> Iterator[Panel]:
     legend = f"{_STEP} {{{{{label(semconv.METRIC_NAME)}}}}}"
     yield lines(
@@ -110,6 +168,13 @@ def _reported() -> Iterator[Panel]:
         "none",
         Line(series(semconv.USER_METRIC, where=_OF_STEP), legend),
         help_="Metrics that steps returned with `metric(…)`, from the latest attempt.",
+    )
+    annotation = f"{_STEP} {{{{{label(semconv.ANNOTATION_NAME)}}}}}"
+    yield lines(
+        "Annotated numbers over runs",
+        "none",
+        Line(series(semconv.ANNOTATION, where=_OF_STEP), annotation),
+        help_="Numbers that steps annotate and `metrics.annotations` lists, from the latest attempt.",
     )
     items = series(semconv.CATALOG_ITEMS, where=_OF_STEP)
     stage = f"{_STEP} {{{{{label(semconv.CATALOG_STAGE)}}}}}"

@@ -4,7 +4,20 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.expressions import PIPELINE, STEP, grown, label, largest, quantile, series, share, summed, total
+from dashboards.expressions import (
+    BAD,
+    FAILED,
+    PIPELINE,
+    STEP,
+    grown,
+    label,
+    largest,
+    quantile,
+    series,
+    share,
+    summed,
+    total,
+)
 from dashboards.panels import (
     PIPELINES_UID,
     Column,
@@ -22,8 +35,8 @@ from runlog_otel.core import semconv
 
 _RUNS = series(semconv.RUN_DURATION, "count")
 _SUCCESSES = series(semconv.RUN_DURATION, "count", {semconv.PIPELINE_RESULT: '="success"'})
-_FAILURES = series(semconv.RUN_DURATION, "count", {semconv.PIPELINE_RESULT: '!="success"'})
-_STEP_FAILURES = series(semconv.STEP_RESULTS, where={semconv.TASK_RESULT: '="failure"'})
+_FAILURES = series(semconv.RUN_DURATION, "count", {semconv.PIPELINE_RESULT: BAD})
+_STEP_FAILURES = series(semconv.STEP_RESULTS, where={semconv.TASK_RESULT: FAILED})
 _LAST_POLL = series(semconv.EXPORTER_LAST_POLL)
 _LAST_SUCCESS = series(semconv.LAST_SUCCESS)
 
@@ -42,7 +55,9 @@ def dashboard() -> Dashboard:
 def _numbers() -> Iterator[Panel]:
     of = "in the selected time range"
     yield number("Runs", total(_RUNS), help_=f"Executions that ended {of}.")
-    yield number("Failed", total(_FAILURES), bad_from=1, help_=f"Executions that failed or never ended, {of}.")
+    yield number(
+        "Failed", total(_FAILURES), bad_from=1, help_=f"Executions that failed, timed out or never ended, {of}."
+    )
     yield number("Succeeded", share(_SUCCESSES, _RUNS), "percentunit")
     yield number("Active", summed(series(semconv.RUNS_ACTIVE)), help_="Runs that have not ended.")
     yield number("Oldest active", largest(series(semconv.OLDEST_ACTIVE)), "s")
@@ -105,7 +120,7 @@ def _own() -> Iterator[Panel]:
     yield number("Poll took", largest(series(semconv.EXPORTER_POLL_DURATION)), "s")
     yield number("Runs read", total(series(semconv.EXPORTER_RUNS_READ)))
     yield number("Failures of polls", total(series(semconv.EXPORTER_FAILURES)), bad_from=1)
-    yield number("Spans acknowledged", total(series(semconv.SPANS_ACKNOWLEDGED)))
+    yield number("Spans acknowledged", total(series(semconv.SPANS_EXPORTED, where={semconv.ERROR_TYPE: '=""'})))
     yield number(
         "Points overflowed",
         total(series(semconv.OVERFLOWED)),

@@ -18,7 +18,7 @@ def mapping() -> str:
         [
             "# What a run becomes",
             "",
-            "`make docs` generates this page from `runlog_otel/core/semconv.py`.",
+            "`make docs` generates this page from `runlog_otel/core/semconv/`.",
             "",
             "A run log maps to one trace for each execution of the run. Names are those of OpenTelemetry's semantic",
             f"conventions for CI/CD, VCS and exceptions (v{_CONVENTIONS}, release candidate) where they exist, else "
@@ -27,13 +27,17 @@ def mapping() -> str:
             "trace id = first 16 bytes of SHA-256 over the NUL-joined parts `namespace, run id, execution`;",
             "span id = first 8 bytes over `namespace, run id, execution, part, path, attempt`, where `part` is `run`,",
             "`start`, `step`, `branch` or `attempt`, `path` the host's internal name, `attempt` 0 except for attempts.",
+            "With `parent: child` the trace id is the caller's, and the run's parent is the caller's span.",
             "",
             "## Spans",
             "",
             *_table(("name", "kind", "what it is"), [(f"`{n.name}`", n.type, n.help) for n in semconv.SPANS]),
             "",
-            "Failed spans have the status ERROR; on success the status is unset. Times come from the log: attempts",
-            "have their own, every other span encloses those inside it.",
+            "Failed spans have the status ERROR, with a message; on success the status is unset. Times come",
+            "from the log: attempts have their own, every other span encloses those inside it.",
+            "",
+            "An execution that reached no verdict ends as its process or a person noted: `cancellation`, `timeout` or",
+            "`error`. So does every part that was open then; what the process saw is an `exception` event of the run.",
             "",
             "## Attributes",
             "",
@@ -42,6 +46,8 @@ def mapping() -> str:
                 [(f"`{n.name}`", n.on, n.type, n.help) for n in semconv.ATTRIBUTES],
             ),
             "",
+            f"An attempt also has what its code annotates: at most {semconv.MAX_ANNOTATIONS} attributes and "
+            f"{semconv.MAX_EVENTS} events, under names of its own.",
             f"A value is at most {semconv.MAX_ATTRIBUTE_BYTES:,} bytes of UTF-8.",
             "Values of parameters leave only if the setting `parameters` lists their names.",
             "",
@@ -68,7 +74,8 @@ def _metrics() -> list[str]:
             [_metric(metric) for metric in semconv.METRICS.values()],
         ),
         "",
-        f"Bounds of the histograms, in seconds: {', '.join(map(str, semconv.DURATION_BUCKETS))}.",
+        f"Bounds of the histograms, in seconds: {', '.join(map(str, semconv.DURATION_BUCKETS))}; in bytes: "
+        f"{', '.join(map(str, semconv.BYTE_BUCKETS))}.",
         "",
     ]
 

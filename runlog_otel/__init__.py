@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runlog_otel.core.spans import spans_from_run
     from runlog_otel.core.trace import Span, Trace
     from runlog_otel.errors import RunlogOtelError, RunNotFoundError, SourceError
+    from runlog_otel.live.annotating import annotate, event
     from runlog_otel.live.logs import RunlogContextFilter
     from runlog_otel.settings import Settings
     from runlog_otel.sources.port import Source, source_from_url
@@ -39,7 +40,9 @@ __all__ = [
     "Step",
     "StoredRun",
     "Trace",
+    "annotate",
     "create_tables",
+    "event",
     "points_from_trace",
     "run_from_log",
     "source_from_url",
@@ -53,6 +56,7 @@ _MODULES = {
     "core.spans": ("spans_from_run",),
     "core.trace": ("Span", "Trace"),
     "errors": ("RunNotFoundError", "RunlogOtelError", "SourceError"),
+    "live.annotating": ("annotate", "event"),
     "live.logs": ("RunlogContextFilter",),
     "settings": ("Settings",),
     "sources.port": ("Source", "source_from_url"),

@@ -6,7 +6,7 @@ from runlog_otel.core.model import Run
 from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name
 from runlog_otel.core.sampling import is_notable, is_sampled
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Execution, Trace
+from runlog_otel.core.trace import Execution, Trace, execution_of
 from runlog_otel.settings import Settings
 
 
@@ -20,24 +20,34 @@ def traces_from_run(
 ) -> list[Trace]:
     """See `spans_from_run`; `policy` replaces that of the settings."""
     return spans_from_run(
-        run, settings.namespace, settings.ui, policy or settings.policy, is_abandoned=is_abandoned, memo=memo
+        run,
+        settings.namespace,
+        settings.ui,
+        policy or settings.policy,
+        is_abandoned=is_abandoned,
+        iteration_names=settings.iteration_names,
+        memo=memo,
     )
 
 
 def execution_of_run(run: Run, settings: Settings, number: int) -> Execution:
     """An execution whose spans are made one by one, before the log is complete."""
-    return Execution(
-        run.run_id, run.pipeline, number, settings.namespace, settings.ui, settings.policy, run.header.marks
-    )
+    return execution_of(run, number, settings.namespace, settings.ui, settings.policy)
 
 
 def sends(trace: Trace, settings: Settings) -> bool:
     """Whether an execution is sent, by its run id or, once it is complete, by how it ended."""
-    return sends_live(trace.execution.run_id, settings) or is_notable(trace, settings.sample_slower_than_seconds)
+    return sends_live(trace.execution, settings) or is_notable(trace, settings.sample_slower_than_seconds)
 
 
-def sends_live(run_id: str, settings: Settings) -> bool:
-    """Whether a run is sent while it runs; otherwise only its notable executions are sent, once complete."""
+def sends_live(execution: Execution, settings: Settings) -> bool:
+    """Whether a run is sent while it runs; otherwise only its notable executions are sent, once complete.
+
+    Of a run that joined its caller's trace, the caller decided.
+    """
+    if execution.caller:
+        return execution.caller.is_sampled
+    run_id = execution.run_id
     return settings.sample == 1 or is_sampled(run_id, settings.sample, settings.namespace)
 
 

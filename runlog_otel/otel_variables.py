@@ -105,6 +105,12 @@ def _lower(raw: str) -> tuple[Any, tuple[str, ...]]:
     return raw.lower(), ()
 
 
+def _names(raw: str) -> tuple[Any, tuple[str, ...]]:
+    """A list of names without repetitions; `none` among them stands for an empty one."""
+    names = tuple(dict.fromkeys(name.strip() for name in raw.lower().split(",") if name.strip()))
+    return () if "none" in names else names, ()
+
+
 def _flag(raw: str) -> tuple[Any, tuple[str, ...]]:
     problems = () if raw.lower() in ("true", "false") else ("is taken for false: must be true or false",)
     return raw.lower() == "true", problems
@@ -140,5 +146,7 @@ _VARIABLES: tuple[tuple[Any, ...], ...] = (
     ("endpoint", _text, TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"),
     ("service", _text, "OTEL_SERVICE_NAME"),
     ("resource", _attributes, "OTEL_RESOURCE_ATTRIBUTES"),
+    ("exceptions", _lower, "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"),
+    ("propagators", _names, "OTEL_PROPAGATORS"),
     ("enabled", _inverted_flag, "OTEL_SDK_DISABLED"),
 )

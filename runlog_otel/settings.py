@@ -7,8 +7,6 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -19,41 +17,13 @@ from pydantic import (
 )
 
 from runlog_otel.addresses import base_url, checked_endpoint, signal_url
-from runlog_otel.core.redaction import MASK, RedactionPolicy, masked, redacted
+from runlog_otel.core.redaction import MASK, RedactionPolicy, redacted
 from runlog_otel.errors import ConfigError
+from runlog_otel.metrics_settings import MaskedModel, MetricsSettings
 from runlog_otel.otel_variables import TRACES_ENDPOINT, Setting, header_problem, settings_in
 
 _DAY_SECONDS = 86_400
 _GRPC_DEFAULT = "http://localhost:4317"
-
-
-class MaskedModel(BaseModel):
-    """Masks what looks like a secret in every field that is dumped or shown; a field opts out by its own serializer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @field_serializer("*")
-    def _mask(self, value: Any) -> Any:
-        return _shown(value)
-
-    def __repr_args__(self) -> Any:
-        """Show only what was set, secrets masked."""
-        shown = self.model_dump(mode="json")
-        return [(field, shown[field]) for field in sorted(self.model_fields_set)]
-
-
-class MetricsSettings(MaskedModel):
-    """The key `metrics` of the settings."""
-
-    listen: str = Field(
-        "",
-        description="host:port where the process that runs the pipeline serves /metrics of the runs that it completed",
-    )
-    push: bool = Field(
-        False, description="Send each execution's points once, as OTLP deltas, when it is complete (docs/metrics.md)"
-    )
-    by_tag: bool = Field(False, description="Also label by the run's tag: only if there are few tags")
-    max_series: int = Field(2000, ge=1, description="Label sets of one metric; the rest share one overflow series")
 
 
 class Settings(MaskedModel):
@@ -109,6 +79,25 @@ class Settings(MaskedModel):
     time_zone: str = Field(
         "", description="IANA name: zone of the naive times in runs without our header; default: the machine's zone"
     )
+    parent: Literal["link", "child"] = Field(
+        "link",
+        description="What a run is to the span that started it (TRACEPARENT): `link`, a trace of its own that links to "
+        "it; `child`, a part of its trace, with its sampling decision, tracestate and baggage",
+    )
+    propagators: tuple[str, ...] = Field(
+        ("tracecontext", "baggage"),
+        description="Formats in which a run reads its caller's context, and hands on its own to the programs of a "
+        "step: tracecontext, baggage, installed ones (b3, b3multi); [] is none. OTEL_PROPAGATORS",
+    )
+    iteration_names: bool = Field(
+        False, description="Whether the spans of a map's or loop's branches are named by their values"
+    )
+    exceptions: Literal["events", "logs", "logs/dup"] = Field(
+        "events",
+        description="Exceptions of attempts and runs are events of their spans; `logs`: OTLP log records instead; "
+        "`logs/dup`: both. OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN",
+    )
+    trigger_user: bool = Field(False, description="Who started a run is recorded with the person's name")
     failure_evidence: bool = Field(
         True,
         description="Why an attempt failed (exception, traceback, exit status, end of stderr) is written into its "
@@ -326,22 +315,6 @@ class Settings(MaskedModel):
         except (KeyError, ValueError, OSError):
             raise ValueError("must be an IANA time zone such as Europe/Berlin") from None
         return time_zone
-
-
-def _shown(value: Any) -> Any:
-    """A setting for display: secrets are masked by type, name and format."""
-    match value:
-        case SecretStr():
-            return MASK
-        case BaseModel():
-            return value.model_dump(mode="json")
-        case Path():
-            return redacted(str(value))
-        case Mapping():
-            return masked({redacted(name): _shown(part) for name, part in value.items()})
-        case list() | tuple():
-            return [_shown(part) for part in value]
-    return masked(value)
 
 
 def _problem_of_pattern(pattern: str) -> str:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, SecretStr
 
 from runlog_otel.errors import ConfigError
 from runlog_otel.mapping import resource_attributes
-from runlog_otel.settings import MetricsSettings, Settings
+from runlog_otel.metrics_settings import MetricsSettings
+from runlog_otel.settings import Settings
 
 
 def loaded(environ: dict[str, str], **config: object) -> Settings:
@@ -58,6 +59,21 @@ def test_every_variable_has_its_standard_meaning() -> None:
     )
     assert resource_attributes("train", settings) == {"service.name": "etl", "deployment.environment.name": "prod"}
     assert settings.exporter == "console"
+
+
+@pytest.mark.parametrize(
+    ("raw", "propagators"),
+    [
+        ("", ("tracecontext", "baggage")),
+        ("b3, TraceContext,b3", ("b3", "tracecontext")),
+        ("none", ()),
+        ("tracecontext,none", ()),
+    ],
+)
+def test_propagators_are_a_list_without_repetitions(raw: str, propagators: tuple[str, ...]) -> None:
+    """`none` switches all of them off, as in the SDK."""
+    assert loaded({"OTEL_PROPAGATORS": raw}).propagators == propagators
+    assert loaded({"OTEL_PROPAGATORS": raw}, propagators=["b3multi"]).propagators == ("b3multi",)
 
 
 def test_a_variable_for_traces_wins_and_its_endpoint_is_the_whole_url() -> None:
@@ -411,3 +427,19 @@ def test_an_endpoint_of_the_command_line_is_sent_to() -> None:
     for config in ({}, {"exporter": "none", "enabled": False}, {"exporter": "console"}):
         settings = Settings.load(config, environ, options={"endpoint": "http://cli:3"})
         assert (settings.is_active, settings.exporters, settings.target) == (True, ("otlp",), "http://cli:3/v1/traces")
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["rows", "runlog.rows"], "telemetry.metrics.annotations: name 2 is empty or reserved (docs/annotations.md)"),
+        ([""], "telemetry.metrics.annotations: name 1 is empty or reserved (docs/annotations.md)"),
+        ("rows", "telemetry.metrics.annotations: must be a list"),
+    ],
+)
+def test_metrics_of_annotations_have_names_that_steps_can_annotate(names: object, problem: str) -> None:
+    """None of ours and of the conventions."""
+    assert loaded({}, metrics={"annotations": ["rows", "app.loss"]}).metrics.annotations == ("rows", "app.loss")
+    with pytest.raises(ConfigError) as raised:
+        loaded({}, metrics={"annotations": names})
+    assert str(raised.value) == problem

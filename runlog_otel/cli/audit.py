@@ -16,8 +16,9 @@ from runlog_otel.core import semconv
 from runlog_otel.core.model import Run, SecretFingerprint
 from runlog_otel.core.redaction import Redaction, RedactionPolicy
 from runlog_otel.core.trace import Attributes, Span, Trace, Value
+from runlog_otel.exporters.otlp.resources import spans_by_resource
 from runlog_otel.exporters.traces.outbox import Outbox
-from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_from_run
+from runlog_otel.mapping import execution_of_run, resource_attributes, sends, sends_live, traces_from_run
 from runlog_otel.settings import Settings
 
 _PARAMETERS = (semconv.prefix_of(semconv.INPUT_VALUE), semconv.prefix_of(semconv.OUTPUT_VALUE))
@@ -61,7 +62,7 @@ def audited(run: Run, settings: Settings) -> dict[str, Any]:
     marks = tuple(mark for step in run.all_steps() for attempt in step.attempts for mark in attempt.marks)
     return {
         "run_id": leaving[0].execution.redaction(marks)(run.run_id) if leaving else run.run_id,
-        "is_sampled": sends_live(run.run_id, settings),
+        "is_sampled": sends_live(execution_of_run(run, settings, 1), settings),
         "beside_spans": [what for is_sent, what in _beside_spans(settings) if is_sent and settings.is_active],
         "executions": [
             _execution(trace, settings, held_back(trace, other, marks))
@@ -123,7 +124,12 @@ def _execution(trace: Trace, settings: Settings, held: HeldBack) -> dict[str, An
         "trace_id": trace.execution.trace_id.hex(),
         "is_complete": trace.is_complete,
         "is_sent": settings.is_active and sends(trace, settings),
-        "resource": resource_attributes(trace.execution.resource_pipeline(), settings),
+        "resource": next(
+            resource
+            for resource, _ in spans_by_resource(
+                resource_attributes(trace.execution.resource_pipeline(), settings), trace.spans
+            )
+        ),
         "spans": [_span(span) for span in trace.spans],
         "held_back": {
             "parameters": dict(sorted(held.parameters.items())),

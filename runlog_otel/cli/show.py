@@ -1,5 +1,6 @@
 """`runlog-otel show`: the waterfall of a run, from its log."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.model import Run
+from runlog_otel.core.redaction import bounded
 from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import Span, SpanRole, Trace, trace_url
 from runlog_otel.mapping import traces_from_run
@@ -25,6 +27,13 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _ASCII_EIGHTHS = "     ####"
 _MIN_WIDTH, _MAX_WIDTH = 60, 100
 _LAST_LINES = 7
+_MAX_SAID = 500
+"""The most bytes that are printed of what an attempt's code said; `--json` has all of it."""
+
+_ORIGIN = {
+    "started by": (semconv.TRIGGER_TYPE, semconv.TRIGGER_NAME, semconv.TRIGGER_USER, semconv.TRIGGER_URL),
+    "checked out": (semconv.VCS_REPOSITORY_NAME, semconv.VCS_REF_TYPE, semconv.VCS_REF_NAME, semconv.VCS_REVISION),
+}
 
 
 def show(
@@ -67,7 +76,7 @@ def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterato
         cell(result, _STYLES.get(result, "")),
     )
     yield _table(trace, is_complete, max(_MIN_WIDTH, min(output.terminal_width(), _MAX_WIDTH)))
-    yield from map(cell, _changes(root))
+    yield from map(cell, (*_origin(root), *_changes(root), *_said(trace)))
     yield from (cell(line, "red") for line in _last_words(trace))
 
 
@@ -110,6 +119,7 @@ def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:
         "result": _result(span, is_complete),
         "error": span.error,
         "attributes": dict(span.attributes),
+        "events": [event._asdict() for event in span.events],
     }
 
 
@@ -149,16 +159,35 @@ def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
     return table
 
 
+def _said(trace: Trace) -> Iterator[str]:
+    """What the code of each attempt said: its annotations, and how often each of its events happened."""
+    for span in trace.spans:
+        if span.role is SpanRole.ATTEMPT:
+            said = [f"{name}={value}" for name, value in span.attributes.items() if semconv.is_free(name)]
+            events = Counter(event.name for event in (span.events[:-1] if span.evidence else span.events))
+            said += [name if count == 1 else f"{name} ({count} times)" for name, count in events.items()]
+            if said:
+                yield f"{_attempt(span)}: {bounded(', '.join(said), _MAX_SAID)}"
+
+
+def _attempt(span: Span) -> str:
+    return f"{span.attributes[semconv.STEP_PATH]}, attempt {span.attributes[semconv.ATTEMPT_NUMBER]}"
+
+
 def _last_words(trace: Trace) -> Iterator[str]:
     """The last frames of the traceback of each failed attempt, or the end of its output."""
     for span in trace.spans:
-        for event in span.events:
-            if event.name != semconv.EXCEPTION_EVENT or span.role is not SpanRole.ATTEMPT:
-                continue
-            lines = str(event.attributes.get(semconv.EXCEPTION_STACKTRACE, span.error)).splitlines()
-            if len(lines) > 1:
-                yield f"{span.attributes[semconv.STEP_PATH]}, attempt {span.attributes[semconv.ATTEMPT_NUMBER]}:"
-                yield from (f"  {line}" for line in lines[-_LAST_LINES:])
+        lines = str(span.evidence.get(semconv.EXCEPTION_STACKTRACE, span.error)).splitlines() if span.evidence else []
+        if len(lines) > 1:
+            yield f"{_attempt(span)}:"
+            yield from (f"  {line}" for line in lines[-_LAST_LINES:])
+
+
+def _origin(root: Span) -> Iterator[str]:
+    """Who started the run, and what was checked out, as far as that is known."""
+    for title, names in _ORIGIN.items():
+        if known := [str(root.attributes[name]) for name in names if name in root.attributes]:
+            yield f"{title}: {', '.join(known)}"
 
 
 def _changes(root: Span) -> Iterator[str]:

@@ -54,11 +54,13 @@ class Failure(NamedTuple):
     message: str
     stacktrace: str = ""
     exit_code: int | None = None
+    exception: str = ""
+    """The exception's name, if it was one."""
 
     @property
     def description(self) -> str:
-        """One text: the exception's type and message, or the exit status and the end of the output."""
-        return ": ".join(filter(None, (self.type, self.message))) if self.stacktrace else self.message
+        """One text: the exception's message, or the exit status and the end of the output."""
+        return self.message or self.exception
 
 
 def failure_from_message(message: str, redact: Redact = redacted, limit: int = semconv.MAX_ATTRIBUTE_BYTES) -> Failure:
@@ -66,7 +68,8 @@ def failure_from_message(message: str, redact: Redact = redacted, limit: int = s
     text = message.strip()
     if exception := re.fullmatch(_EXCEPTION, text, re.DOTALL):
         stack = _end_of_stack(redact(exception["stack"]), limit)
-        return Failure(bounded(exception["type"], limit), bounded(redact(exception["message"] or ""), limit), stack)
+        name, text = bounded(exception["type"], limit), bounded(redact(exception["message"] or ""), limit)
+        return Failure(name, text, stack, exception=name)
     if end := re.match(_EXIT, text):
         kind = f"exit_{end['code']}" if end["code"] else f"signal_{end['signal']}"
         return Failure(kind, bounded(redact(text), limit), exit_code=int(end["code"]) if end["code"] else None)

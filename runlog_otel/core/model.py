@@ -65,6 +65,35 @@ class SecretFingerprint:
     outline: str = ""
 
 
+FactValue = Scalar | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEvent:
+    """What the code of an attempt reported at a moment, in nanoseconds since the epoch."""
+
+    time_ns: int
+    name: str
+    attributes: Mapping[str, FactValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What only the process that ran an attempt knew of it.
+
+    `attributes` have names of `semconv`: where it ran, what it used. `annotations` and `events` are what its code said.
+    """
+
+    attributes: Mapping[str, FactValue] = field(default_factory=dict)
+    annotations: Mapping[str, FactValue] = field(default_factory=dict)
+    events: tuple[AttemptEvent, ...] = ()
+    error_type: str = ""
+    """Why it failed, where the process knows better than the log: `oom_killed`, `cancellation`, `timeout`."""
+
+
+NO_FACTS = Facts()
+
+
 @quick_init
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -93,6 +122,7 @@ class Attempt:
     """The position among attempts to which the host gave the same number within an execution, from 1."""
     execution: int | None = None
     """The number of its execution, if the process that recorded it noted it."""
+    facts: Facts = NO_FACTS
 
 
 @quick_init
@@ -162,6 +192,19 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How an execution ended, where the host's log cannot say it: noted by the process that saw it, or by hand."""
+
+    execution: int
+    result: str
+    """A value of `trace.Result`: `cancellation`, `timeout` or `error`."""
+    at_ns: int
+    error_type: str = ""
+    message: str = ""
+    """Evidence, as in a failed attempt's message."""
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What the wrapper adds to the run config, and reads back (`runlog_otel`).
 
@@ -175,6 +218,15 @@ class Header:
     retries: tuple[tuple[int, int], ...] = ()
     marks: tuple[SecretFingerprint, ...] = ()
     changes: tuple[Changes, ...] = ()
+    pipeline: str = ""
+    """The name that the user gave the pipeline, where the host's log loses it."""
+    facts: Mapping[str, FactValue] = field(default_factory=dict)
+    """Who started the run, and from which branch; by the names in `semconv`."""
+    is_child: bool = False
+    """Whether the run joins the caller's trace (`parent: child`)."""
+    tracestate: str = ""
+    """The caller's, if the run joins its trace."""
+    endings: tuple[Ending, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 counters never disagree. Imports no OpenTelemetry, no Prometheus, no host, no clock.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,6 +14,7 @@ from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded
 from runlog_otel.core.trace import Execution, Result, Span, SpanRole, Trace
 
 _ENDS = (Result.SUCCESS, Result.FAILURE)
+_FAILED = (Result.FAILURE.value, Result.TIMEOUT.value)
 _MAX_MESSAGE_BYTES = 200
 _STAGES = ("get", "put")
 
@@ -48,9 +50,19 @@ class ExecutionPoints:
 _POLICY = RedactionPolicy()
 
 
-def points_from_trace(run: Run, trace: Trace, *, by_tag: bool = False) -> ExecutionPoints:
-    """Map one complete execution; `trace` is what `spans_from_run` made of the same log."""
-    return ExecutionPoints(trace.execution, tuple(PointBuilder(run, trace, by_tag=by_tag).points()))
+def points_from_trace(
+    run: Run, trace: Trace, *, by_tag: bool = False, annotations: Collection[str] = ()
+) -> ExecutionPoints:
+    """Map one complete execution.
+
+    Args:
+        run: the run log.
+        trace: what `spans_from_run` made of the same log.
+        by_tag: whether the run's tag is a label.
+        annotations: names of annotated numbers that are gauges.
+    """
+    builder = PointBuilder(run, trace, by_tag=by_tag, annotations=annotations)
+    return ExecutionPoints(trace.execution, tuple(builder.points()))
 
 
 def known_points(run: Run, policy: RedactionPolicy = _POLICY, *, by_tag: bool = False) -> Iterator[Point]:
@@ -65,6 +77,7 @@ def known_points(run: Run, policy: RedactionPolicy = _POLICY, *, by_tag: bool = 
         (Result.SUCCESS, ""),
         (Result.FAILURE, semconv.STEP_FAILED),
         (Result.ERROR, semconv.ABANDONED),
+        (Result.TIMEOUT, Result.TIMEOUT.value),
     ):
         labels = {
             semconv.PIPELINE_RUN_STATE: "executing",
@@ -77,7 +90,8 @@ def known_points(run: Run, policy: RedactionPolicy = _POLICY, *, by_tag: bool = 
         of_step = of_run | {semconv.TASK_NAME: node.name}
         ended = {semconv.STEP_TYPE: node.kind, semconv.TASK_RESULT: result.value}
         yield _zero(semconv.STEP_RESULTS, of_step | ended)
-        yield _zero(semconv.STEP_DURATION, of_step | ended)
+        if result is Result.SUCCESS:  # others have labels that nobody knows before
+            yield _zero(semconv.STEP_DURATION, of_step | ended)
     for node in nodes:
         yield _zero(semconv.STEP_RETRIES, of_run | {semconv.TASK_NAME: node.name})
 
@@ -91,8 +105,9 @@ def labels_of_run(run: Run, policy: RedactionPolicy, *, by_tag: bool) -> dict[st
 class PointBuilder:
     """The mapping of one execution."""
 
-    def __init__(self, run: Run, trace: Trace, *, by_tag: bool) -> None:
+    def __init__(self, run: Run, trace: Trace, *, by_tag: bool, annotations: Collection[str] = ()) -> None:
         self._run = run
+        self._annotations = annotations
         own = (semconv.PIPELINE_NAME, semconv.RUN_TAG) if by_tag else (semconv.PIPELINE_NAME,)
         self._of_run = _of(trace.spans[0], *own)
         self._spans = trace.spans
@@ -134,10 +149,10 @@ class PointBuilder:
         attempts = [child for child in self._children[span.span_id] if child.role is SpanRole.ATTEMPT]
         yield _point(semconv.STEP_RESULTS, labels, 1, span)
         if result != Result.SKIP.value:
-            yield _duration(semconv.STEP_DURATION, labels, span)
+            yield _duration(semconv.STEP_DURATION, labels | _of(span, semconv.ERROR_TYPE), span)
         if attempts:
             yield from self._attempts(of_step, attempts, has_passed=result == Result.SUCCESS.value)
-        if result == Result.FAILURE.value:
+        if result in _FAILED:
             yield _failure(of_step, attempts[-1] if attempts else span)
         if result == Result.SUCCESS.value:
             path = str(span.attributes.get(semconv.TASK_RUN_ID, ""))
@@ -155,15 +170,22 @@ class PointBuilder:
         for attempt in attempts:
             error = _of(attempt, semconv.ERROR_TYPE)
             yield _duration(semconv.ATTEMPT_DURATION, of_step | _of(attempt, semconv.ATTEMPT_RESULT) | error, attempt)
-            if error:
+            if error and attempt.attributes[semconv.ATTEMPT_RESULT] != Result.CANCELLATION.value:
                 yield _point(semconv.RUN_ERRORS, self._of_run | error, 1, attempt)
             yield from _user_metrics(of_step, attempt)
+            yield from _resources(of_step, attempt)
+            for name in self._annotations:
+                if isinstance(value := attempt.attributes.get(name), bool | int | float):
+                    labels = of_step | {semconv.ANNOTATION_NAME: name}
+                    yield _point(semconv.ANNOTATION, labels, float(value), attempt)
 
     def _branch_point(self, span: Span) -> Point:
         step = self._by_id[span.parent_span_id]
         logged = self._steps.get(str(step.attributes.get(semconv.TASK_RUN_ID, "")))
         name = {} if logged is None or logged.has_iterations else _of(span, semconv.BRANCH_NAME)
-        labels = self._of_run | _of(step, semconv.TASK_NAME) | name | _of(span, semconv.BRANCH_RESULT)
+        labels = (
+            self._of_run | _of(step, semconv.TASK_NAME) | name | _of(span, semconv.BRANCH_RESULT, semconv.ERROR_TYPE)
+        )
         return _duration(semconv.BRANCH_DURATION, labels, span)
 
     def _queue_times(self, graph: Span) -> Iterator[Point]:
@@ -186,10 +208,17 @@ def _user_metrics(of_step: dict[str, str], attempt: Span) -> Iterator[Point]:
             yield _point(semconv.USER_METRIC, labels, float(value), attempt)
 
 
+def _resources(of_step: dict[str, str], attempt: Span) -> Iterator[Point]:
+    """What an attempt used, and what it could have used at most."""
+    for attribute, metric in semconv.RESOURCES.items():
+        value = attempt.attributes.get(attribute)
+        if isinstance(value, int | float) and math.isfinite(value):
+            scale = semconv.METRICS[metric].scale
+            yield _point(metric, of_step, value if scale == 1 else round(value * scale), attempt)
+
+
 def _failure(of_step: dict[str, str], failed: Span) -> Point:
-    message = str(
-        next((event.attributes.get(semconv.EXCEPTION_MESSAGE, "") for event in failed.events), "") or failed.error
-    )
+    message = str(failed.evidence.get(semconv.EXCEPTION_MESSAGE, "") or failed.error)
     details = _of(failed, semconv.ERROR_TYPE) | {
         semconv.FAILURE_TRACE_ID: failed.trace_id.hex(),
         semconv.EXCEPTION_MESSAGE: bounded(message.partition("\n")[0], _MAX_MESSAGE_BYTES),

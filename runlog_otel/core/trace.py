@@ -4,18 +4,25 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache, partial
-from itertools import islice
 from typing import Any, NamedTuple
 
 from runlog_otel.core import identity, semconv
-from runlog_otel.core.attributes import code_attributes, parameter_attributes
+from runlog_otel.core.attributes import (
+    RawEvent,
+    code_attributes,
+    events_of_code,
+    exception_event,
+    fact_attributes,
+    failure_attributes,
+    metric_attributes,
+    parameter_attributes,
+)
+from runlog_otel.core.caller import Caller, caller_from
 from runlog_otel.core.failure import Failure, failure_from_message
+from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, is_reversed, times_of
 from runlog_otel.core.memo import AttributeGroup, JoinedAttributes, Repeated, SpanMemo
-from runlog_otel.core.model import Attempt, Scalar, SecretFingerprint, Status, Step
+from runlog_otel.core.model import NO_FACTS, Attempt, Run, Scalar, SecretFingerprint, Status, Step
 from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded_names
-
-MIN_SPAN_DURATION_NS = 1
-"""No span is shorter: Jaeger warns of a negative duration when a span ends at its start."""
 
 Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
@@ -40,7 +47,12 @@ class Result(str, Enum):
     SUCCESS = "success"
     FAILURE = "failure"
     ERROR = "error"
+    TIMEOUT = "timeout"
+    CANCELLATION = "cancellation"
     SKIP = "skip"
+
+
+_INTERRUPTIONS = {result.value: result for result in (Result.CANCELLATION, Result.TIMEOUT)}
 
 
 class Event(NamedTuple):
@@ -49,10 +61,6 @@ class Event(NamedTuple):
     name: str
     time_ns: int
     attributes: Attributes
-
-
-RawEvent = tuple[str, int, Attributes]
-"""Name, time and attributes of an event, before it is sanitised."""
 
 
 class Link(NamedTuple):
@@ -82,6 +90,18 @@ class Span:
     events: tuple[Event, ...] = ()
     links: tuple[Link, ...] = ()
     error: str | None = None
+    tracestate: str = ""
+
+    @property
+    def has_remote_parent(self) -> bool:
+        """Whether its parent is a span of another process: the caller's."""
+        return self.role is SpanRole.RUN and bool(self.parent_span_id)
+
+    @property
+    def evidence(self) -> Attributes:
+        """Why a failed attempt failed: its last event, after those of its code, which may be exceptions as well."""
+        last = self.events[-1:] if self.role is SpanRole.ATTEMPT and self.error is not None else ()
+        return last[0].attributes if last and last[0].name == semconv.EXCEPTION_EVENT else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +116,15 @@ class Execution:
     policy: RedactionPolicy = field(default_factory=RedactionPolicy)
     marks: tuple[SecretFingerprint, ...] = ()
     """The fingerprints in the run's header."""
+    caller: Caller | None = None
+    """The span whose trace it joined."""
+    tracestate: str = ""
+    """The caller's."""
 
     @property
     def trace_id(self) -> bytes:
-        """The execution's trace id."""
-        return identity.trace_id(self.namespace, self.run_id, self.number)
+        """The execution's trace id: the caller's, if it joined that trace."""
+        return self.caller.trace_id if self.caller else identity.trace_id(self.namespace, self.run_id, self.number)
 
     @property
     def span_ids(self) -> identity.SpanIds:
@@ -125,14 +149,38 @@ class Execution:
         return Redaction(self.policy.patterns, self.run_id, (*self.marks, *marks))
 
     def failure(self, attempt: Attempt) -> Failure:
-        """Why an attempt failed; it is redacted before it is cut, as a secret that was cut is not recognised."""
+        """Why an attempt failed."""
+        failure, noted = self.parsed(attempt.message, attempt.marks), attempt.facts.error_type
+        return failure._replace(type=noted) if noted else failure
+
+    def parsed(self, message: str, marks: tuple[SecretFingerprint, ...] = ()) -> Failure:
+        """A failure's message; it is redacted before it is cut, as a secret that was cut is not recognised."""
         if self.policy.is_unlimited:
-            return failure_from_message(attempt.message, str, _UNCUT)
-        return failure_from_message(attempt.message, self.redaction(attempt.marks))
+            return failure_from_message(message, str, _UNCUT)
+        return failure_from_message(message, self.redaction(marks))
 
     def resource_pipeline(self) -> str:
         """The pipeline's name, sanitised."""
         return self.redaction().bounded(self.pipeline)
+
+
+def execution_of(
+    run: Run, number: int, namespace: str = "", ui: str = "", policy: RedactionPolicy | None = None
+) -> Execution:
+    """An execution of a run; in its caller's trace if the header says so."""
+    header = run.header
+    caller = caller_from(header.traceparent) if header.is_child else None
+    return Execution(
+        run.run_id,
+        run.pipeline,
+        number,
+        namespace,
+        ui,
+        policy or RedactionPolicy(),
+        header.marks,
+        caller,
+        header.tracestate if caller else "",
+    )
 
 
 class _SanitizedValues(dict[Any, Any]):
@@ -176,6 +224,10 @@ class _Sanitizer:
         own = {keys[key]: values[value] for key, value in raw.items() if value or value not in _EMPTY}
         return self.shared | own
 
+    def event(self, raw: RawEvent) -> Event:
+        name, at_ns, attributes = raw
+        return Event(self.values[name], at_ns, self.attributes(attributes))
+
 
 class SpanFactory:
     """Makes the spans of one execution. What they share is made once, and each text is sanitised once."""
@@ -185,6 +237,7 @@ class SpanFactory:
         self.trace_id = execution.trace_id
         self._ids = execution.span_ids
         self._sanitizer = lru_cache(maxsize=16)(partial(_Sanitizer, execution))
+        self._tracestate = str(self._sanitizer(()).values[execution.tracestate]) if execution.tracestate else ""
         self._memo = None if memo is None or execution.marks or execution.ui else memo.of(execution.policy)
         self._shared = AttributeGroup(self._sanitizer(()).shared if memo else {})
 
@@ -222,9 +275,10 @@ class SpanFactory:
             interval[0],
             interval[1],
             sanitizer.of_span(attributes),
-            tuple([Event(event, at_ns, sanitizer.attributes(raw)) for event, at_ns, raw in events]) if events else (),
+            tuple(map(sanitizer.event, events)) if events else (),
             links,
             None if error is None else sanitizer.values[error],
+            self._tracestate,
         )
         if self._memo is not None and shape is not None and not marks:
             self._memo[role, shape] = Repeated.of(span.name, interval, span.attributes, span.events, self._shared)
@@ -239,7 +293,8 @@ class SpanFactory:
             return None
         attributes = JoinedAttributes(self._shared, repeated.own)
         events = tuple([Event(*event) for event in repeated.events_at(interval)]) if repeated.events else ()
-        return Span(role, repeated.name, self.trace_id, span_id, parent_span_id, *interval, attributes, events)
+        ids = (self.trace_id, span_id, parent_span_id)
+        return Span(role, repeated.name, *ids, *interval, attributes, events, tracestate=self._tracestate)
 
     def parameters(
         self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], marks: tuple[SecretFingerprint, ...] = ()
@@ -265,22 +320,25 @@ class SpanFactory:
         if shape and (span := self.remembered(SpanRole.ATTEMPT, shape, span_id, step_span_id, interval)):
             return span
         failure = self.execution.failure(attempt) if attempt.status is not Status.SUCCESS else None
+        facts, policy = attempt.facts, self.execution.policy
         attributes: dict[str, Value] = {
-            semconv.TASK_NAME: step.name,
+            **(fact_attributes(facts, policy) if facts is not NO_FACTS else {}),
+            semconv.STEP_NAME: step.name,
             semconv.STEP_PATH: step.path,
             semconv.ATTEMPT_NUMBER: attempt.number,
             **({semconv.ATTEMPT_REPEAT: attempt.repeat} if attempt.repeat > 1 else {}),
-            semconv.ATTEMPT_RESULT: (Result.FAILURE if failure else Result.SUCCESS).value,
+            semconv.ATTEMPT_RESULT: (result_of(attempt) if failure else Result.SUCCESS).value,
             semconv.ATTEMPT_RETRY_INDICATOR: attempt.retry_indicator,
             semconv.INPUT_PARAMETERS: attempt.input_parameters,
             semconv.OUTPUT_PARAMETERS: attempt.output_parameters,
             **({semconv.START_IS_DERIVED: True} if attempt.is_start_derived else {}),
-            **({semconv.CLOCK_IS_ADJUSTED: True} if _is_reversed(attempt) else {}),
-            **(_failure_attributes(failure) if failure else {}),
+            **({semconv.CLOCK_IS_ADJUSTED: True} if is_reversed(attempt) else {}),
+            **(failure_attributes(failure) if failure else {}),
             **code_attributes(attempt.code),
             **self.parameters(attempt.input_values, attempt.output_values, attempt.marks),
-            **(_metric_attributes(attempt, self.execution.policy) if attempt.metrics else {}),
+            **(metric_attributes(attempt.metrics, policy) if attempt.metrics else {}),
         }
+        events = events_of_code(facts.events, policy) if facts.events else ()
         return self.sanitized(
             SpanRole.ATTEMPT,
             semconv.ATTEMPT_SPAN.format(step=step.name),
@@ -288,7 +346,7 @@ class SpanFactory:
             step_span_id,
             interval,
             attributes=attributes,
-            events=(_exception_event(failure, interval[1]),) if failure else (),
+            events=(*events, exception_event(failure, interval[1])) if failure else events,
             error=(failure.description or "the attempt failed") if failure else None,
             marks=attempt.marks,
             shape=shape,
@@ -316,6 +374,8 @@ class AttemptContext:
     trace_id: bytes
     span_id: bytes
     is_sampled: bool = True
+    tracestate: str = ""
+    """The caller's, if the run joined its trace."""
 
     @property
     def traceparent(self) -> str:
@@ -350,46 +410,16 @@ def span_from_attempt(execution: Execution, step: Step, attempt: Attempt, at_ns:
 
 def _shape(step: Step, attempt: Attempt) -> Hashable:
     """All that the span of a plain attempt is made of, beside ids and times; None for another attempt."""
-    if attempt.status is not Status.SUCCESS or attempt.marks or attempt.metrics:
+    if attempt.status is not Status.SUCCESS or attempt.marks or attempt.metrics or attempt.facts is not NO_FACTS:
         return None
     return (
         *(step.name, step.path, attempt.number, attempt.repeat, attempt.retry_indicator, attempt.code),
-        *(attempt.input_parameters, attempt.output_parameters, attempt.is_start_derived, _is_reversed(attempt)),
+        *(attempt.input_parameters, attempt.output_parameters, attempt.is_start_derived, is_reversed(attempt)),
     )
 
 
-def _failure_attributes(failure: Failure) -> dict[str, Value]:
-    exit_code = {} if failure.exit_code is None else {semconv.PROCESS_EXIT_CODE: failure.exit_code}
-    return {semconv.ERROR_TYPE: failure.type, **exit_code}
-
-
-def _metric_attributes(attempt: Attempt, policy: RedactionPolicy) -> dict[str, Value]:
-    metrics = islice(attempt.metrics.items(), policy.limit(semconv.MAX_METRICS))
-    return {semconv.METRIC.format(name=name): value for name, value in metrics}
-
-
-def _exception_event(failure: Failure, at_ns: int) -> RawEvent:
-    attributes: dict[str, Value] = {
-        semconv.EXCEPTION_TYPE: failure.type,
-        semconv.EXCEPTION_MESSAGE: failure.message,
-    }
-    if failure.stacktrace:
-        attributes[semconv.EXCEPTION_STACKTRACE] = failure.stacktrace
-    return semconv.EXCEPTION_EVENT, at_ns, attributes
-
-
-def has_times(attempt: Attempt) -> bool:
-    """Whether the log has a time for the attempt, so that it can be mapped alone."""
-    return times_of(attempt) is not None
-
-
-def times_of(attempt: Attempt) -> tuple[int, int] | None:
-    """Start and end of an attempt; if its clock went backwards, it has the minimum duration."""
-    start = attempt.start_ns if attempt.start_ns is not None else attempt.end_ns
-    if start is None:
-        return None
-    return start, max(start + MIN_SPAN_DURATION_NS, attempt.end_ns if attempt.end_ns is not None else start)
-
-
-def _is_reversed(attempt: Attempt) -> bool:
-    return None not in (attempt.start_ns, attempt.end_ns) and attempt.end_ns < attempt.start_ns  # type: ignore[operator]
+def result_of(attempt: Attempt) -> Result:
+    """How an attempt ended."""
+    if attempt.status is Status.SUCCESS:
+        return Result.SUCCESS
+    return _INTERRUPTIONS.get(attempt.facts.error_type, Result.FAILURE)

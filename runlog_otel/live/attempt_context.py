@@ -4,18 +4,21 @@ The attempt is then the parent of the spans of any instrumentation, and of progr
 OpenTelemetry's API is used, not the providers of the process.
 """
 
-import os
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from urllib.parse import quote
 
 from opentelemetry import context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from runlog_otel.core.semconv import PIPELINE_RUN_ID
+from runlog_otel.core.model import Facts
+from runlog_otel.core.redaction import redacted
 from runlog_otel.core.trace import AttemptContext
+from runlog_otel.live.annotation_file import VARIABLE, AnnotationFile
+from runlog_otel.live.annotations import Annotations
+from runlog_otel.live.environment import ENVIRONMENT
+from runlog_otel.live.propagation import W3C, Propagation
+from runlog_otel.live.usage import UsageMeter
+from runlog_otel.live.where import where
 
 
 class AttemptScope:
@@ -23,50 +26,69 @@ class AttemptScope:
 
     Args:
         current: the attempt.
-        prefix: of additional variables, for a host that passes only those on to programs.
-        has_baggage: whether called programs and services get the run id as baggage.
+        propagation: what the code finds in its context and its environment.
+        redact: masks secrets in what the code says of the attempt.
     """
 
-    def __init__(self, current: AttemptContext, prefix: str = "", *, has_baggage: bool = False) -> None:
+    def __init__(
+        self, current: AttemptContext, propagation: Propagation = W3C, redact: Callable[[str], str] = redacted
+    ) -> None:
         self.current = current
         self.has_ended = False
-        self._variables = _variables(current, prefix, has_baggage=has_baggage)
-        span_context = SpanContext(
-            int.from_bytes(current.trace_id, "big"),
-            int.from_bytes(current.span_id, "big"),
-            is_remote=True,  # no SDK of this process records it; span processors must treat its children as roots
-            trace_flags=TraceFlags(int(current.is_sampled)),
-        )
-        self._context = set_span_in_context(NonRecordingSpan(span_context))
-        if has_baggage:
-            from opentelemetry import baggage  # 1 ms, for few
-
-            self._context = baggage.set_baggage(PIPELINE_RUN_ID, current.run_id, self._context)
+        self.annotations = Annotations(redact)
+        self.usage = UsageMeter()
+        self.error_type = ""
+        """Why the code failed, where this process knows it better than the log."""
+        self._context = propagation.context(current, self.annotations)
+        self._variables = {**propagation.variables(current, self._context), **self.annotations.file.variables}
         self._token = context.attach(self._context)
         self._own_token = _CURRENT_SCOPE.set(self)
-        _ENVIRONMENT.enter(self, self._variables)
+        ENVIRONMENT.enter(self, self._variables)
+
+    def facts(self) -> Facts:
+        """What this process knows of the attempt, when its code has ended; not redacted."""
+        return Facts(
+            {**where(), **self.usage.attributes},
+            dict(self.annotations.attributes),
+            tuple(self.annotations.events),
+            self.error_type,
+        )
 
     def code_has_ended(self) -> None:
         """Restore the environment, and also the context unless a span around the code is still open."""
-        self.has_ended = True
-        _ENVIRONMENT.leave(self)
+        self._end()
         if context.get_current() is self._context:
             self.leave()
 
     def leave(self) -> None:
         """Restore what was current before."""
-        self.has_ended = True
-        _ENVIRONMENT.leave(self)
+        self._end()
         if _CURRENT_SCOPE.get() is self:
             with suppress(ValueError):  # a task with a copy of the context cannot restore the original
                 _CURRENT_SCOPE.reset(self._own_token)
                 context.detach(self._token)
 
+    def _end(self) -> None:
+        with suppress(Exception):  # what follows must happen
+            self.usage.stop()
+        with suppress(Exception):
+            self.annotations.close()
+        self.has_ended = True
+        ENVIRONMENT.leave(self)
+
 
 def current() -> AttemptContext | None:
     """The attempt whose code is running here; in a thread without one, the only one of the process."""
-    scope = _CURRENT_SCOPE.get() or _ENVIRONMENT.only()
-    return scope.current if scope and not scope.has_ended else None
+    scope = _scope_here()
+    return scope.current if scope else None
+
+
+def annotations_here() -> Annotations | AnnotationFile | None:
+    """Where code says something of that attempt; without one, of the attempt that started this process."""
+    if scope := _scope_here():
+        return scope.annotations
+    path = ENVIRONMENT.inherited().get(VARIABLE)
+    return AnnotationFile(path) if path else None
 
 
 def entered_here() -> AttemptScope | None:
@@ -74,60 +96,9 @@ def entered_here() -> AttemptScope | None:
     return _CURRENT_SCOPE.get()
 
 
-def _variables(current: AttemptContext, prefix: str, *, has_baggage: bool) -> dict[str, str | None]:
-    """Source: OpenTelemetry specification, "Environment Variables as Context Propagation Carriers".
-
-    The caller's TRACESTATE belongs to the caller's trace.
-    """
-    variables: dict[str, str | None] = {"TRACEPARENT": current.traceparent, "TRACESTATE": ""}
-    if has_baggage:
-        variables["BAGGAGE"] = f"{PIPELINE_RUN_ID}={quote(current.run_id)}"
-    if prefix:
-        variables |= {prefix + name: value for name, value in variables.items()}
-    return variables
-
-
-class _Environment:
-    """The variables of the entered scopes. Of several in one process (threads, tasks), the last one sets them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entered: dict[AttemptScope, Mapping[str, str | None]] = {}
-        self._before: dict[str, str | None] = {}
-
-    def enter(self, scope: AttemptScope, variables: Mapping[str, str | None]) -> None:
-        with self._lock:
-            for name in variables:
-                self._before.setdefault(name, os.environ.get(name))
-            self._entered[scope] = variables
-            _set(variables)
-
-    def leave(self, scope: AttemptScope) -> None:
-        with self._lock:
-            if self._entered.pop(scope, None) is None:
-                return
-            _set(self._before | dict(next(reversed(self._entered.values()), {})))
-            if not self._entered:
-                self._before.clear()
-
-    def only(self) -> AttemptScope | None:
-        return next(iter(self._entered)) if len(self._entered) == 1 else None
-
-    def reset_after_fork(self) -> None:
-        """In a forked child, the lock may be held by a thread that no longer exists."""
-        self._lock = threading.Lock()
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+def _scope_here() -> AttemptScope | None:
+    scope = _CURRENT_SCOPE.get() or ENVIRONMENT.only()
+    return scope if scope and not scope.has_ended else None
 
 
 _CURRENT_SCOPE: ContextVar[AttemptScope | None] = ContextVar("runlog_otel.entered", default=None)
-_ENVIRONMENT = _Environment()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_ENVIRONMENT.reset_after_fork)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from runlog_otel.core.executions import Timeline, timeline_of
+from runlog_otel.core.intervals import has_times
 from runlog_otel.core.model import Header, Run, Step
 from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import (
@@ -22,7 +23,6 @@ from runlog_otel.core.trace import (
     Span,
     SpanRole,
     Trace,
-    has_times,
     span_from_attempt,
     span_from_start,
 )
@@ -30,6 +30,7 @@ from runlog_otel.exporters.traces.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.guard import Guard
+from runlog_otel.live.propagation import Propagation
 from runlog_otel.live.run_registry import RunRegistry
 from runlog_otel.live.run_source import RunSource
 from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_from_run
@@ -140,7 +141,7 @@ class Observer:
         """
         state = self._runs.state(run_id)
         step = step_of(state.header)
-        if not step.is_terminal and sends_live(run_id, self.settings):
+        if not step.is_terminal and sends_live(state.execution, self.settings):
             new = [attempt for attempt in step.attempts[first:] if has_times(attempt)]
             self._send(state.execution, [span_from_attempt(state.execution, step, attempt) for attempt in new])
         if state.was_final:
@@ -159,28 +160,29 @@ class Observer:
             run_id: the run.
             path: the step.
             number: the number that the attempt will have.
-            prefix: of the variables that the host passes on to programs; see `AttemptScope`.
+            prefix: of the variables that the host passes on to programs; see `Propagation`.
             repeat: its index among attempts with this number, from 1.
         """
-        number_of_execution = self._runs.execution_number(run_id)
-        execution = Execution(run_id, "", number_of_execution, self.settings.namespace)  # enough for ids
-        span_id = execution.span_id(SpanRole.ATTEMPT, path, number, repeat)
-        is_sampled = sends_live(run_id, self.settings)
-        current = AttemptContext(run_id, path, execution.trace_id, span_id, is_sampled)
-        return AttemptScope(current, prefix, has_baggage=self.settings.baggage)
+        state = self._runs.ids(run_id)
+        span_id = state.execution.span_id(SpanRole.ATTEMPT, path, number, repeat)
+        is_sampled = sends_live(state.execution, self.settings)
+        current = AttemptContext(run_id, path, state.execution.trace_id, span_id, is_sampled, state.header.tracestate)
+        is_child = state.header.is_child
+        propagation = Propagation(self.settings.propagators, prefix, self.settings.baggage, is_child)
+        return AttemptScope(current, propagation, self.masked)
 
     @_never_raising
     def execution_number(self, run_id: str) -> int:
         """The number of the execution that this process works on."""
-        return self._runs.execution_number(run_id)
+        return self._runs.ids(run_id).execution.number
 
     @_never_raising
     def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
         """Export the end of the execution log of a failed attempt, which is already recorded."""
-        if self.settings.logs and sends_live(attempt.run_id, self.settings):
+        execution = self._runs.state(attempt.run_id).execution
+        if self.settings.logs and sends_live(execution, self.settings):
             from runlog_otel.exporters.otlp.log_record import record_from_log
 
-            execution = self._runs.state(attempt.run_id).execution
             self._send(execution, [], record_from_log(execution, attempt, text, time.time_ns(), self.masked))
 
     def _complete(self, run_id: str) -> None:
@@ -199,12 +201,13 @@ class Observer:
         if self.settings.metrics.listen or self.settings.metrics.push:
             from runlog_otel.core.points import points_from_trace
 
-            self._count(points_from_trace(run, trace, by_tag=self.settings.metrics.by_tag))
+            metrics = self.settings.metrics
+            self._count(points_from_trace(run, trace, by_tag=metrics.by_tag, annotations=metrics.annotations))
 
     def _left_to_send(self, run: Run, trace: Trace) -> Sequence[Span]:
         """The spans of a complete execution that were not sent before: all or none if it is not sampled."""
         execution = trace.execution
-        if not sends_live(execution.run_id, self.settings):
+        if not sends_live(execution, self.settings):
             return trace.spans if sends(trace, self.settings) else ()
         late = {
             execution.span_id(SpanRole.ATTEMPT, step.path, attempt.number, attempt.repeat)
@@ -243,7 +246,7 @@ class Observer:
                 self._outbox.add(run_id, "its process ended before the run did", is_abandoned=True)
 
     def _send_start(self, execution: Execution, start_ns: int | None) -> None:
-        if start_ns is not None and sends_live(execution.run_id, self.settings):
+        if start_ns is not None and sends_live(execution, self.settings):
             self._send(execution, [span_from_start(execution, start_ns)])
 
     def _send(self, execution: Execution, spans: Sequence[Span], also: "ExtraSignal | None" = None) -> None:

@@ -58,11 +58,15 @@ class RunRegistry:
         number = 1 if indicator is None else timeline_of(run).next_execution(indicator)
         return self.add(run, number, was_final=indicator is None and run.status.is_final)
 
-    def execution_number(self, run_id: str) -> int:
-        """The number of the execution that this process works on; only a retry reads the header for it."""
-        if run_id not in self._states and self._source.retry_indicator(run_id) is None:
-            return 1
-        return self.state(run_id).execution.number
+    def ids(self, run_id: str) -> RunState:
+        """As much of the state as the ids of spans need.
+
+        A process of one step reads the header for it in a retry, and if the run may have joined its caller's trace.
+        """
+        is_first = run_id not in self._states and self._source.retry_indicator(run_id) is None
+        if is_first and self._settings.parent == "link":
+            return RunState(Execution(run_id, "", 1, self._settings.namespace), Header())
+        return self.state(run_id)
 
     def set_complete(self, run_id: str) -> None:
         """The execution has ended, and its containers are being exported."""

@@ -303,7 +303,10 @@ class RunCounter:
             kind=kind,
             zeros=() if kind in self._known else tuple(known_points(run, policy, by_tag=self._by_tag)),
             executions=tuple(
-                (trace.execution.number, points_from_trace(run, trace, by_tag=self._by_tag).points)
+                (
+                    trace.execution.number,
+                    points_from_trace(run, trace, by_tag=self._by_tag, annotations=settings.metrics.annotations).points,
+                )
                 for trace in traces
                 if trace.is_complete
             ),

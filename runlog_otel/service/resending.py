@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from runlog_otel.core import semconv
-from runlog_otel.core.points import Point
+from runlog_otel.core.points import Point, labels_of
 from runlog_otel.core.trace import Trace
 from runlog_otel.errors import (
     ConfigError,
@@ -159,8 +159,9 @@ class Resender:
             self._sink = sink_from(settings)
         refused: list[Refused] = []
         for trace in (trace for trace in traces if sends(trace, settings)):
-            refused += (too_large := send_trace(trace, self._sink, settings))
-            self._table.add([Point(semconv.SPANS_ACKNOWLEDGED, (), len(trace.spans) - len(too_large))])
+            refused += (too_large := self._sent_trace(trace, self._sink))
+            self._count(len(trace.spans) - len(too_large))
+            self._count(len(too_large), "rejected")
         raise_if_refused(refused)
         if all(trace.is_complete for trace in traces):
             self._outbox.discard(unsent.run_id)
@@ -168,3 +169,15 @@ class Resender:
             self._sent.pop(unsent.run_id, None)
         else:
             self._sent[unsent.run_id] = count
+
+    def _sent_trace(self, trace: Trace, sink: SpanSink) -> list[Refused]:
+        try:
+            return send_trace(trace, sink, self._source.settings)
+        except Exception as error:
+            self._count(len(trace.spans), type(error).__name__)
+            raise
+
+    def _count(self, spans: int, error_type: str = "") -> None:
+        if spans:
+            labels = labels_of(semconv.SPANS_EXPORTED, {semconv.ERROR_TYPE: error_type})
+            self._table.add([Point(semconv.SPANS_EXPORTED, labels, spans)])

@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_jsonable_python
 
 from runlog_otel.core.model import TERMINAL_KINDS, Status
 from runlog_otel.core.redaction import bounded
-from runlog_otel.core.runlogs.json_runlog import header_from_config
+from runlog_otel.core.runlogs.header import header_from_config
 from runlog_otel.core.runlogs.timestamps import TimestampParser, times_of_attempts
 from runlog_otel.errors import RunLogFormatError
 

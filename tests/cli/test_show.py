@@ -26,6 +26,23 @@ def test_show_draws_a_waterfall(command: Command) -> None:
     assert lines[-1] == f"trace {identity.trace_id('', RUNS['demo'], 1).hex()}"
 
 
+def test_show_tells_who_started_a_run(command: Command, project: Path) -> None:
+    """And what was checked out, below the waterfall."""
+    log = json.loads((GOLDEN / "demo.log.json").read_text())
+    log["run_config"]["runlog_otel"]["facts"] = {
+        "runlog.trigger.type": "ci",
+        "runlog.trigger.name": "GitLab CI",
+        "runlog.trigger.url.full": "https://gitlab.example.org/jobs/1",
+        "vcs.repository.name": "tools",
+        "vcs.ref.type": "tag",
+        "vcs.ref.head.name": "v1",
+    }
+    (project / ".run_log_store" / "started.json").write_text(json.dumps(log))
+    lines = [line.rstrip() for line in command("show", "started").out.splitlines()]
+    assert "started by: ci, GitLab CI, https://gitlab.example.org/jobs/1" in lines
+    assert [line for line in lines if line.startswith("checked out: tools, tag, v1")] != []
+
+
 def test_show_draws_every_execution(command: Command) -> None:
     """A retried run is two traces."""
     lines = command("show", RUNS["retried"]).out.splitlines()

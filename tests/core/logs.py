@@ -1,11 +1,14 @@
 """Run logs to map: a short way to write them, and a strategy that makes all sorts of them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from hypothesis import strategies as st
 
-from runlog_otel.core.model import Attempt, Branch, Header, Run, Status, Step
+from runlog_otel.core.model import Attempt, Branch, Facts, Header, Run, Status, Step
 from runlog_otel.core.points import ExecutionPoints, points_from_trace
+from runlog_otel.core.runlogs.json_runlog import step_from_log
+from runlog_otel.core.runlogs.timestamps import TimestampParser
 from runlog_otel.core.spans import spans_from_run
 
 SECOND = 1_000_000_000
@@ -69,6 +72,13 @@ def run(
         executor="local",
         has_executor_retries=has_executor_retries,
     )
+
+
+def facts_of(step: Mapping[str, Any]) -> list[Facts]:
+    """The facts of a step's attempts, as they are read from a document that has little else."""
+    attempts = [{"status": "SUCCESS", **attempt} for attempt in step["attempts"]]
+    document = {"name": "s", "internal_name": "s", "status": "SUCCESS", **step, "attempts": attempts}
+    return [attempt.facts for attempt in step_from_log(document, TimestampParser(Header())).attempts]
 
 
 def points_from_run(log: Run, *, by_tag: bool = False, is_abandoned: bool = False) -> list[ExecutionPoints]:

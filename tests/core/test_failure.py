@@ -110,8 +110,8 @@ def test_an_exception_is_told_for_people_first() -> None:
         "ValueError: no more rows",
         stack,
     )
-    assert failure_from_message(text) == Failure("ValueError", "no more rows", stack)
-    assert failure_from_message(text).description == head
+    assert failure_from_message(text) == Failure("ValueError", "no more rows", stack, exception="ValueError")
+    assert failure_from_message(text).description == "no more rows"
 
 
 @pytest.mark.parametrize(

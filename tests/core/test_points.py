@@ -1,5 +1,6 @@
 """A run log becomes points: what an execution adds, once, whatever the order."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runlog_otel.core import semconv
-from runlog_otel.core.model import CatalogItem, Header, Node, Run, Status
-from runlog_otel.core.points import Point, known_points
+from runlog_otel.core.model import CatalogItem, Facts, FactValue, Header, Node, Run, Status
+from runlog_otel.core.points import Point, known_points, points_from_trace
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import SpanRole
 from runlog_otel.exporters.metrics.series import SeriesTable
@@ -48,7 +49,7 @@ def test_a_run_that_failed_says_why() -> None:
     (failure,) = [point for point in execution.points if point.metric == semconv.STEP_LAST_FAILURE]
     assert failure.details == (
         ("error.type", "_OTHER"),
-        ("trace_id", execution.execution.trace_id.hex()),
+        ("runlog.failure.trace_id", execution.execution.trace_id.hex()),
         ("exception.message", "no"),
     )
     failed = {"cicd.pipeline.run.state": "executing", "cicd.pipeline.result": "failure", "error.type": "step_failed"}
@@ -89,7 +90,7 @@ def test_numbers_among_the_user_metrics_are_gauges() -> None:
     """Nested ones are joined by dots already; text is no number."""
     told = replace(attempt(1, 2), metrics={"loss.train": 0.25, "epochs": 3, "is_final": True, "name": "best"})
     log = run(task("a", told), verdict("success", 3))
-    assert {labels["runlog.metric.name"]: value for labels, value in of(semconv.USER_METRIC, log)} == {
+    assert {labels["runlog.user.metric.name"]: value for labels, value in of(semconv.USER_METRIC, log)} == {
         "loss.train": 0.25,
         "epochs": 3.0,
         "is_final": 1.0,
@@ -102,6 +103,49 @@ def test_catalog_items_count_once_by_stage() -> None:
     log = run(replace(task("a", attempt(1, 2)), catalog=items), verdict("success", 3))
     stages = Counter(labels["runlog.catalog.stage"] for labels, _ in of(semconv.CATALOG_ITEMS, log))
     assert stages == {"get": 100, "put": 100}
+
+
+def test_durations_of_steps_and_branches_say_their_error() -> None:
+    """As those of attempts do."""
+    inner = branch("p.b", task("p.b.w", attempt(1, 2, ok=False)), verdict("fail", 3, prefix="p.b."))
+    log = run(composite("p", "parallel", inner, status=Status.FAIL), verdict("fail", 4), status=Status.FAIL)
+    errors = {
+        metric: [labels["error.type"] for labels, _ in of(metric, log)]
+        for metric in (semconv.STEP_DURATION, semconv.BRANCH_DURATION)
+    }
+    assert errors == {semconv.STEP_DURATION: ["branch_failed", "_OTHER"], semconv.BRANCH_DURATION: ["step_failed"]}
+
+
+def test_what_attempts_used_is_observed_by_step() -> None:
+    """Time in nanoseconds as any duration, sizes in bytes, limits as they were last; odd values are left out."""
+    used: dict[str, FactValue] = {
+        semconv.CPU_TIME: 2.5,
+        semconv.MEMORY_PEAK: 300_000_000,
+        semconv.IO_READ: math.nan,
+        semconv.IO_WRITE: "much",
+        semconv.MEMORY_LIMIT: 2**30,
+        semconv.CPU_LIMIT: 1.5,
+    }
+    log = run(task("a", replace(attempt(1, 2), facts=Facts(used))), verdict("success", 3))
+    (execution,) = points_from_run(log)
+    observed = {point.metric: point.value for point in execution.points if point.metric in semconv.RESOURCES}
+    assert observed == {
+        semconv.CPU_TIME: 2_500_000_000,
+        semconv.MEMORY_PEAK: 300_000_000,
+        semconv.MEMORY_LIMIT: 2**30,
+        semconv.CPU_LIMIT: 1.5,
+    }
+
+
+def test_listed_annotations_are_gauges() -> None:
+    """Only numbers, and only those of the list."""
+    facts = Facts(annotations={"rows": 3, "note": "x", "other": 1})
+    log = run(task("a", replace(attempt(1, 2), facts=facts)), verdict("success", 3))
+    (trace,) = spans_from_run(log)
+    counted = points_from_trace(log, trace, annotations=("rows", "note", "none")).points
+    gauges = [(dict(point.labels)["runlog.annotation.name"], point.value)
+              for point in counted if point.metric == semconv.ANNOTATION]  # fmt: skip
+    assert gauges == [("rows", 3.0)]
 
 
 def test_each_execution_of_a_run_counts() -> None:
@@ -141,7 +185,10 @@ def test_known_label_sets_begin_at_zero() -> None:
 
 
 def test_what_a_run_adds_was_known_before() -> None:
-    """Each result counter and duration of a run is among the label sets that began at zero."""
+    """Each result counter, and duration of a run, is among the label sets that began at zero.
+
+    The error of a failed step is a label of its duration, and is not known before.
+    """
     log = run(
         task("a", attempt(1, 2)),
         composite("m", "map", branch("m.1", task("m.1.w", attempt(3, 4, ok=False)), verdict("fail", 5, prefix="m.1."))),
@@ -150,7 +197,7 @@ def test_what_a_run_adds_was_known_before() -> None:
     log = replace(log, graph=(Node("a", "task"), Node("m", "map"), Node("w", "task")))
     counted = {(p.metric, p.labels) for e in points_from_run(log) for p in e.points}
     started = {(p.metric, p.labels) for p in known_points(log)}
-    metrics = (semconv.RUN_DURATION, semconv.STEP_RESULTS, semconv.STEP_DURATION)
+    metrics = (semconv.RUN_DURATION, semconv.STEP_RESULTS)
     assert {key for key in counted if key[0] in metrics} <= started
 
 

@@ -15,7 +15,7 @@ from runlog_otel.core.model import Attempt, CatalogItem, CodeIdentity, Header, R
 from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Execution, Span, SpanRole, Trace, span_from_attempt
-from runlog_otel.exporters.otlp.wire import fields_from_spans
+from runlog_otel.exporters.otlp.wire import payload_from_spans
 from tests.core.logs import at, attempt, branch, composite, run, runs, task, verdict
 
 
@@ -179,7 +179,7 @@ def test_a_failed_attempt_is_an_error_with_an_exception_event() -> None:
         "no",
         "exception",
         at(2),
-        {"exception.type": "_OTHER", "exception.message": "no"},
+        {"exception.message": "no"},
     )
 
 
@@ -354,15 +354,15 @@ def test_an_attempt_says_what_the_log_has_of_it() -> None:
         "cicd.pipeline.name": "p",
         "cicd.pipeline.run.id": "r",
         "runlog.execution": 1,
-        "cicd.pipeline.task.name": "a",
+        "runlog.step.name": "a",
         "runlog.step.path": "a",
         "runlog.attempt.number": 1,
         "runlog.attempt.result": "success",
         "runlog.parameters.input": ("rate",),
         "runlog.parameters.output": ("model",),
         "vcs.ref.head.revision": "abc",
-        "vcs.repository.url.full": "https://git.example/repo.git",
-        "runlog.code.is_clean": True,
+        "vcs.repository.url.full": "https://git.example/repo",
+        "runlog.vcs.is_clean": True,
         "container.image.id": "sha256:def",
         "runlog.code.argo": "uid-1",
         "runlog.metric.loss.0": 0.5,
@@ -464,7 +464,7 @@ def test_a_memo_changes_no_span(logs: list[Run]) -> None:
             spans_from_run(log, policy=policy, memo=memo), spans_from_run(log, policy=policy), strict=True
         ):
             assert remembered == made
-            assert fields_from_spans(remembered.spans) == fields_from_spans(made.spans)
+            assert payload_from_spans({}, remembered.spans) == payload_from_spans({}, made.spans)
 
 
 def test_a_plain_step_is_remembered() -> None:

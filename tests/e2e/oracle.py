@@ -4,6 +4,7 @@ Written against docs and conventions, on purpose without `runlog_otel.core.spans
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ _TERMINAL = ("success", "fail")
 _COMPOSITE = ("parallel", "map", "loop", "conditional", "dag")
 NOTE = "runlog_otel.attempt"
 """The key in the host's code identity, or the type of our own, in which a process notes what only it knows."""
+FACTS = "runlog_otel.facts"
+"""The same for where the attempt ran, what it used, and what its code said."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -45,18 +48,31 @@ class Oracle:
 
     def told(self) -> Told:
         """The trace."""
-        return Told(dict(self._spans()), self._pipeline, self.resource)
+        identity = {"cicd.pipeline.name": self._pipeline, "cicd.pipeline.run.id": self.log["run_id"]}
+        return Told(dict(self._spans()), self._pipeline, {**self.resource, **identity})
 
     @property
     def trace_id(self) -> str:
-        """The id of the trace."""
-        return trace_id(self.log["run_id"], self.execution)
+        """The id of the trace: the caller's, if the run joined that."""
+        return self._trace_id(self.execution)
+
+    def _trace_id(self, execution: int) -> str:
+        return self._joined[0] or trace_id(self.log["run_id"], execution)
+
+    @property
+    def _joined(self) -> tuple[str, str]:
+        """Trace and span of the caller whose trace the run joined; empty texts if it did not."""
+        if self._header.get("parent") != "child" or not self._header.get("traceparent"):
+            return "", ""
+        _, trace, span, _ = self._header["traceparent"].split("-")
+        return trace, span
 
     @property
     def _pipeline(self) -> str:
         config = self.log["run_config"]
         defined = config.get("pipeline_definition_file") or config.get("job_definition_file")
-        return self.pipeline or (config.get("dag") or {}).get("name") or defined or "runnable"
+        given = self._header.get("pipeline") or (config.get("dag") or {}).get("name")
+        return self.pipeline or given or defined or "runnable"
 
     @property
     def _roots(self) -> list[Document]:
@@ -84,7 +100,7 @@ class Oracle:
             root,
             Shown(
                 name=f"RUN {self._pipeline}",
-                parent="",
+                parent=self._joined[1],
                 start=min(times),
                 duration=max(times) - min(times),
                 tags=self._tags(
@@ -103,6 +119,8 @@ class Oracle:
                         or "",
                         "runlog.run.executor": executor["service_name"],
                         "runlog.run.parameters": sorted(seen),
+                        **self._commit(),
+                        **(self._header.get("facts", {}) if self.execution == 1 else {}),
                         **self._retry(),
                     },
                 ),
@@ -116,6 +134,20 @@ class Oracle:
             )
         for step in self._roots:
             yield from self._step(step, root)
+
+    def _commit(self) -> dict[str, Any]:
+        """The commit of every attempt, if it is one; clean if it was in all."""
+        codes = [
+            _code(attempt.get("code_identities") or ()) or _code(step.get("code_identities") or ())
+            for root in self._roots
+            for step in _steps(root)
+            for attempt in self._attempts(step)
+        ]
+        known = [code for code in codes if code]
+        names = ("vcs.ref.head.revision", "vcs.repository.url.full")
+        if not known or any(code.get(name) != known[0].get(name) for code in known for name in names):
+            return {}
+        return known[0] | {"runlog.vcs.is_clean": all(code["runlog.vcs.is_clean"] for code in known)}
 
     def _began(self) -> list[int]:
         """When the execution began, as far as the header of runlog-otel tells."""
@@ -158,16 +190,16 @@ class Oracle:
 
     @property
     def _header(self) -> Document:
-        header: Document = self.log["run_config"].get("runlog_otel") or {}
+        header: Document = (self.log.get("run_config") or {}).get("runlog_otel") or {}
         return header
 
     def _links(self) -> Iterator[tuple[str, str]]:
         run_id = self.log["run_id"]
         if self.before is not None:
-            yield trace_id(run_id, self.execution - 1), span_id(run_id, self.execution - 1, "run")
+            yield self._trace_id(self.execution - 1), span_id(run_id, self.execution - 1, "run")
             return
         header = self.log["run_config"].get("runlog_otel") or {}
-        if header.get("traceparent"):
+        if header.get("traceparent") and not self._joined[0]:
             _, trace, span, _ = header["traceparent"].split("-")
             yield trace, span
 
@@ -179,12 +211,13 @@ class Oracle:
         attempts = self._attempts(step)
         result = _RESULTS.get(step["status"], "error")
         cause = _cause(attempts[-1]["message"] if attempts else "")
-        why = {
-            "success": None,
-            "failure": cause.said or ("a branch failed" if is_composite else "the last attempt failed"),
-            "error": "it never ended",
-        }[result]
-        kind = {"failure": "branch_failed" if is_composite else cause.kind, "error": "abandoned"}.get(result, "")
+        known = _facts(attempts[-1].get("code_identities") or ()).get("error") if attempts else ""
+        if result == "failure" and known:
+            result = _result(known)
+        failed = cause.said or ("a branch failed" if is_composite else "the last attempt failed")
+        why = {"success": None, "error": "it never ended"}.get(result, failed)
+        kinds = {"success": "", "error": "abandoned"}
+        kind = kinds.get(result, "branch_failed" if is_composite else known or cause.kind)
         start, duration = self._extent(step)
         yield (
             own,
@@ -216,26 +249,32 @@ class Oracle:
         path, number = step["internal_name"], attempt["attempt_number"]
         start, end = self._moment(attempt, "start"), self._moment(attempt, "end")
         failed = attempt["status"] != "SUCCESS"
+        facts = _facts(attempt.get("code_identities") or ())
         cause = _cause(attempt["message"])
+        kind = facts.get("error") or cause.kind
         tags = self._tags(
             "internal",
             (cause.said or "the attempt failed") if failed else None,
             {
-                "cicd.pipeline.task.name": step["name"],
+                **facts.get("attributes", {}),
+                **facts.get("annotations", {}),
+                "runlog.step.name": step["name"],
                 "runlog.step.path": path,
                 "runlog.attempt.number": number,
-                "runlog.attempt.result": "failure" if failed else "success",
+                "runlog.attempt.result": _result(kind) if failed else "success",
                 "runlog.attempt.retry_indicator": attempt["retry_indicator"],
                 "runlog.parameters.input": sorted(attempt["input_parameters"]),
                 "runlog.parameters.output": sorted(attempt["output_parameters"]),
-                "error.type": cause.kind if failed else "",
+                "error.type": kind if failed else "",
                 "process.exit.code": cause.status if failed else "",
                 **(_code(attempt.get("code_identities") or ()) or _code(step.get("code_identities") or ())),
                 **{f"runlog.metric.{name}": value for name, value in _metrics(attempt["user_defined_metrics"])},
             },
         )
-        exception = {"event": "exception", "exception.type": cause.kind, "exception.message": cause.message}
-        exception |= {"exception.stacktrace": cause.stack} if cause.stack else {}
+        exception = {"event": "exception", "exception.message": cause.message}
+        exception |= {"exception.type": cause.kind, "exception.stacktrace": cause.stack} if cause.stack else {}
+        exception = {name: text for name, text in exception.items() if text}
+        said = [(at // 1000, {"event": name} | values) for at, name, values in facts.get("events", ())]
         own = self._id("attempt", path, number)
         return own, Shown(
             name=f"{step['name']} attempt",
@@ -243,7 +282,7 @@ class Oracle:
             start=start,
             duration=end - start,
             tags=tags,
-            events=((end, exception),) if failed else (),
+            events=(*said, *(((end, exception),) if failed else ())),
         )
 
     def _branch(self, step: Document, branch: Document, parent: str) -> Iterator[tuple[str, Shown]]:
@@ -311,7 +350,7 @@ class Oracle:
         common = {
             "span.kind": kind,
             "otel.scope.name": "runlog_otel",
-            "otel.scope.version": "1",
+            "otel.scope.version": "2",
             "cicd.pipeline.name": self._pipeline,
             "cicd.pipeline.run.id": self.log["run_id"],
             "runlog.execution": self.execution,
@@ -340,7 +379,7 @@ def _cause(text: str) -> _Cause:
     said, empty, stack = text.partition("\n\n")
     if empty and stack.startswith("Traceback (most recent call last):\n"):
         kind, _, message = said.partition(": ")
-        return _Cause(kind, said, message, stack)
+        return _Cause(kind, message or kind, message, stack)
     return _Cause("_OTHER", text, text)
 
 
@@ -380,12 +419,24 @@ def _catalog(step: Document, start: int | None, duration: int) -> tuple[tuple[in
 def _code(identities: Any) -> dict[str, Any]:
     tags: dict[str, Any] = {}
     for code in identities:
-        if code["code_identifier"] and code["code_identifier_type"] != NOTE:
+        if code["code_identifier"] and code["code_identifier_type"] not in (NOTE, FACTS):
             assert code["code_identifier_type"] == "git"
             tags["vcs.ref.head.revision"] = code["code_identifier"]
-            tags["vcs.repository.url.full"] = re.sub("//.*@", "//", code["code_identifier_url"])
-            tags["runlog.code.is_clean"] = code["code_identifier_dependable"]
+            tags["vcs.repository.url.full"] = re.sub("//.*@", "//", code["code_identifier_url"]).removesuffix(".git")
+            tags["runlog.vcs.is_clean"] = code["code_identifier_dependable"]
     return tags
+
+
+def _facts(identities: Any) -> Document:
+    is_of_facts = [code for code in identities if FACTS in code or code["code_identifier_type"] == FACTS]
+    texts = [code.get(FACTS, code["code_identifier"]) for code in is_of_facts]
+    facts: Document = json.loads(texts[0]) if texts else {}
+    return facts
+
+
+def _result(kind: str) -> str:
+    """How an attempt ended that did not succeed."""
+    return kind if kind in ("cancellation", "timeout") else "failure"
 
 
 def _metrics(metrics: Document) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,12 @@ from tests.hosts.project import environment, kill
 from tests.peers.loopback import HOST, answers, free_ports, request
 from tests.peers.process import PATIENCE_SECONDS, wait_until
 
-_ERRORS = ("runlog_attempt_duration_seconds_count", "cicd_pipeline_run_errors_total")
+_ERRORS = (
+    "runlog_attempt_duration_seconds_count",
+    "runlog_step_duration_seconds_count",
+    "runlog_branch_duration_seconds_count",
+    "cicd_pipeline_run_errors_total",
+)
 
 
 @dataclass

@@ -30,8 +30,10 @@ HEADER = "canary-of-a-header-3141"
 PATTERN = "canary-of-a-pattern-2718"
 PLACES: Mapping[str, Mapping[str, str]] = {
     "exposed": {
-        **dict.fromkeys(("given", "output", "nested", "object", "metric", "value", "tag"), EXPOSED),
-        **dict.fromkeys(("stdout", "stderr", "exception", "shell", "content"), f"it is {EXPOSED}, as all know"),
+        **dict.fromkeys(("given", "output", "nested", "object", "metric", "value", "tag", "annotation"), EXPOSED),
+        **dict.fromkeys(
+            ("stdout", "stderr", "exception", "shell", "content", "event"), f"it is {EXPOSED}, as all know"
+        ),
         "file": f"{EXPOSED}.txt",
     },
     "shaped": {
@@ -48,6 +50,8 @@ PLACES: Mapping[str, Mapping[str, str]] = {
         "shell": f"curl --token {SHAPES['slack']} {URL}",
         "content": SHAPES["aws"],
         "file": f"{SHAPES['github']}.txt",
+        "annotation": SHAPES["slack"],
+        "event": f"{URL} with api_key='canary of a key' and {PATTERN}",
     },
 }
 NEEDLES = (EXPOSED, FOLDER, HEADER, PATTERN, "canary", "Y2FuYXJ5")
@@ -188,6 +192,7 @@ def test_nothing_planted_leaves(tmp_path: Path, places: Mapping[str, str], execu
     assert len(live) > 10
     assert "runlog.parameter.input.given" in captured["OTLP, live"]
     assert "********" in captured["OTLP, live"]
+    assert 'key: "said"' in captured["OTLP, live"]
     assert captured["debug log of down"]
 
 

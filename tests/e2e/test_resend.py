@@ -37,7 +37,7 @@ def test_what_was_not_acknowledged_is_sent(tmp_path: Path, server: Backend, serv
     assert wait_until(lambda: not project.unsent()), serve.output
     assert differences(told_by_otlp(server.acknowledged), Oracle(project.log("r")).told()) == []
     assert wait_until(lambda: serve.value("runlog_exporter_runs_unsent") == 0)
-    assert serve.value("runlog_exporter_spans_acknowledged_total") == len(server.acknowledged)
+    assert serve.value("otel_sdk_exporter_span_exported_total") == len(server.acknowledged)
 
 
 def test_a_run_whose_process_was_killed_is_closed(tmp_path: Path, server: Backend, serve: Serve) -> None:

@@ -64,7 +64,7 @@ def told_by_otlp(sent: Iterable[Sent]) -> Told:
 def _shown_by_otlp(span: Span) -> Shown:
     tags = {attribute.key: tag(_value(attribute.value)) for attribute in span.attributes}
     tags["span.kind"] = ("string", "server" if span.kind == Span.SPAN_KIND_SERVER else "internal")
-    tags |= {"otel.scope.name": ("string", "runlog_otel"), "otel.scope.version": ("string", "1")}
+    tags |= {"otel.scope.name": ("string", "runlog_otel"), "otel.scope.version": ("string", "2")}
     if span.status.code == Status.STATUS_CODE_ERROR:
         tags |= {"error": ("bool", True), "otel.status_code": ("string", "ERROR")}
         tags["otel.status_description"] = ("string", span.status.message)

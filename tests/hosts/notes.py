@@ -3,6 +3,7 @@
 from typing import Any
 
 NOTE = "runlog_otel.attempt"
+FACTS = "runlog_otel.facts"
 
 
 def taken_notes(part: Any) -> list[str]:
@@ -12,7 +13,9 @@ def taken_notes(part: Any) -> list[str]:
         codes = part.get("code_identities") or []
         notes += [code["code_identifier"] for code in codes if code["code_identifier_type"] == NOTE]
         notes += [code.pop(NOTE) for code in codes if NOTE in code]
-        codes[:] = [code for code in codes if code["code_identifier_type"] != NOTE]
+        for code in codes:
+            code.pop(FACTS, None)
+        codes[:] = [code for code in codes if code["code_identifier_type"] not in (NOTE, FACTS)]
     for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
         notes += taken_notes(value)
     return notes

@@ -17,7 +17,7 @@ from extensions.run_log_store.chunked_minio import ChunkedMinioRunLogStore
 from extensions.run_log_store.file_system import FileSystemRunLogstore
 from runnable import context, tasks, utils
 from runnable.datastore import BranchLog
-from runnable.sdk import TaskNode
+from runnable.sdk import AsyncPipeline, Pipeline, TaskNode
 
 from runlog_otel.hosts.runnable import private
 from runlog_otel.hosts.runnable.stores import MemoryRunLogStore
@@ -159,3 +159,12 @@ def test_the_config_that_the_host_prints_can_be_masked() -> None:
     with pytest.raises(Exception, match="config") as raised:
         getattr(context, private.STORE_FACTORY)("run_log_store", config, None)
     assert "hunter22" not in str(raised.value), MOVED.format(f"service_config in {private.STORE_FACTORY}")
+
+
+@pytest.mark.parametrize("kind", [Pipeline, AsyncPipeline])
+def test_a_pipeline_has_a_name_while_it_makes_its_stores(kind: Any) -> None:
+    """Its functions are found on the stack by their code, and the pipeline by its name in them."""
+    function = Pipeline.execute if kind is Pipeline else AsyncPipeline.execute_streaming
+    assert "name" in kind.model_fields, MOVED.format("the name of a pipeline")
+    assert function.__code__.co_varnames[0] == "self", MOVED.format(function.__qualname__)
+    assert "model_validate" in function.__code__.co_names, MOVED.format("where a pipeline makes its stores")

@@ -10,6 +10,7 @@ from opentelemetry import baggage, context, trace
 
 from runlog_otel.core.trace import AttemptContext
 from runlog_otel.live.attempt_context import AttemptScope, current
+from runlog_otel.live.propagation import Propagation
 
 NAMES = ("TRACEPARENT", "TRACESTATE", "BAGGAGE", "X_TRACEPARENT", "X_TRACESTATE", "X_BAGGAGE")
 
@@ -41,7 +42,9 @@ def test_whoever_leaves_last_puts_back_what_was_first(
     for number, (has_prefix, has_baggage) in enumerate(attempts):
         place = copy_context()
         prefix = "X_" if has_prefix else ""
-        entered.append((place, place.run(AttemptScope, attempt(number), prefix, has_baggage=has_baggage)))
+        entered.append(
+            (place, place.run(AttemptScope, attempt(number), Propagation(prefix=prefix, has_run_id=has_baggage)))
+        )
         assert os.environ["TRACEPARENT"] == attempt(number).traceparent
         assert place.run(current) == attempt(number)
     for at in order:
@@ -57,7 +60,7 @@ def test_whoever_leaves_last_puts_back_what_was_first(
 def test_the_current_span_is_the_attempt_and_is_sampled() -> None:
     """As W3C has it, in both places; the caller's state does not come along."""
     os.environ["TRACESTATE"] = "callers=1"
-    entered = AttemptScope(attempt(6), "X_", has_baggage=True)
+    entered = AttemptScope(attempt(6), Propagation(prefix="X_", has_run_id=True))
     span = trace.get_current_span().get_span_context()
     told = (
         span.trace_id.to_bytes(16, "big"),

@@ -22,6 +22,7 @@ from tests.peers.pgbouncer import Pgbouncer, running_pgbouncer
 from tests.peers.postgres import Postgres, running_postgres
 from tests.peers.prometheus import Prometheus, running_prometheus
 from tests.peers.tinyproxy import Tinyproxy, running_tinyproxy
+from tests.peers.victorialogs import VictoriaLogs, running_victorialogs
 
 REQUIRE = "RUNLOG_OTEL_REQUIRE_PEERS"
 StartPrometheus = Callable[[Mapping[str, Any] | Path], Prometheus]
@@ -42,6 +43,13 @@ def collector(tmp_path_factory: pytest.TempPathFactory, jaeger: Jaeger) -> Itera
     """A Collector that hands spans to the `jaeger` of the session."""
     binaries = _installed("collector")
     with running_collector(binaries, tmp_path_factory.mktemp("collector"), jaeger.otlp_grpc) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def victorialogs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaLogs]:
+    """A VictoriaLogs that keeps the logs of the whole session, of any age."""
+    with running_victorialogs(_installed("victorialogs"), tmp_path_factory.mktemp("victorialogs")) as server:
         yield server
 
 
@@ -99,6 +107,12 @@ def otelcol() -> Path:
 def jaeger_program() -> Path:
     """The folder of Jaeger's program."""
     return _installed("jaeger")
+
+
+@pytest.fixture(scope="session")
+def victorialogs_program() -> Path:
+    """The folder of VictoriaLogs' program."""
+    return _installed("victorialogs")
 
 
 @pytest.fixture(scope="session")

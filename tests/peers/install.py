@@ -27,6 +27,12 @@ PEERS: tuple[Recipe, ...] = (
     # The loader and schema of `docker compose config`; Docker's own program takes minutes to build.
     GoModule("compose", "v2.16.2", module="github.com/compose-spec/compose-go/v2", packages=("./cmd",)),
     GoModule("minio", "v0.0.0-20260212201848-7aac2a2c5b7c", module="github.com/minio/minio", packages=(".",)),
+    GoModule(
+        "victorialogs",
+        "v1.52.1",
+        module="github.com/VictoriaMetrics/VictoriaLogs",
+        packages=("./app/victoria-logs",),
+    ),
     SystemPostgres("postgres", package="postgresql", program="postgres"),
     SystemProgram("pgbouncer", package="pgbouncer", program="pgbouncer"),
     SystemProgram("nginx", package="nginx-light", program="nginx"),

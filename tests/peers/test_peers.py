@@ -12,6 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Point
@@ -23,6 +26,7 @@ from tests.peers.fixtures import REQUIRE, StartAlertmanager, StartPrometheus
 from tests.peers.jaeger import Jaeger
 from tests.peers.loopback import HOST, request
 from tests.peers.postgres import Postgres
+from tests.peers.victorialogs import VictoriaLogs
 
 
 def otlp_json(trace_id: str) -> dict[str, Any]:
@@ -79,6 +83,18 @@ def test_jaeger_transforms_an_uploaded_document(jaeger: Jaeger, count: int, inde
     trace_ids = [secrets.token_hex(16) for _ in range(count)]
     text = "\n".join(json.dumps(otlp_json(trace_id), indent=indent) for trace_id in trace_ids)
     assert [trace["traceID"] for trace in jaeger.transform(text)] == trace_ids
+
+
+def test_victorialogs_takes_records_itself(victorialogs: VictoriaLogs) -> None:
+    """A record posted to VictoriaLogs is found by its trace, and a wait for more than that one ends with an error."""
+    trace_id = secrets.token_bytes(16)
+    record = LogRecord(time_unix_nano=time.time_ns(), body=AnyValue(string_value="one\ntwo"), trace_id=trace_id)
+    logs = ExportLogsServiceRequest(resource_logs=[ResourceLogs(scope_logs=[ScopeLogs(log_records=[record])])])
+    request(f"{victorialogs.otlp_http}/v1/logs", logs.SerializeToString(), "application/x-protobuf")
+    (row,) = victorialogs.wait_for(f"trace_id:={trace_id.hex()}")
+    assert row["_msg"] == "one\ntwo"
+    with pytest.raises(TimeoutError, match="has 1 of 2 records"):
+        victorialogs.wait_for(f"trace_id:={trace_id.hex()}", records=2, timeout=0.2)
 
 
 def test_postgres_stops_and_starts_on_its_port(postgres: Postgres) -> None:

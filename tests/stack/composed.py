@@ -9,6 +9,7 @@ from tests.stack.shipped import ROOT
 
 SINGLE = ("docker-compose.yml",)
 GATEWAYS = ("docker-compose.yml", "docker-compose.gateways.yml")
+LOKI = ("docker-compose.yml", "docker-compose.loki.yml")
 
 Service = dict[str, Any]
 

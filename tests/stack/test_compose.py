@@ -3,21 +3,23 @@
 import re
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from ruamel.yaml import YAML
 
 from tests.peers.install import PEERS
-from tests.stack.composed import GATEWAYS, SINGLE, Service, load, services
+from tests.stack.alerting import load as load_yaml
+from tests.stack.composed import GATEWAYS, LOKI, SINGLE, Service, load, services
 from tests.stack.shipped import CONFIGS, ROOT
 from tests.stack.test_files import TIERS
 
-STACKS = pytest.mark.parametrize("files", [SINGLE, GATEWAYS], ids=["single", "gateways"])
+STACKS = pytest.mark.parametrize("files", [SINGLE, GATEWAYS, LOKI], ids=["single", "gateways", "loki"])
 REQUIRED = re.compile(r"\$\{(\w+):\?")
-ADDRESS = re.compile(r"\$\{env:\w+:-(?:http://)?([\w.-]+):(\d+)\}")
+ADDRESS = re.compile(r"\$\{env:\w+:-(?:http://)?([\w.-]+):(\d+)[/}]")
+URL_HOST = re.compile(r"http://([\w.-]+):\d+")
 ONE_SHOT = {"prepare-volumes", "tables", "demo"}
-WITHOUT_A_PROBE = {"collector", "gateway-1", "gateway-2"}
+WITHOUT_A_PROBE = {"collector", "gateway-1", "gateway-2", "victorialogs"}
 """Their image holds nothing that could ask."""
 
 
@@ -33,6 +35,20 @@ def configs(service: Service) -> tuple[Path, ...]:
     mounts = {path: next((at for at in mounted(service) if path.is_relative_to(at)), None) for path in paths}
     assert [path for path, at in mounts.items() if at is None] == [], "not mounted"
     return tuple(mounted(service)[at] / path.relative_to(at) for path, at in mounts.items() if at is not None)
+
+
+def data_source_files(grafana: Service) -> list[Path]:
+    """The files of Grafana's data sources, each from the mount that is nearest to it."""
+    folder = "/etc/grafana/provisioning"
+    mounts = mounted(grafana)
+    names = [path.name for path in (mounts[folder] / "datasources").iterdir()]
+    return [mounts.get(f"{folder}/datasources/{name}", mounts[folder] / "datasources" / name) for name in sorted(names)]
+
+
+def data_sources(grafana: Service) -> dict[str, dict[str, Any]]:
+    """Grafana's data sources by their id."""
+    sources = [each for file in data_source_files(grafana) for each in load_yaml(file)["datasources"]]
+    return {source["uid"]: source for source in sources}
 
 
 @STACKS
@@ -59,12 +75,15 @@ def test_every_port_is_on_loopback(compose_program: Path, files: tuple[str, ...]
 
 @STACKS
 def test_every_image_has_a_version(compose_program: Path, files: tuple[str, ...]) -> None:
-    """Images are pinned, our own to this version, the Collector's to the one that the tests run."""
+    """Images are pinned, our own to this version, the Collector's and VictoriaLogs' to those that the tests run."""
     images = {name: service["image"].rpartition(":") for name, service in services(compose_program, files).items()}
     assert {name for name, (_, _, tag) in images.items() if not re.match(r"v?\d+(\.\d+)*$", tag)} == set()
     assert {tag for image, _, tag in images.values() if image == "runlog-otel"} == {version("runlog-otel")}
-    tested = next(peer.version for peer in PEERS if peer.name == "collector")
-    assert {f"v{tag}" for image, _, tag in images.values() if "opentelemetry-collector" in image} == {tested}
+    tested = {peer.name: peer.version for peer in PEERS}
+    assert {f"v{tag}" for image, _, tag in images.values() if "opentelemetry-collector" in image} == {
+        tested["collector"]
+    }
+    assert images["victorialogs"][2] == tested["victorialogs"]
 
 
 @STACKS
@@ -77,6 +96,7 @@ def test_every_file_that_a_command_names_is_there(compose_program: Path, files: 
     assert {name for name, paths in named.items() if paths} == set(named) - {
         "prepare-volumes",
         "postgres",
+        "victorialogs",
         "grafana",  # reads /etc/grafana by itself
     }
 
@@ -99,16 +119,44 @@ def test_the_defaults_of_the_files_are_the_services(compose_program: Path, files
 def test_what_is_scraped_and_asked_is_a_service(compose_program: Path, files: tuple[str, ...]) -> None:
     """Prometheus's targets and Grafana's data sources are services, and Grafana's dashboards are where it looks."""
     found = services(compose_program, files)
-    reader = YAML(typ="safe")
-    scraped = reader.load(CONFIGS / "prometheus" / "prometheus.yml")["scrape_configs"]
+    scraped = load_yaml(CONFIGS / "prometheus" / "prometheus.yml")["scrape_configs"]
     targets = {target for job in scraped for static in job["static_configs"] for target in static["targets"]}
     provisioning = CONFIGS / "grafana" / "provisioning"
-    sources = [each for file in (provisioning / "datasources").iterdir() for each in reader.load(file)["datasources"]]
-    asked = {str(urlsplit(source["url"]).hostname) for source in sources}
+    asked = {str(urlsplit(source["url"]).hostname) for source in data_sources(found["grafana"]).values()}
     assert {target.partition(":")[0] for target in targets} | asked <= set(found)
-    providers = [each for file in (provisioning / "dashboards").iterdir() for each in reader.load(file)["providers"]]
+    providers = [each for file in (provisioning / "dashboards").iterdir() for each in load_yaml(file)["providers"]]
     paths = {provider["options"]["path"] for provider in providers}
     assert {mounted(found["grafana"]).get(path) for path in paths} == {CONFIGS / "grafana" / "dashboards"}
+
+
+@STACKS
+def test_spans_lead_to_where_the_logs_are(compose_program: Path, files: tuple[str, ...]) -> None:
+    """The Collectors send logs to the backend that Grafana opens from a span, and each line of it leads back."""
+    found = services(compose_program, files)
+    sources = data_sources(found["grafana"])
+    logs = sources[sources["jaeger"]["jsonData"]["tracesToLogsV2"]["datasourceUid"]]
+    default = load_yaml(CONFIGS / "collector" / "single.yaml")["exporters"]["otlp_http/logs"]["endpoint"]
+    collectors = [service for name, service in found.items() if name.startswith(("collector", "gateway"))]
+    sent_to = [service.get("environment", {}).get("LOGS_OTLP", default) for service in collectors]
+    assert {host for url in sent_to for host in URL_HOST.findall(url)} == {urlsplit(logs["url"]).hostname}
+    back = logs["jsonData"].get("otelPreset") or logs["jsonData"]["derivedFields"][0]
+    assert "jaeger" in back.values()
+
+
+@STACKS
+def test_every_data_source_has_its_plugin(compose_program: Path, files: tuple[str, ...]) -> None:
+    """Grafana brings the plugins of some data sources by itself; the others are installed, in a fixed version."""
+    grafana = services(compose_program, files)["grafana"]
+    installed = dict(re.findall(r"([\w-]+)@([\d.]+)", grafana["environment"]["GF_PLUGINS_PREINSTALL"]))
+    own = {"prometheus", "jaeger", "loki"}
+    assert {source["type"] for source in data_sources(grafana).values()} - own == set(installed)
+
+
+def test_jaeger_is_the_same_beside_loki(compose_program: Path) -> None:
+    """Loki's overlay replaces the file of the data source, and changes only where its spans find logs."""
+    first, second = (data_sources(services(compose_program, files)["grafana"])["jaeger"] for files in (SINGLE, LOKI))
+    assert first["jsonData"].pop("tracesToLogsV2") != second["jsonData"].pop("tracesToLogsV2")
+    assert first == second
 
 
 @STACKS

@@ -67,7 +67,11 @@ def test_prometheus_starts_with_the_shipped_config(start_prometheus: StartPromet
     """As it stands: its jobs are scraped, its rules are loaded."""
     prometheus = start_prometheus(PROMETHEUS / "prometheus.yml")
     assert wait_until(lambda: len(prometheus.targets()) > 1)
-    assert {target["labels"]["job"] for target in prometheus.targets()} == {"runlog-otel", "collector-spans"}
+    assert {target["labels"]["job"] for target in prometheus.targets()} == {
+        "runlog-otel",
+        "collector-spans",
+        "victorialogs",
+    }
     assert set(alert_rules()) <= {rule["name"] for rule in prometheus.rules()}
 
 

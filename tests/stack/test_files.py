@@ -36,11 +36,13 @@ def test_every_file_is_of_a_tier() -> None:
     [
         ("processors", "memory_limiter", ("single.yaml", "agent.yaml", "gateway.yaml")),
         ("processors", "redaction", ("single.yaml", "agent.yaml")),
+        ("processors", "transform/logs", ("single.yaml", "gateway.yaml")),
         ("processors", "batch/deltas", ("single.yaml", "gateway.yaml")),
         ("processors", "transform/deltas", ("single.yaml", "gateway.yaml")),
         ("processors", "delta_to_cumulative", ("single.yaml", "gateway.yaml")),
         ("connectors", "span_metrics", ("single.yaml", "gateway.yaml")),
         ("exporters", "prometheus", ("single.yaml", "gateway.yaml")),
+        ("exporters", "otlp_http/logs", ("single.yaml", "gateway.yaml")),
         ("extensions", "file_storage", ("single.yaml", "agent.yaml", "gateway.yaml")),
     ],
 )

@@ -47,6 +47,12 @@ class Query:
     is_range: bool
 
 
+def data_sources() -> dict[str, Document]:
+    """Grafana's data sources by their id."""
+    files = (GRAFANA / "provisioning" / "datasources").iterdir()
+    return {source["uid"]: source for file in files for source in load(file)["datasources"]}
+
+
 def panels(path: Path) -> Iterator[Document]:
     """The panels of a dashboard, those in rows too."""
     for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
@@ -69,7 +75,7 @@ def other_queries() -> Iterator[Query]:
             found = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"])
             assert found, variable
             yield Query(f"{path.stem}: ${variable['name']}", f"count by ({found[2]}) ({found[1]})", is_range=False)
-    for source in load(GRAFANA / "provisioning" / "datasources" / "runlog.yml")["datasources"]:
+    for source in data_sources().values():
         for query in source["jsonData"].get("tracesToMetrics", {}).get("queries", ()):
             tags = f'cicd_pipeline_name="{PIPELINE}", cicd_pipeline_task_name="fit"'
             yield Query(f"spans: {query['name']}", query["query"].replace("$$__tags", tags), is_range=False)
@@ -114,7 +120,7 @@ def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 def own_points(now: float) -> list[Point]:
     """What `serve` tells of itself, in trouble."""
     old = {semconv.EXPORTER_LAST_POLL: now - 1000, semconv.RUNS_UNSENT: 3, semconv.EXPORTER_POLL_DURATION: 0.2}
-    counted = (semconv.EXPORTER_RUNS_READ, semconv.EXPORTER_FAILURES, semconv.SPANS_ACKNOWLEDGED, semconv.OVERFLOWED)
+    counted = (semconv.EXPORTER_RUNS_READ, semconv.EXPORTER_FAILURES, semconv.SPANS_EXPORTED, semconv.OVERFLOWED)
     values = old | dict.fromkeys(counted, 1) | {semconv.STORE_SIZE: 4096}
     return [Point(metric, (), value, int(now * 1e9)) for metric, value in values.items()]
 
@@ -190,8 +196,8 @@ def test_every_recorded_rule_is_well_and_has_data(prometheus: Prometheus) -> Non
 
 def test_exemplars_lead_to_traces(prometheus: Prometheus) -> None:
     """The panels that ask for exemplars get trace ids, by the label that the data source names."""
-    (source, _) = load(GRAFANA / "provisioning" / "datasources" / "runlog.yml")["datasources"]
-    (name,) = (destination["name"] for destination in source["jsonData"]["exemplarTraceIdDestinations"])
+    destinations = data_sources()["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    (name,) = (destination["name"] for destination in destinations)
     for path in DASHBOARDS:
         asking = [t for panel in panels(path) for t in panel.get("targets", ()) if t.get("exemplar")]
         assert asking
@@ -238,11 +244,10 @@ def test_grafana_has_every_alert_of_prometheus() -> None:
 
 def test_everything_refers_to_what_there_is() -> None:
     """Data sources and dashboards are referred to by the ids that they are provisioned with."""
-    sources = {s["uid"] for s in load(GRAFANA / "provisioning" / "datasources" / "runlog.yml")["datasources"]}
     texts = [path.read_text(encoding="utf-8") for path in GRAFANA.rglob("*.*")]
     uids = {json.loads(path.read_text(encoding="utf-8"))["uid"] for path in DASHBOARDS}
     referred = {found for text in texts for found in re.findall(r'[dD]atasourceU[iI][dD]"?: "?(\w+)', text)}
-    assert referred <= {*sources, "__expr__"}
+    assert referred <= {*data_sources(), "__expr__"}
     assert {found for text in texts for found in re.findall(r"/d/([\w-]+)", text)} == {"runlog-pipeline"} <= uids
 
 

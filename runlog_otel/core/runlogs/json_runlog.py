@@ -5,48 +5,43 @@ identities on the step, runnable on its attempts; magnus can re-run a run under 
 magnus 0.4 and older, with a different run config.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
-from datetime import datetime, tzinfo
+from dataclasses import replace
+from datetime import tzinfo
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from runlog_otel.core.model import (
     JOB_KIND,
+    NO_FACTS,
     TERMINAL_KINDS,
     Attempt,
     Branch,
     CatalogItem,
-    Changes,
     CodeIdentity,
-    Header,
+    Facts,
     Node,
     Run,
     Scalar,
-    SecretFingerprint,
     Status,
     Step,
 )
+from runlog_otel.core.runlogs.facts import FACTS, facts_from_text
+from runlog_otel.core.runlogs.header import MARKS, header_from_config, marks_from_text, own_entry, text_of
 from runlog_otel.core.runlogs.timestamps import (
-    MAX_EXECUTIONS,
     NOTE,
     AttemptNote,
     TimestampParser,
     attempt_note,
-    nanoseconds,
     note_from_text,
     times_of_attempt,
 )
-from runlog_otel.core.semconv import HEADER_KEY
 from runlog_otel.errors import RunLogFormatError
 
 RUNNABLE, MAGNUS = "runnable", "magnus"
 JOB_STEP = "job"
 """The one step of a job, which has no name in the log (`runnable.defaults.DEFAULT_JOB_NAME`)."""
-MARKS = "runlog_otel.marks"
-"""The type of the code identity that holds an attempt's fingerprints of secrets."""
 _MAX_DEPTH = 50
 """The deepest nesting of graphs; the mapping is recursive."""
 _INT64 = range(-(2**63), 2**63)
@@ -55,7 +50,6 @@ _code = lru_cache(16)(CodeIdentity)
 _STATUSES = {status.value: status for status in Status}
 _MAPPINGS = (dict, Mapping)
 """For `isinstance`: of a `dict`, 0.02 us; with `Mapping` alone, 0.13."""
-_MARK = re.compile(r"(?P<size>[1-9]\d{0,8}):(?P<digest>[^:]+)(?::(?P<outline>[0-3]{0,8}))?", re.ASCII)
 _UNCHAINED = "unchained"
 """magnus runs a single function or notebook without a graph (`magnus.defaults.EXECUTION_PLAN`): a job."""
 
@@ -63,6 +57,17 @@ _ARGO = "argo"
 """The executor that lets Argo Workflows run a failed pod again."""
 
 Document = Mapping[str, Any]
+
+
+class _OnStep(NamedTuple):
+    """What a step's identities say of its attempts: notes and facts by index, code of all of them."""
+
+    notes: Mapping[int, AttemptNote]
+    facts: Mapping[int, Facts]
+    code: list[CodeIdentity]
+
+
+_NOTHING = _OnStep({}, {}, [])
 
 
 def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) -> Run:
@@ -87,18 +92,18 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             steps = tuple(replace(step, kind=JOB_KIND) for step in steps)
         _refuse_depth(steps)
         executor = config.get("pipeline_executor") or config.get("job_executor") or config.get("executor") or {}
-        executor_name = _text(executor.get("service_name") or executor.get("type"))
+        executor_name = text_of(executor.get("service_name") or executor.get("type"))
         host = host_of(log)
         return Run(
-            run_id=_text(log["run_id"]),
+            run_id=text_of(log["run_id"]),
             pipeline=pipeline or pipeline_from_config(config) or host,
             host=host,
             status=_status(log),
             header=header,
             steps=steps,
-            tag=_text(log.get("tag")),
-            dag_hash=_text(log.get("dag_hash")),
-            original_run_id=_text(log.get("original_run_id")),
+            tag=text_of(log.get("tag")),
+            dag_hash=text_of(log.get("dag_hash")),
+            original_run_id=text_of(log.get("original_run_id")),
             use_cached=bool(log.get("use_cached")),
             definition=_definition(config),
             executor=executor_name,
@@ -128,8 +133,8 @@ def host_of(log: Document) -> str:
 
 
 def pipeline_from_config(config: Document) -> str:
-    """The graph's name, else the module and function or the YAML file that defines it, else empty."""
-    name = _text(_graph(config).get("name"))
+    """The name that the user gave, else the module and function or the YAML file that defines it, else empty."""
+    name = text_of(own_entry(config).get("pipeline") or _graph(config).get("name"))
     if name:
         return name
     definition = _definition(config)
@@ -144,92 +149,12 @@ def _graph(config: Document) -> Document:
     return graph
 
 
-def header_from_config(config: Document) -> Header:
-    """The header that the wrapper wrote into the run config; an empty one if it is missing or not ours."""
-    own = config.get(HEADER_KEY)
-    try:
-        created = datetime.fromisoformat(own["created"])  # type: ignore[index]
-        offset = created.utcoffset()
-        if offset is None:
-            return Header()
-        return Header(
-            created_ns=nanoseconds(created),
-            utc_offset_seconds=int(offset.total_seconds()),
-            traceparent=_text(own.get("traceparent")),  # type: ignore[union-attr]
-            retries=tuple(_retries(own.get("retries", ()))),  # type: ignore[union-attr]
-            marks=_marks(",".join(own.get("marks", ()))),  # type: ignore[union-attr]
-            changes=tuple(_changes(entry) for entry in own.get("changes", ())),  # type: ignore[union-attr]
-        )
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        return Header()
-
-
-def config_from_header(created: datetime, traceparent: str, marks: Iterable[SecretFingerprint] = ()) -> dict[str, Any]:
-    """The run config's entry for a header; `created` is an aware time."""
-    header: dict[str, Any] = {"created": created.isoformat(), "traceparent": traceparent}
-    return {HEADER_KEY: header | ({"marks": texts} if (texts := list(map(_mark_text, marks))) else {})}
-
-
-def code_from_marks(marks: Iterable[SecretFingerprint]) -> dict[str, Any]:
-    """Fingerprints as a `CodeIdentity` of an attempt: the one part of it that the host leaves open to additions."""
-    return {
-        "code_identifier_type": MARKS,
-        "code_identifier": ",".join(map(_mark_text, marks)),
-        "code_identifier_dependable": True,
-        "code_identifier_message": "the value of a secret stands in this part of the log; it is masked in what is sent",
-    }
-
-
-def changed_config(config: Document, changes: Changes) -> dict[str, Any]:
-    """The run config's entry with the changes before a failed execution; {} if it has them, or has no header."""
-    own = config.get(HEADER_KEY)
-    if not isinstance(own, Mapping) or any(entry["execution"] == changes.execution for entry in own.get("changes", ())):
-        return {}
-    return {HEADER_KEY: {**own, "changes": [*own.get("changes", ()), asdict(changes)]}}
-
-
-def retried_config(config: Document, execution: int, started: datetime) -> dict[str, Any]:
-    """The run config's entry with one more retry; {} for a log without our header."""
-    own = config.get(HEADER_KEY)
-    if not isinstance(own, Mapping):
-        return {}
-    retry = {"execution": execution, "started": started.isoformat()}
-    return {HEADER_KEY: {**own, "retries": [*own.get("retries", ()), retry]}}
-
-
-def _retries(entries: Iterable[Document]) -> Iterator[tuple[int, int]]:
-    for entry in entries:
-        if 0 < (execution := int(entry["execution"])) <= MAX_EXECUTIONS:
-            yield execution, nanoseconds(datetime.fromisoformat(entry["started"]))
-
-
-def _changes(entry: Document) -> Changes:
-    return Changes(
-        execution=int(entry["execution"]),
-        since=_text(entry["since"]),
-        revision_before=_text(entry["revision_before"]),
-        revision=_text(entry["revision"]),
-        parameters=tuple(map(_text, entry["parameters"])),
-        files=tuple(map(_text, entry["files"])),
-    )
-
-
-def _mark_text(mark: SecretFingerprint) -> str:
-    return f"{mark.characters}:{mark.digest}:{mark.outline}"
-
-
-def _marks(text: str) -> tuple[SecretFingerprint, ...]:
-    """Fingerprints from their text; other parts are ignored."""
-    marks = (_MARK.fullmatch(part) for part in text.split(","))
-    return tuple(SecretFingerprint(int(mark["size"]), mark["digest"], mark["outline"] or "") for mark in marks if mark)
-
-
 def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
     """The nodes of a graph and of the graphs inside it (`Graph` of `runnable.graph`, of `magnus.graph` by alias)."""
     for name, node in (dag.get("nodes") or dag.get("steps") or {}).items():
-        kind = _text(node.get("node_type") or node.get("type"))
+        kind = text_of(node.get("node_type") or node.get("type"))
         if kind not in TERMINAL_KINDS:
-            yield Node(_text(node.get("name") or name), kind)
+            yield Node(text_of(node.get("name") or name), kind)
         inner = node.get("branches")
         for graph in [node.get("branch"), *(inner.values() if isinstance(inner, Mapping) else ())]:
             if isinstance(graph, Mapping) and depth:
@@ -238,11 +163,11 @@ def _nodes(dag: Document, depth: int = _MAX_DEPTH) -> Iterator[Node]:
 
 def step_from_log(step: Document, clock: TimestampParser) -> Step:
     """Map a `StepLog`."""
-    path, branches = _text(step["internal_name"]), step.get("branches")
+    path, branches = text_of(step["internal_name"]), step.get("branches")
     return Step(
-        name=_text(step["name"]),
+        name=text_of(step["name"]),
         path=path,
-        kind=_text(step.get("step_type")) or "task",
+        kind=text_of(step.get("step_type")) or "task",
         status=_status(step),
         is_mock=bool(step.get("mock")),
         attempts=_attempts(step, clock),
@@ -257,7 +182,7 @@ def step_from_job(job: Document, clock: TimestampParser) -> Step:
 
 
 def _branch(branch: Document, step_path: str, clock: TimestampParser) -> Branch:
-    path = _text(branch["internal_name"])
+    path = text_of(branch["internal_name"])
     return Branch(
         name=path.removeprefix(f"{step_path}."),
         path=path,
@@ -269,11 +194,13 @@ def _branch(branch: Document, step_path: str, clock: TimestampParser) -> Branch:
 def _attempts(step: Document, clock: TimestampParser) -> tuple[Attempt, ...]:
     """The attempts of a step; code identities on the step apply to all of them, its metrics to the last."""
     recorded = step.get("attempts") or ()
-    step_notes, _, code = _identities(step)
-    if code and any(_identities(attempt)[2] for attempt in recorded):
+    notes, _, facts, code = _identities(step)
+    if code and any(_identities(attempt)[-1] for attempt in recorded):
         code = []
-    on_step = dict(map(note_from_text, step_notes)) if step_notes else {}
-    attempts = [_attempt(attempt, index, on_step, code, clock) for index, attempt in enumerate(recorded)]
+    on_step = _NOTHING
+    if notes or facts or code:
+        on_step = _OnStep(dict(map(note_from_text, notes)), dict(map(facts_from_text, facts)), code)
+    attempts = [_attempt(attempt, index, on_step, clock) for index, attempt in enumerate(recorded)]
     metrics = _metrics(step.get("user_defined_metrics") or {})
     if metrics and attempts and not attempts[-1].metrics:
         attempts[-1] = replace(attempts[-1], metrics=metrics)
@@ -291,12 +218,11 @@ def _numbered(attempts: Iterable[Attempt]) -> Iterator[Attempt]:
 def _attempt(
     attempt: Document,
     index: int,
-    notes_on_step: Mapping[int, AttemptNote],
-    code_on_step: list[CodeIdentity],
+    on_step: _OnStep,
     clock: TimestampParser,
 ) -> Attempt:
-    notes, marks, code = _identities(attempt)
-    note = attempt_note(index, notes, notes_on_step)
+    notes, marks, facts, code = _identities(attempt)
+    note = attempt_note(index, notes, on_step.notes)
     metrics = attempt.get("user_defined_metrics") or {}
     start_ns, end_ns = times_of_attempt(attempt, note, clock)
     input_parameters, input_values = _parameters(attempt.get("input_parameters") or attempt.get("parameters") or {})
@@ -306,16 +232,17 @@ def _attempt(
         status=_status(attempt),
         start_ns=start_ns,
         end_ns=end_ns,
-        message=_text(attempt.get("message")),
+        message=text_of(attempt.get("message")),
         input_parameters=input_parameters,
         output_parameters=output_parameters,
         metrics=_metrics(metrics and {name: metric.get("value") for name, metric in metrics.items()}),
-        code=tuple(code or code_on_step),
-        retry_indicator=_text(attempt.get("retry_indicator")),
+        code=tuple(code or on_step.code),
+        retry_indicator=text_of(attempt.get("retry_indicator")),
         input_values=input_values,
         output_values=output_values,
-        marks=_marks(",".join(marks)) if marks else (),
+        marks=marks_from_text(",".join(marks)) if marks else (),
         execution=note.execution,
+        facts=facts_from_text(facts[0])[1] if facts else on_step.facts.get(index, NO_FACTS),
     )
 
 
@@ -357,36 +284,38 @@ def _status(part: Document) -> Status:
     return _STATUSES.get(text) or Status(text.upper())  # `Status()` takes 0.3 us more
 
 
-def _identities(part: Document) -> tuple[list[str], list[str], list[CodeIdentity]]:
-    """The code identities of a step or an attempt: the texts of our notes and fingerprints, and the host's own."""
-    notes, marks, code = [], [], []
+def _identities(part: Document) -> tuple[list[str], list[str], list[str], list[CodeIdentity]]:
+    """The code identities of a step or an attempt: texts of our notes, fingerprints and facts, and the host's own."""
+    notes, marks, facts, code = [], [], [], []
     for identity in part.get("code_identities") or ():
         kind = identity.get("code_identifier_type")
         if NOTE in identity:
-            notes.append(_text(identity[NOTE]))
+            notes.append(text_of(identity[NOTE]))
+        if FACTS in identity:
+            facts.append(text_of(identity[FACTS]))
         if kind == NOTE:
-            notes.append(_text(identity.get("code_identifier")))
+            notes.append(text_of(identity.get("code_identifier")))
+        elif kind == FACTS:
+            facts.append(text_of(identity.get("code_identifier")))
         elif kind == MARKS:
-            marks.append(_text(identity.get("code_identifier")))
+            marks.append(text_of(identity.get("code_identifier")))
         else:
-            url, is_dependable = _text(identity.get("code_identifier_url")), identity.get("code_identifier_dependable")
-            code.append(_code(_text(kind), _text(identity.get("code_identifier")), url, bool(is_dependable)))
-    return notes, marks, code
+            url, is_dependable = identity.get("code_identifier_url"), identity.get("code_identifier_dependable")
+            code.append(
+                _code(text_of(kind), text_of(identity.get("code_identifier")), text_of(url), bool(is_dependable))
+            )
+    return notes, marks, facts, code
 
 
 def _catalog_item(item: Document) -> CatalogItem:
     return CatalogItem(
-        name=_text(item["name"]),
-        stage=_text(item.get("stage")),
-        data_hash=_text(item.get("data_hash")),
-        location=_text(item.get("catalog_relative_path")),
+        name=text_of(item["name"]),
+        stage=text_of(item.get("stage")),
+        data_hash=text_of(item.get("data_hash")),
+        location=text_of(item.get("catalog_relative_path")),
     )
 
 
 def _definition(config: Document) -> str:
     keys = ("pipeline_definition_file", "job_definition_file", "pipeline_file")
-    return _text(next((config[key] for key in keys if config.get(key)), ""))
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    return text_of(next((config[key] for key in keys if config.get(key)), ""))

@@ -4,7 +4,7 @@ import os
 
 from runlog_otel.exporters.metrics.prometheus import MetricsServer
 from runlog_otel.exporters.metrics.series import SeriesTable
-from runlog_otel.settings import MetricsSettings
+from runlog_otel.metrics_settings import MetricsSettings
 
 
 def table_served(settings: MetricsSettings) -> SeriesTable:

@@ -3,7 +3,7 @@
 import base64
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -15,6 +15,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Span, SpanRole, Value
+from runlog_otel.exporters.otlp.resources import spans_by_resource
 from runlog_otel.exporters.otlp.wire import fixed64, int64
 
 _LOCAL = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
@@ -23,18 +24,9 @@ _IDS = ("traceId", "spanId", "parentSpanId")
 
 
 def request_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> ExportTraceServiceRequest:
-    """One OTLP export request (opentelemetry-proto, collector/trace/v1)."""
-    scope = trace_pb2.ScopeSpans(
-        scope=InstrumentationScope(name=SCOPE_NAME, version=SCOPE_VERSION),
-        spans=[_span(span) for span in spans],
-        schema_url=SCHEMA_URL,
-    )
+    """One OTLP export request (opentelemetry-proto, collector/trace/v1), with a `ResourceSpans` for each run."""
     return ExportTraceServiceRequest(
-        resource_spans=[
-            trace_pb2.ResourceSpans(
-                resource=Resource(attributes=attributes_of(resource)), scope_spans=[scope], schema_url=SCHEMA_URL
-            )
-        ]
+        resource_spans=[_resource_spans(own, of_run) for own, of_run in spans_by_resource(resource, spans)]
     )
 
 
@@ -65,11 +57,23 @@ def _hex_ids(value: Any) -> None:
                 _hex_ids(part)
 
 
+def _resource_spans(resource: Attributes, spans: Iterable[Span]) -> trace_pb2.ResourceSpans:
+    scope = trace_pb2.ScopeSpans(
+        scope=InstrumentationScope(name=SCOPE_NAME, version=SCOPE_VERSION),
+        spans=map(_span, spans),
+        schema_url=SCHEMA_URL,
+    )
+    return trace_pb2.ResourceSpans(
+        resource=Resource(attributes=attributes_of(resource)), scope_spans=[scope], schema_url=SCHEMA_URL
+    )
+
+
 def _span(span: Span) -> trace_pb2.Span:
     is_error = span.error is not None
     return trace_pb2.Span(
         trace_id=span.trace_id,
         span_id=span.span_id,
+        trace_state=span.tracestate,
         parent_span_id=span.parent_span_id,
         name=span.name,
         kind=trace_pb2.Span.SPAN_KIND_SERVER if span.role is SpanRole.RUN else trace_pb2.Span.SPAN_KIND_INTERNAL,
@@ -92,7 +96,7 @@ def _span(span: Span) -> trace_pb2.Span:
             code=trace_pb2.Status.STATUS_CODE_ERROR if is_error else trace_pb2.Status.STATUS_CODE_UNSET,
             message=span.error or "",
         ),
-        flags=_LOCAL,
+        flags=_REMOTE if span.has_remote_parent else _LOCAL,
     )
 
 

@@ -6,12 +6,13 @@ their numbers. As in protobuf, a field with its default is left out, unless it i
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from runlog_otel.core.memo import AttributeGroup, JoinedAttributes
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
+from runlog_otel.exporters.otlp.resources import spans_by_resource
 
 _MAX_ENCODED = 2_048
 """Attributes of one type that are kept encoded: some 500 KB, and 11 MB if each is as long as it may be."""
@@ -22,25 +23,13 @@ _FIXED64 = struct.Struct("<cQ")
 _TWO_TIMES = struct.Struct("<cQcQ")
 
 
-def payload_from_spans(resource: Mapping[str, str], spans: Iterable[Span]) -> bytes:
-    """One `ExportTraceServiceRequest`, serialised.
+def payload_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> bytes:
+    """One `ExportTraceServiceRequest`, serialised, with a `ResourceSpans` for each run.
 
     Raises:
         UnicodeEncodeError: a text has lone surrogates.
     """
-    return payload_from_fields(resource, fields_from_spans(spans))
-
-
-def fields_from_spans(spans: Iterable[Span]) -> bytes:
-    """Spans as fields of one `ScopeSpans`; those of several runs can be joined with `+`. Raises the same."""
-    return b"".join(map(_span, spans))
-
-
-def payload_from_fields(resource: Mapping[str, str], span_fields: bytes) -> bytes:
-    """One `ExportTraceServiceRequest`, serialised: `fields_from_spans`, and what all of its spans share."""
-    scope_spans = b"".join((_SCOPE, span_fields, _SCHEMA))
-    resource_spans = (_field(b"\x0a", _attributes(b"\x0a", resource)), _field(b"\x12", scope_spans), _SCHEMA)
-    return _field(b"\x0a", b"".join(resource_spans))
+    return b"".join([_resource_spans(own, of_run) for own, of_run in spans_by_resource(resource, spans)])
 
 
 def fixed64(nanoseconds: int) -> int:
@@ -53,10 +42,16 @@ def int64(value: int) -> int:
     return min(max(value, -(2**63)), 2**63 - 1)
 
 
+def _resource_spans(resource: Attributes, spans: Iterable[Span]) -> bytes:
+    scope_spans = b"".join((_SCOPE, *map(_span, spans), _SCHEMA))
+    fields = (_field(b"\x0a", _attributes(b"\x0a", resource)), _field(b"\x12", scope_spans), _SCHEMA)
+    return _field(b"\x0a", b"".join(fields))
+
+
 def _span(span: Span) -> bytes:
     content = b"".join(
         (
-            _ids(span.trace_id, span.span_id, span.parent_span_id),
+            _ids(span),
             _names[span.name],
             b"\x30\x02" if span.role is SpanRole.RUN else b"\x30\x01",  # SERVER, INTERNAL
             _times(span.start_ns, span.end_ns),
@@ -66,16 +61,18 @@ def _span(span: Span) -> bytes:
             b"\x7a\x00"
             if span.error is None
             else _field(b"\x7a", _optional(b"\x12", span.error.encode()) + b"\x18\x02"),
-            b"\x85\x01\x00\x01\x00\x00",  # flags: not remote
+            b"\x85\x01\x00\x03\x00\x00" if span.has_remote_parent else b"\x85\x01\x00\x01\x00\x00",  # flags
         )
     )
     return b"\x12" + _varint(len(content)) + content
 
 
-def _ids(trace_id: bytes, span_id: bytes, parent_span_id: bytes) -> bytes:
-    if (len(trace_id), len(span_id), len(parent_span_id)) == (16, 8, 8):  # 0.9 -> 0.3 us
+def _ids(span: Span) -> bytes:
+    trace_id, span_id, parent_span_id = span.trace_id, span.span_id, span.parent_span_id
+    if (len(trace_id), len(span_id), len(parent_span_id)) == (16, 8, 8) and not span.tracestate:  # 0.9 -> 0.3 us
         return b"\x0a\x10%b\x12\x08%b\x22\x08%b" % (trace_id, span_id, parent_span_id)
-    return _optional(b"\x0a", trace_id) + _optional(b"\x12", span_id) + _optional(b"\x22", parent_span_id)
+    tracestate = _optional(b"\x1a", span.tracestate.encode())
+    return _optional(b"\x0a", trace_id) + _optional(b"\x12", span_id) + tracestate + _optional(b"\x22", parent_span_id)
 
 
 def _times(start_ns: int, end_ns: int) -> bytes:

@@ -22,6 +22,7 @@ from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.resend import BATCH_SPANS, Refused, reason_of, send_in_batches
 from runlog_otel.exporters.traces.sink import sink_from
 from runlog_otel.loggers import package_logger
+from runlog_otel.own_threads import own_thread
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:  # few processes send these, which take 2 ms to import
@@ -124,14 +125,16 @@ class Delivery:
         """
         if self._sink is not None:
             self._is_flushing.wait(_BURST_SECONDS)
-        while True:
-            with self._lock:
-                self._sending = _batch(self._waiting)
-                del self._waiting[: len(self._sending)]
-                if not self._sending:
-                    self._is_working = False
-                    return
-            self._send(self._sending)
+        with own_thread():
+            while self._has_more():
+                self._send(self._sending)
+
+    def _has_more(self) -> bool:
+        with self._lock:
+            self._sending = _batch(self._waiting)
+            del self._waiting[: len(self._sending)]
+            self._is_working = bool(self._sending)
+            return self._is_working
 
     def _send(self, parcels: Sequence[QueuedSpans]) -> None:
         spans = [span for parcel in parcels for span in parcel.spans]

@@ -8,13 +8,14 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 from typing_extensions import override
 
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Span, SpanRole
 from runlog_otel.errors import ConfigError, DeliveryError
+from runlog_otel.exporters.otlp.resources import spans_by_resource
 from runlog_otel.exporters.otlp.wire import fixed64, int64
 from runlog_otel.exporters.span_sink import SpanSink
 
@@ -56,20 +57,27 @@ class SdkExporterSink(SpanSink):
 
 def sdk_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> list[ReadableSpan]:
     """The spans as the SDK's exporters want them."""
-    sdk_resource = Resource(dict(resource), SCHEMA_URL)
     scope = InstrumentationScope(SCOPE_NAME, SCOPE_VERSION, SCHEMA_URL)
-    return [_sdk_span(span, sdk_resource, scope) for span in spans]
+    resources = ((Resource(own, SCHEMA_URL), of_run) for own, of_run in spans_by_resource(resource, spans))
+    return [_sdk_span(span, own, scope) for own, of_run in resources for span in of_run]
 
 
 def _sdk_span(span: Span, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
-    def context(trace_id: bytes, span_id: bytes, *, is_remote: bool = False) -> SpanContext:
+    state = TraceState.from_header([span.tracestate]) if span.tracestate else None
+
+    def context(
+        trace_id: bytes, span_id: bytes, *, is_remote: bool = False, trace_state: TraceState | None = None
+    ) -> SpanContext:
         flags = TraceFlags(TraceFlags.SAMPLED)
-        return SpanContext(int.from_bytes(trace_id, "big"), int.from_bytes(span_id, "big"), is_remote, flags)
+        ids = int.from_bytes(trace_id, "big"), int.from_bytes(span_id, "big")
+        return SpanContext(*ids, is_remote, flags, trace_state)
+
+    parent = span.parent_span_id
 
     return ReadableSpan(
         name=span.name,
-        context=context(span.trace_id, span.span_id),
-        parent=context(span.trace_id, span.parent_span_id) if span.parent_span_id else None,
+        context=context(span.trace_id, span.span_id, trace_state=state),
+        parent=context(span.trace_id, parent, is_remote=span.has_remote_parent) if parent else None,
         resource=resource,
         attributes=_attributes(span.attributes),
         events=[Event(event.name, _attributes(event.attributes), fixed64(event.time_ns)) for event in span.events],

@@ -49,7 +49,12 @@ def sink_from(settings: Settings) -> SpanSink:
     # OTLP limits sizes, so it comes first: other exporters get batches of the final size.
     kinds = sorted(settings.exporters, key=lambda kind: kind.lower() != "otlp")
     sinks = [_sink(kind, settings) for kind in kinds]
-    return sinks[0] if len(sinks) == 1 else ManySinks(sinks)
+    sink = sinks[0] if len(sinks) == 1 else ManySinks(sinks)
+    if settings.exceptions == "events":
+        return sink
+    from runlog_otel.exporters.traces.exceptions import ExceptionsAsLogs
+
+    return ExceptionsAsLogs(sink, settings)
 
 
 def require_sending(settings: Settings) -> None:

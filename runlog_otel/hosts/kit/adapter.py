@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from runlog_otel.core.model import Run, Status
 from runlog_otel.core.redaction import Redaction
-from runlog_otel.core.runlogs.json_runlog import Document, changed_config, pipeline_from_config, run_from_log
+from runlog_otel.core.runlogs.header import changed_config
+from runlog_otel.core.runlogs.json_runlog import Document, pipeline_from_config, run_from_log
 from runlog_otel.hosts.kit.secrets import ExposedSecrets
 from runlog_otel.live.run_source import RunSource
 from runlog_otel.settings import Settings
@@ -32,6 +33,9 @@ class HostAdapter(RunSource, ABC):
     """What a secrets manager of the host raises for a missing secret."""
     printer: ClassVar[str]
     """The host's function that makes stores, and prints their config when that fails."""
+
+    prefix: ClassVar[str]
+    """Of the variables that the host passes on to the programs of a step."""
 
     def __init__(self, store: Any, settings: Settings) -> None:
         self.store = store
@@ -67,6 +71,11 @@ class HostAdapter(RunSource, ABC):
     @abstractmethod
     def is_orchestrator() -> bool:
         """Whether this process controls the current run from start to end, rather than an orchestrator elsewhere."""
+
+    @staticmethod
+    @abstractmethod
+    def pipeline() -> str:
+        """The name that the user gave the pipeline that is executed: the host makes its store by then; else empty."""
 
     @staticmethod
     @abstractmethod

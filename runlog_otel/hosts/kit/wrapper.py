@@ -5,7 +5,6 @@ and what only that host has.
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -13,9 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError, model_serializer
 
-from runlog_otel.core.model import COMPOSITE_KINDS, FINAL_STATUSES, TERMINAL_KINDS, Header, SecretFingerprint, Step
+from runlog_otel.core.model import (
+    COMPOSITE_KINDS,
+    FINAL_STATUSES,
+    TERMINAL_KINDS,
+    Facts,
+    Header,
+    SecretFingerprint,
+    Step,
+)
 from runlog_otel.core.redaction import redacted
-from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs import header, json_runlog
+from runlog_otel.core.runlogs.facts import FACTS, redacted_facts
 from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, TimestampParser, notes_of
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.kit.adapter import HostAdapter
@@ -109,8 +117,12 @@ class Wrapper(BaseModel):
     _settings: Settings = PrivateAttr()
     _runs: HostAdapter = PrivateAttr()
     _exposed: ExposedSecrets = PrivateAttr()
+    _pipeline: str = PrivateAttr()
+    """The name that the user gave the pipeline that is executed."""
     _seen: dict[tuple[str, str], Seen] = PrivateAttr()
     """(run id, step) → what the log already has: further attempts that `add_step_log` records are new."""
+    _ran: Facts | None = PrivateAttr()
+    """What is known of the attempt that is about to be recorded, if its code ran in this process."""
 
     def __init__(self, **config: Any) -> None:
         """Make the wrapper from a config with the keys `inner` and `telemetry`.
@@ -128,7 +140,7 @@ class Wrapper(BaseModel):
             raise
         super().__init__(**{field: getattr(inner, field) for field in _fields(host.base)})
         self._inner, self._settings, self._runs = inner, settings, host(inner, settings)
-        self._exposed, self._seen = self._runs.exposed, {}
+        self._exposed, self._seen, self._ran, self._pipeline = self._runs.exposed, {}, None, host.pipeline()
 
     @cached_property
     def _observer(self) -> "Observer":
@@ -164,8 +176,11 @@ class Wrapper(BaseModel):
         """Record the config of a new run, with our header."""
         if not self._settings.is_active:
             return self._inner.set_run_config(run_id, run_config, **kwargs)
+        from runlog_otel.live.start import start_entry  # by the process that starts the run
+
         marks = self._observer.guard(lambda: self._marks_in_config(run_config, run_id)) or ()
-        config = run_config | json_runlog.config_from_header(datetime.now().astimezone(), _caller(), marks)
+        entry = start_entry(self._observer, self._pipeline, self._host.prefix)
+        config = run_config | header.config_from_header(datetime.now().astimezone(), entry, marks)
         answer = self._inner.set_run_config(run_id, config, **kwargs)
         self._observer.guard(lambda: self._run_started(run_id, config))
         return answer
@@ -222,7 +237,7 @@ class Wrapper(BaseModel):
             before = self._inner.get_step_log(step_log.internal_name, run_id)
             notes = {}
             if hasattr(step_log, "code_identities"):
-                own = [code for code in before.code_identities if code.code_identifier_type == NOTE]
+                own = [code for code in before.code_identities if code.code_identifier_type in (NOTE, FACTS)]
                 notes = {"code_identities": [*step_log.code_identities, *own]}
             return step_log.model_copy(update={"attempts": before.attempts, **notes})
 
@@ -232,25 +247,27 @@ class Wrapper(BaseModel):
         self._seen[run_id, path] = Seen(len(logged.attempts), datetime.now().astimezone())
 
     def _note(self, run_id: str, path: str, logged: Any) -> None:
-        """Add to new attempts what only this process knows about them; see `runlog_otel.core.runlogs.timestamps`.
+        """Add to new attempts what only this process knows; see `timestamps` and `facts` in `runlog_otel.core.runlogs`.
 
         The host reads a step's log right before its code runs: the start is near that moment, the end near this one.
         """
 
         def note() -> None:
             now = datetime.now().astimezone()
+            ran = redacted_facts(self._ran, self._observer.masked) if self._ran else None
             seen = self._seen.get((run_id, path), Seen(0, now))
             notes = notes_of(_codes(logged) | {"attempts": list(map(_codes, logged.attempts))})
             for index, attempt in enumerate(logged.attempts[seen.attempts :], seen.attempts):
                 if notes[index] == AttemptNote():
                     offsets = utc_offset_seconds(attempt.start_time, seen.at), utc_offset_seconds(attempt.end_time, now)
-                    self._add_note(logged, index, AttemptNote(self._observer.execution_number(run_id), *offsets))
+                    facts = ran if attempt is logged.attempts[-1] else None
+                    self._add_note(logged, index, AttemptNote(self._observer.execution_number(run_id), *offsets), facts)
 
         if len(logged.attempts) > self._attempts_seen(run_id, path):
             self._observer.guard(note)
 
-    def _add_note(self, logged: Any, index: int, note: AttemptNote) -> None:
-        """Add it to a code identity of the attempt, or of its step where the host keeps them there."""
+    def _add_note(self, logged: Any, index: int, note: AttemptNote, facts: Facts | None) -> None:
+        """Add both as code identities to the attempt, or to its step where the host keeps them there."""
         raise NotImplementedError
 
     def _attempts_seen(self, run_id: str, path: str) -> int:
@@ -338,12 +355,3 @@ def _connection_string(store: Any) -> str:
     """The connection string of a database's store, with placeholders of secrets; empty for any other store."""
     value = getattr(store, "connection_string", "")
     return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
-
-
-def _caller() -> str:
-    """The caller's trace context: the span that is current in this process, else the variable TRACEPARENT."""
-    if "opentelemetry.trace" in sys.modules:
-        span = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
-        if span.is_valid:
-            return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-    return os.environ.get("TRACEPARENT", "")

@@ -7,16 +7,18 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from magnus import context, datastore, defaults, exceptions, utils
+from magnus import context, datastore, defaults, exceptions, sdk, utils
 from magnus.datastore import BaseRunLogStore, BranchLog, CodeIdentity, RunLog, StepLog
 from pydantic import PrivateAttr
 from typing_extensions import override
 
-from runlog_otel.core.model import Run
+from runlog_otel.core.model import Facts, Run
 from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.runlogs.facts import code_from_facts
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.kit.stack import frame_of
 from runlog_otel.hosts.kit.stores import DocumentPlugin, MemoryPlugin, SqlPlugin
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, add_forwarders
 from runlog_otel.live.attempt_context import AttemptScope
@@ -36,6 +38,7 @@ class HostAdapter(adapter.HostAdapter):
     not_found: ClassVar[type[Exception]] = exceptions.RunLogNotFoundError
     no_secret: ClassVar[type[Exception]] = exceptions.SecretNotFoundError
     printer = "get_provider_by_name_and_type"
+    prefix = "MAGNUS_"
 
     @staticmethod
     @override
@@ -77,6 +80,13 @@ class HostAdapter(adapter.HostAdapter):
     def graph() -> Any:
         dag = getattr(context.run_context, "dag", None)
         return dag.model_dump() if dag is not None else None
+
+    @staticmethod
+    @override
+    def pipeline() -> str:
+        """Its log does not have the name, but `Pipeline.execute` makes the store."""
+        frame = frame_of((sdk.Pipeline.execute.__code__,))
+        return str(frame.f_locals["self"].name) if frame else ""
 
     @staticmethod
     @override
@@ -191,23 +201,26 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             self._leave()
             number = int(os.environ.get(defaults.ATTEMPT_NUMBER, "1"))  # `GenericExecutor.step_attempt_number`
             repeat = 1 + sum(attempt.attempt_number == number for attempt in step_log.attempts)
-            self._entered = self._observer.attempt_entered(run_id, internal_name, number, "", repeat)
+            self._entered = self._observer.attempt_entered(run_id, internal_name, number, HostAdapter.prefix, repeat)
         return step_log
 
     @override
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
         """The step's code has ended, whether it failed or not."""
-        self._leave()
+        self._ran = self._leave()
         return super().add_step_log(step_log, run_id, **kwargs)
 
     @override
-    def _add_note(self, logged: StepLog, index: int, note: AttemptNote) -> None:
-        logged.code_identities.append(CodeIdentity(**code_from_note(note, index)))
+    def _add_note(self, logged: StepLog, index: int, note: AttemptNote, facts: Facts | None) -> None:
+        codes = [code_from_note(note, index), *([code_from_facts(facts, index)] if facts else [])]
+        logged.code_identities += [CodeIdentity(**code) for code in codes]
 
-    def _leave(self) -> None:
+    def _leave(self) -> Facts | None:
         scope, self._entered = self._entered, None
-        if scope is not None:
-            scope.leave()
+        if scope is None:
+            return None
+        scope.leave()
+        return self._observer.guard(scope.facts)
 
     def update_run_log_status(self, run_id: str, status: str) -> Any:
         """Set the run's status; a single function or notebook ends with this call."""

@@ -13,7 +13,8 @@ from runnable.datastore import BaseRunLogStore, BranchLog, RunLog, StepLog
 from typing_extensions import override
 
 from runlog_otel.core.model import TERMINAL_KINDS, Run
-from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document, retried_config
+from runlog_otel.core.runlogs.header import retried_config
+from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document
 from runlog_otel.hosts.kit import adapter
 from runlog_otel.hosts.runnable import private
 
@@ -27,6 +28,7 @@ class HostAdapter(adapter.HostAdapter):
     not_found: ClassVar[type[Exception]] = exceptions.RunLogNotFoundError
     no_secret: ClassVar[type[Exception]] = exceptions.SecretNotFoundError
     printer = private.STORE_FACTORY
+    prefix = private.VARIABLE_PREFIX
 
     @staticmethod
     @override
@@ -72,6 +74,11 @@ class HostAdapter(adapter.HostAdapter):
         current = context.get_run_context()
         definition = next((graph for key in ("dag", "job") if (graph := getattr(current, key, None))), None)
         return definition.model_dump() if definition is not None else None
+
+    @staticmethod
+    @override
+    def pipeline() -> str:
+        return private.pipeline_name()
 
     @staticmethod
     @override

@@ -1,14 +1,19 @@
 """Every use of runnable (0.50) beyond its documented interface; `tests/hosts/test_private.py` checks each of them."""
 
+import contextlib
 import logging
 import subprocess
 import sys
 import traceback
-from types import TracebackType
+from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 from runnable import context, defaults, exceptions, get_stream_queue, set_stream_queue, task_console
 from runnable.datastore import BranchLog
+from runnable.sdk import AsyncPipeline, Pipeline
+
+from runlog_otel.hosts.kit.stack import frame_of
 
 STORE_FACTORY = "get_service_by_name"
 """The function of `runnable.context` that makes a store from its config, and prints the config when that fails."""
@@ -19,6 +24,29 @@ EXECUTION_LOG_SUFFIX = ".execution.log"
 CODE_RUNNERS = ("execute", "execute_async")
 """The methods of `TaskNode` that read a step's log right before they run its code."""
 _BRANCH_FILE = "BranchLog-"
+
+
+def pipeline_name() -> str:
+    """The name of the pipeline that is executed, which is not in its log; empty if it has none.
+
+    The host makes its stores in these functions, and records the run of an asynchronous pipeline in another task. Its
+    log does not say where it is defined: without a name, it is the function that executes it, as for other pipelines.
+    """
+    frame = frame_of((Pipeline.execute.__code__, AsyncPipeline.execute_streaming.__code__))
+    if frame is None:
+        return ""
+    pipeline = frame.f_locals["self"]
+    return str(pipeline.name) or (_caller(frame) if isinstance(pipeline, AsyncPipeline) else "")
+
+
+def _caller(frame: FrameType) -> str:
+    """The module and function that called a function, as `Pipeline.get_caller` writes it."""
+    caller = frame.f_back
+    with contextlib.suppress(OSError, ValueError):
+        if caller is not None:
+            module = Path(caller.f_code.co_filename).relative_to(Path.cwd()).with_suffix("")
+            return ".".join((*module.parts, caller.f_code.co_name))
+    return ""
 
 
 def is_read_before_code() -> bool:

@@ -5,6 +5,7 @@ its logger (all others): see `private`.
 """
 
 import logging
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 from runnable import defaults
 from runnable.datastore import JobLog, StepLog
 
-from runlog_otel.core import failure
+from runlog_otel.core import failure, semconv
 from runlog_otel.core.failure import Redact
+from runlog_otel.core.model import Facts
 from runlog_otel.core.redaction import redacted
 from runlog_otel.hosts.runnable import private
 from runlog_otel.live import attempt_context
@@ -105,6 +107,8 @@ class FailureCapture(logging.Filter):
         with suppress(Exception):  # evidence is lost, but the step continues
             if error is not None:
                 self.message = _message(error, self._redact)
+                if _is_killed(error) and self.scope.usage.lacks_memory():
+                    self.scope.error_type = semconv.OOM_KILLED
 
 
 class StepTracker:
@@ -141,8 +145,12 @@ class StepTracker:
             capture.log_saved(Path(name))
             self._send_log()
 
-    def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> None:
-        """A step is about to be recorded: if its attempt failed, write the reason into its message."""
+    def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> Facts | None:
+        """A step is about to be recorded: if its attempt failed, write the reason into its message.
+
+        Returns:
+            What is known of the attempt; None if its code did not run here.
+        """
         capture = self._capture
         if capture and (capture.scope.current.run_id, capture.scope.current.step) == (run_id, path):
             attempts = logged.attempts[capture.number - 1 :]
@@ -150,6 +158,8 @@ class StepTracker:
             if self._failed:
                 attempts[-1].message = capture.evidence() or attempts[-1].message
             self._leave()
+            return self._observer.guard(capture.scope.facts)
+        return None
 
     def recorded(self) -> None:
         """The step that ended is recorded."""
@@ -165,6 +175,12 @@ class StepTracker:
         capture, self._capture = self._capture, None
         if capture:
             capture.leave()
+
+
+def _is_killed(error: BaseException) -> bool:
+    """Whether a program of a shell task was killed at once; a shell reports its program's signal as 128 and more."""
+    status, _ = private.program_exit(error) or (0, "")
+    return status in (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 def _message(error: BaseException, redact: Redact) -> str:

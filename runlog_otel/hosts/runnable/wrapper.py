@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runnable.datastore import BaseRunLogStore, CodeIdentity, DataCatalog, JobLog, RunLog, StepLog
 from typing_extensions import override
 
-from runlog_otel.core.model import Status
-from runlog_otel.core.runlogs import json_runlog
+from runlog_otel.core.model import Facts, Status
+from runlog_otel.core.runlogs import header, json_runlog
+from runlog_otel.core.runlogs.facts import FACTS, code_from_facts, text_of_facts
 from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, code_from_note, text_of_note
 from runlog_otel.hosts.kit import adapter
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, add_forwarders
@@ -69,7 +70,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
 
     @override
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
-        self._steps.ended(run_id, step_log.internal_name, step_log)
+        self._ran = self._steps.ended(run_id, step_log.internal_name, step_log)
         self._mark(run_id, step_log.internal_name, step_log)
         return super().add_step_log(step_log, run_id, **kwargs)
 
@@ -85,7 +86,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
 
     def add_job_log(self, run_id: str, job_log: JobLog) -> Any:
         """Record the job; the inner store also sets the run's status."""
-        self._steps.ended(run_id, json_runlog.JOB_STEP, job_log)
+        self._ran = self._steps.ended(run_id, json_runlog.JOB_STEP, job_log)
         self._mark(run_id, json_runlog.JOB_STEP, job_log)
         self._note(run_id, json_runlog.JOB_STEP, job_log)
         answer = self._inner.add_job_log(run_id, job_log)
@@ -100,19 +101,23 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
             new = logged.attempts[self._attempts_seen(run_id, path) :]
             marks = self._exposed.marks_in(logged.model_dump(exclude={"branches"}), run_id) if new else []
             for attempt in new if marks else ():
-                attempt.code_identities.append(CodeIdentity(**json_runlog.code_from_marks(marks)))
+                attempt.code_identities.append(CodeIdentity(**header.code_from_marks(marks)))
 
         if self._exposed:
             self._observer.guard(mark)
 
     @override
-    def _add_note(self, logged: StepLog | JobLog, index: int, note: AttemptNote) -> None:
+    def _add_note(self, logged: StepLog | JobLog, index: int, note: AttemptNote, facts: Facts | None) -> None:
         identities = logged.attempts[index].code_identities
         own = next((code for code in identities if code.code_identifier_type == "git"), None)
         if own is None:
-            identities.append(CodeIdentity(**code_from_note(note)))
-        else:  # a key, not five: the host writes the whole log 3 times a step, 60 ms less CPU in 50 steps
-            setattr(own, NOTE, text_of_note(note))
+            codes = [code_from_note(note), *([code_from_facts(facts)] if facts else [])]
+            identities += [CodeIdentity(**code) for code in codes]
+            return
+        # Keys, not identities of five keys: the host writes the whole log 3 times a step, 120 ms less CPU in 50 steps.
+        setattr(own, NOTE, text_of_note(note))
+        if facts:
+            setattr(own, FACTS, text_of_facts(facts))
 
     @override
     def _attempted(self, run_id: str, path: str, logged: Any, step_of: StepOf) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
 from runlog_otel.core.model import SecretFingerprint, Status, StoredRun
-from runlog_otel.core.runlogs.json_runlog import header_from_config
+from runlog_otel.core.runlogs.header import header_from_config
 from runlog_otel.core.semconv import HEADER_KEY
 from runlog_otel.errors import ConfigError
 from runlog_otel.stores.entries import Document

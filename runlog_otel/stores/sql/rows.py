@@ -25,7 +25,7 @@ def row_from_header(header: Mapping[str, Any], *, source: str, token: str, now_n
     return {
         "run_id": header["run_id"],
         "source": source,
-        "pipeline": "",
+        "pipeline": source,
         "tag": searched(header.get("tag")),
         "status": status,
         "original_run_id": header.get("original_run_id") or "",

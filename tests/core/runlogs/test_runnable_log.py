@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runlog_otel.core.model import Header
-from runlog_otel.core.runlogs.json_runlog import header_from_config, run_from_log
+from runlog_otel.core.runlogs.header import header_from_config
+from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.core.runlogs.timestamps import TimestampParser
 from runlog_otel.errors import RunLogFormatError
 from tests.core.logs import points_from_run

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from runlog_otel.core.model import Header
+from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Event
 from runlog_otel.exporters.otlp.encode import double, json_from_request, request_from_spans
 from runlog_otel.exporters.traces.sdk import sdk_spans
+from tests.core.logs import at, attempt, run, task, verdict
 from tests.exporters.spans import RESOURCE, spans_of_every_kind
 
 
@@ -26,6 +29,16 @@ def test_it_equals_the_stock_encoder() -> None:
     spans = spans_of_every_kind()
     assert request_from_spans(RESOURCE, spans).SerializeToString() == (
         encode_spans(sdk_spans(RESOURCE, spans)).SerializeToString()
+    )
+
+
+def test_a_part_of_the_callers_trace_is_what_the_stock_encoder_would_write() -> None:
+    """The parent of its root is remote, and the tracestate is the caller's."""
+    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    header = Header(at(0), 0, caller, is_child=True, tracestate="a=1")
+    (trace,) = spans_from_run(run(task("a", attempt(1, 2)), verdict("success", 3), header=header))
+    assert request_from_spans(RESOURCE, trace.spans).SerializeToString() == (
+        encode_spans(sdk_spans(RESOURCE, trace.spans)).SerializeToString()
     )
 
 

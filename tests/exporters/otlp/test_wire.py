@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from runlog_otel.core.semconv import PIPELINE_NAME, PIPELINE_RUN_ID
 from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
 from runlog_otel.exporters.otlp.encode import request_from_spans
-from runlog_otel.exporters.otlp.wire import fields_from_spans, payload_from_fields, payload_from_spans
+from runlog_otel.exporters.otlp.wire import payload_from_spans
 from tests.exporters.spans import RESOURCE, spans_of_bytes, spans_of_every_kind
 
-_KEYS = st.sampled_from(("", "a", "b")) | st.text()
+_KEYS = st.sampled_from(("", "a", "b", PIPELINE_NAME, PIPELINE_RUN_ID)) | st.text()
 _SAME: tuple[Value, ...] = (0, -0.0, 0.0, False, 1, 1.0, True, "", "1", (), ("",), ("1",))
 _NUMBERS = st.integers() | st.floats() | st.booleans() | st.integers(-(2**70), 2**70)
 _VALUES = st.sampled_from(_SAME) | st.text() | _NUMBERS | st.lists(st.text()).map(tuple)
@@ -35,6 +37,7 @@ _SPANS = st.builds(
     events=st.lists(st.builds(Event, name=st.text(), time_ns=_TIMES, attributes=_ATTRIBUTES), max_size=3).map(tuple),
     links=st.lists(st.builds(Link, trace_id=_IDS, span_id=_IDS, attributes=_ATTRIBUTES), max_size=3).map(tuple),
     error=st.none() | st.text(),
+    tracestate=st.text(),
 )
 _RESOURCES = st.dictionaries(st.text(), st.text(), max_size=3)
 
@@ -59,11 +62,21 @@ def test_the_bytes_are_those_of_the_message(resource: dict[str, str], spans: lis
     assert payload_from_spans(resource, spans) == stock(resource, spans)
 
 
-@given(_RESOURCES, st.lists(_SPANS, max_size=3), st.lists(_SPANS, max_size=3))
-def test_spans_of_several_runs_can_be_joined(resource: dict[str, str], some: list[Span], others: list[Span]) -> None:
-    """The request is the one of all of them."""
-    joined = fields_from_spans(some) + fields_from_spans(others)
-    assert payload_from_fields(resource, joined) == stock(resource, [*some, *others])
+def test_each_run_has_its_resource() -> None:
+    """A request of several runs says of each what its name and its id are, and keeps the order of the spans."""
+    spans = with_attributes(*({PIPELINE_NAME: "p", PIPELINE_RUN_ID: run_id} for run_id in ("a", "a", "b", "a")))
+    request = ExportTraceServiceRequest.FromString(payload_from_spans(RESOURCE, spans))
+    resources = [
+        ({pair.key: pair.value.string_value for pair in of_run.resource.attributes}, len(of_run.scope_spans[0].spans))
+        for of_run in request.resource_spans
+    ]
+    own = {**RESOURCE, PIPELINE_NAME: "p"}
+    assert resources == [
+        ({**own, PIPELINE_RUN_ID: "a"}, 2),
+        ({**own, PIPELINE_RUN_ID: "b"}, 1),
+        ({**own, PIPELINE_RUN_ID: "a"}, 1),
+    ]
+    assert request.SerializeToString() == stock(RESOURCE, spans)
 
 
 def test_equal_values_of_different_types_are_told_apart() -> None:

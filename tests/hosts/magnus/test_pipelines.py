@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.hosts.magnus.project import CHUNKED, FILE_SYSTEM, SQL, MagnusProject, spans_in
+from tests.hosts.magnus.project import CHUNKED, CONFIG, FILE_SYSTEM, SQL, MagnusProject, spans_in
 from tests.hosts.notes import attempts_in, taken_notes
 from tests.hosts.project import LOGS, Done
 from tests.peers.postgres import Postgres
@@ -87,7 +87,7 @@ def test_outcome_and_run_log_are_those_without_the_wrapper(
     headers = [log["run_config"].pop(HEADER) for log in logs.values() if log.get("run_config")]
     assert len(taken_notes(logs)) == attempts_in(expected_logs)
     assert json.dumps(without_times(logs)) == json.dumps(expected_logs)
-    assert [set(header) for header in headers] == [{"created", "traceparent"}] * len(done)
+    assert [set(header) - {"pipeline", "facts"} for header in headers] == [{"created", "traceparent"}] * len(done)
     assert "telemetry failed" not in "".join(each.output for each in done)
     assert project.unsent() == []
 
@@ -257,3 +257,19 @@ def test_the_user_s_defaults_hold_where_no_config_is_given(tmp_path: Path, magnu
     assert (shown["pipeline"], shown["status"]) == ("recovery", "SUCCESS")
     shutil.rmtree(project.folder / ".run_log_store")
     assert "run 'r' is not in file-system store .run_log_store" in project.command("show", "r").output
+
+
+_NAMED = """
+from magnus import Pipeline, Stub
+step = Stub(name="one", terminate_with_success=True)
+Pipeline(steps=[step], start_at=step, name="train").execute(configuration_file="config.yaml", run_id="r")
+"""
+
+
+def test_a_pipeline_of_the_sdk_has_the_name_that_its_user_gave(tmp_path: Path, magnus_python: Path) -> None:
+    """In spans and in lists; the host's log does not have it."""
+    project = MagnusProject(tmp_path, magnus_python, FILE_SYSTEM, {"endpoint": f"file://{tmp_path}/spans.jsonl"})
+    project.call("-c", _NAMED).succeeded()
+    assert {span["name"] for span in spans_in(tmp_path / "spans.jsonl").values()} >= {"RUN train", "START train"}
+    listed = json.loads(project.command("runs", "--json", "-c", CONFIG).succeeded().output)
+    assert [run["pipeline"] for run in listed["runs"]] == ["train"]

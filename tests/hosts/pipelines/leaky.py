@@ -2,11 +2,16 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from opentelemetry import trace
+from opentelemetry.trace import StatusCode
 from runnable import Catalog, Map, Pipeline, PythonTask, ShellTask, metric, pickled
+
+import runlog_otel
 
 CANARIES = json.loads(Path("canaries.json").read_text(encoding="utf-8"))
 SECRETS = ["EXPOSED"]
@@ -22,6 +27,14 @@ class Thing:
 def give(given: str) -> tuple[str, dict[str, Any], Thing, str]:
     Path(CANARIES["file"]).write_text(CANARIES["content"], encoding="utf-8")
     print("given", given, CANARIES["stdout"])
+    runlog_otel.annotate(said=CANARIES["annotation"], listed=[CANARIES["annotation"]], held={"in": CANARIES["content"]})
+    runlog_otel.annotate(**{CANARIES["annotation"]: "as a name"})
+    runlog_otel.event(CANARIES["event"], said=CANARIES["event"], **{CANARIES["event"]: "as a name"})
+    span = trace.get_current_span()
+    span.set_status(StatusCode.ERROR, CANARIES["event"])
+    span.record_exception(ValueError(CANARIES["exception"]), {"said": CANARIES["annotation"]})
+    program = "import json, runlog_otel as r; r.event('program', **json.load(open('canaries.json')))"
+    subprocess.run([sys.executable, "-c", program], check=True)
     return CANARIES["output"], {"nested": [CANARIES["nested"]]}, Thing(), CANARIES["metric"]
 
 
@@ -58,7 +71,8 @@ def main() -> Pipeline:
 
 
 def recovery() -> Pipeline:
-    command = f"echo '{CANARIES['shell']}' >&2; exit 3"
+    said = f"echo said='{CANARIES['shell']}' >> ${{RUNNABLE_ANNOTATIONS:-/dev/null}}"
+    command = f"echo '{CANARIES['shell']}' >&2; {said}; exit 3"
     return ShellTask(name="shell", command=command, terminate_with_failure=True).as_pipeline()
 
 

@@ -1,4 +1,4 @@
-"""A step notes the parent that its environment names; it fails until the file `mended` is there."""
+"""A step notes what its environment names: parent, state, baggage. It fails until the file `mended` is there."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,7 @@ from runnable import Pipeline, PythonTask
 def work() -> None:
     with Path("parents").open("a", encoding="utf-8") as file:
         file.write(os.environ["TRACEPARENT"] + "\n")
+    Path("state").write_text(f"{os.environ.get('TRACESTATE')} {os.environ.get('BAGGAGE')}", encoding="utf-8")
     if not Path("mended").exists():
         raise RuntimeError("it is broken")
 

@@ -1,6 +1,7 @@
 """An asynchronous pipeline that streams events to its caller."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,7 +26,7 @@ async def main() -> None:
         AsyncPythonTask(name="stream an answer", function=answer, returns=["words", metric("seconds")]),
         AsyncPythonTask(name="check", function=check),
     ]
-    async for event in AsyncPipeline(steps=steps, name="streaming").execute_streaming():
+    async for event in AsyncPipeline(steps=steps, name=os.environ.get("NAME", "streaming")).execute_streaming():
         print("EVENT", event)
 
 

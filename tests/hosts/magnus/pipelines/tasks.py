@@ -56,3 +56,11 @@ def fragile() -> None:
 def killed() -> None:
     """Take the whole process along."""
     os._exit(9)
+
+
+def annotated() -> None:
+    """Say something of the attempt."""
+    import runlog_otel
+
+    runlog_otel.annotate(rows=123)
+    runlog_otel.event("checkpoint", epoch=3)

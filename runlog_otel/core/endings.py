@@ -1,0 +1,52 @@
+"""How an execution ended that reached no verdict, and with it every part of it that was open then."""
+
+from typing import NamedTuple
+
+from runlog_otel.core import semconv
+from runlog_otel.core.failure import Failure
+from runlog_otel.core.model import Ending, Header
+from runlog_otel.core.trace import Execution, Result
+
+_DESCRIPTIONS = {
+    Result.CANCELLATION: "it was cancelled",
+    Result.TIMEOUT: "it timed out",
+    Result.ERROR: "it never ended",
+}
+
+_RESULTS = {result.value: result for result in _DESCRIPTIONS}
+
+
+class OpenEnd(NamedTuple):
+    """The end of what was open; without a noted ending nobody knows when or why."""
+
+    result: Result = Result.ERROR
+    error_type: str = semconv.ABANDONED
+    at_ns: int | None = None
+    failure: Failure | None = None
+    """What the process saw that noted it."""
+
+    @property
+    def description(self) -> str:
+        """The description of the status of what was open."""
+        return _DESCRIPTIONS[self.result]
+
+
+_UNKNOWN = OpenEnd()
+
+
+def noted_ending(header: Header, number: int) -> Ending | None:
+    """The first ending that was noted for an execution: a second one must not change spans that were exported."""
+    known = (ending for ending in header.endings if ending.execution == number)
+    return next((ending for ending in known if ending.result in _RESULTS), None)
+
+
+def open_end_of(header: Header, execution: Execution) -> OpenEnd:
+    """How the open parts of an execution ended."""
+    ending = noted_ending(header, execution.number)
+    if ending is None:
+        return _UNKNOWN
+    result = _RESULTS[ending.result]
+    failure = execution.parsed(ending.message) if ending.message else None
+    seen = failure.type if failure else semconv.ABANDONED
+    default = seen if result is Result.ERROR else result.value
+    return OpenEnd(result, ending.error_type or default, ending.at_ns, failure)
