@@ -10,10 +10,11 @@ from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
 from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import timeline_of
+from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import Run
 from runlog_otel.core.redaction import bounded
 from runlog_otel.core.spans import is_execution_complete
-from runlog_otel.core.trace import Span, SpanRole, Trace, trace_url
+from runlog_otel.core.trace import Span, SpanRole, Trace
 from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 

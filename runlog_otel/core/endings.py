@@ -16,7 +16,7 @@ _DESCRIPTIONS = {
 _RESULTS = {result.value: result for result in _DESCRIPTIONS}
 
 
-class OpenEnd(NamedTuple):
+class OpenEnding(NamedTuple):
     """The end of what was open; without a noted ending nobody knows when or why."""
 
     result: Result = Result.ERROR
@@ -31,7 +31,7 @@ class OpenEnd(NamedTuple):
         return _DESCRIPTIONS[self.result]
 
 
-_UNKNOWN = OpenEnd()
+_UNKNOWN = OpenEnding()
 
 
 def noted_ending(header: Header, number: int) -> Ending | None:
@@ -40,7 +40,7 @@ def noted_ending(header: Header, number: int) -> Ending | None:
     return next((ending for ending in known if ending.result in _RESULTS), None)
 
 
-def open_end_of(header: Header, execution: Execution) -> OpenEnd:
+def open_end_of(header: Header, execution: Execution) -> OpenEnding:
     """How the open parts of an execution ended."""
     ending = noted_ending(header, execution.number)
     if ending is None:
@@ -49,4 +49,4 @@ def open_end_of(header: Header, execution: Execution) -> OpenEnd:
     failure = execution.parsed(ending.message) if ending.message else None
     seen = failure.type if failure else semconv.ABANDONED
     default = seen if result is Result.ERROR else result.value
-    return OpenEnd(result, ending.error_type or default, ending.at_ns, failure)
+    return OpenEnding(result, ending.error_type or default, ending.at_ns, failure)

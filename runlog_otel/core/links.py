@@ -1,4 +1,6 @@
-"""The links of a run's span to the traces that it follows: the caller's, the execution before, the original run."""
+"""The links of a run's span to the traces that it follows, the caller's, the execution before, the original run; and to
+pages.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,3 +26,11 @@ def links_of_run(run: Run, execution: Execution) -> Iterator[Link]:
 
 def _link(trace_id: bytes, span_id: bytes, kind: str) -> Link:
     return Link(trace_id, span_id, {semconv.LINK_TYPE: kind})
+
+
+def trace_url(ui: str, trace_id: bytes, span_id: bytes = b"") -> str:
+    """The URL of a trace, or of a span in it, in Jaeger's user interface at `ui`; empty without `ui`."""
+    if not ui:
+        return ""
+    page = f"{ui.rstrip('/')}/trace/{trace_id.hex()}"
+    return f"{page}?uiFind={span_id.hex()}" if span_id else page

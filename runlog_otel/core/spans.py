@@ -11,7 +11,7 @@ from runlog_otel.core.attributes import exception_event, vcs_attributes
 from runlog_otel.core.endings import noted_ending, open_end_of
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, Intervals
-from runlog_otel.core.links import links_of_run
+from runlog_otel.core.links import links_of_run, trace_url
 from runlog_otel.core.memo import SpanMemo
 from runlog_otel.core.model import Attempt, Branch, Run, Status, Step
 from runlog_otel.core.redaction import RedactionPolicy
@@ -26,7 +26,6 @@ from runlog_otel.core.trace import (
     Value,
     execution_of,
     result_of,
-    trace_url,
 )
 
 _HARMLESS = (Result.SUCCESS, Result.SKIP)

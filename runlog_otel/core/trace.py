@@ -22,7 +22,8 @@ from runlog_otel.core.failure import Failure, failure_from_message
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, is_reversed, times_of
 from runlog_otel.core.memo import AttributeGroup, JoinedAttributes, Repeated, SpanMemo
 from runlog_otel.core.model import NO_FACTS, Attempt, Run, Scalar, SecretFingerprint, Status, Step
-from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded_names
+from runlog_otel.core.redaction import Redaction, RedactionPolicy
+from runlog_otel.core.sanitized_values import SanitizedValues
 
 Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
@@ -183,34 +184,13 @@ def execution_of(
     )
 
 
-class _SanitizedValues(dict[Any, Any]):
-    """The sanitised values of the texts of one part of a log, each redacted once, then cut: most of them repeat.
-
-    It lives no longer than the mapping of its execution, because its keys may hold secrets.
-    """
-
-    def __init__(self, execution: Execution, marks: tuple[SecretFingerprint, ...], limit: int) -> None:
-        self._redaction = None if execution.policy.is_unlimited else execution.redaction(marks)
-        self._limit = limit
-
-    def __missing__(self, raw: Value) -> Value:
-        clean: Value
-        if isinstance(raw, str):
-            clean = self._redaction.bounded(raw, self._limit) if self._redaction else raw
-        elif isinstance(raw, tuple):
-            clean = bounded_names(self[name] for name in raw) if self._redaction else raw
-        else:
-            return raw  # a number is not kept, because True equals 1
-        self[raw] = clean
-        return clean
-
-
 class _Sanitizer:
     """Sanitises what was built from a part of the log with these fingerprints."""
 
     def __init__(self, execution: Execution, marks: tuple[SecretFingerprint, ...]) -> None:
-        self.values = _SanitizedValues(execution, marks, semconv.MAX_ATTRIBUTE_BYTES)
-        self._keys = _SanitizedValues(execution, marks, semconv.MAX_KEY_BYTES)
+        redaction = None if execution.policy.is_unlimited else execution.redaction(marks)
+        self.values = SanitizedValues(redaction, semconv.MAX_ATTRIBUTE_BYTES)
+        self._keys = SanitizedValues(redaction, semconv.MAX_KEY_BYTES)
         self._keys.update(_OWN_KEYS)
         self.shared = self.attributes(execution.attributes({}))
 
@@ -381,14 +361,6 @@ class AttemptContext:
     def traceparent(self) -> str:
         """The value of the W3C header `traceparent`."""
         return f"00-{self.trace_id.hex()}-{self.span_id.hex()}-0{int(self.is_sampled)}"
-
-
-def trace_url(ui: str, trace_id: bytes, span_id: bytes = b"") -> str:
-    """The URL of a trace, or of a span in it, in Jaeger's user interface at `ui`; empty without `ui`."""
-    if not ui:
-        return ""
-    page = f"{ui.rstrip('/')}/trace/{trace_id.hex()}"
-    return f"{page}?uiFind={span_id.hex()}" if span_id else page
 
 
 def span_from_start(execution: Execution, start_ns: int) -> Span:
