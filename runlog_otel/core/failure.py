@@ -22,8 +22,6 @@ from runlog_otel.core.redaction import bounded, redacted
 MESSAGE_BYTES = semconv.MAX_ATTRIBUTE_BYTES
 STACKTRACE_BYTES = 8 * 1024
 """In the log; in a span it is an attribute, with the limit of all attributes. The outermost frames are cut."""
-LOG_BYTES = 64 * 1024
-"""The longest part of an execution log that is exported."""
 
 _WINDOW = 16 * 1024
 """The most characters of a message, a traceback or an output that are read."""

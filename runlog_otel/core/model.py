@@ -94,6 +94,17 @@ class Facts:
     """Why it failed, where the process knows better than the log: `oom_killed`, `cancellation`, `timeout`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionLog:
+    """The file in the host's catalog that has the output of an attempt."""
+
+    name: str
+    columns: int
+    """The width at which the host wrapped what it wrote there itself."""
+    utc_offset_seconds: int | None = None
+    """That of the attempt's start, for times in it without one."""
+
+
 @quick_init
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -122,6 +133,8 @@ class Attempt:
     """The position among attempts to which the host gave the same number within an execution, from 1."""
     execution: int | None = None
     """The number of its execution, if the process that recorded it noted it."""
+    log: ExecutionLog | None = None
+    """Where its output is, if it is exported."""
 
 
 @quick_init

@@ -8,7 +8,6 @@ took long are exported, by the process that completed them.
 import atexit
 import functools
 import multiprocessing
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -36,6 +35,7 @@ from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_f
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
     from runlog_otel.core.points import ExecutionPoints
     from runlog_otel.exporters.metrics.series import SeriesTable
     from runlog_otel.exporters.traces.delivery import ExtraSignal
@@ -175,13 +175,14 @@ class Observer:
         return self._runs.execution_number(run_id)
 
     @_never_raising
-    def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
-        """Export the end of the execution log of a failed attempt, which is already recorded."""
-        if self.settings.logs and sends_live(attempt.run_id, self.settings):
-            from runlog_otel.exporters.otlp.log_record import record_from_log
+    def attempt_logged(self, run_id: str, step_of: Callable[[Header], Step], output: "Output") -> None:
+        """Export the output of the last attempt at a step, which is already recorded."""
+        if sends_live(run_id, self.settings):
+            from runlog_otel.core.log_lines import AttemptLog
 
-            execution = self._runs.state(attempt.run_id).execution
-            self._send(execution, [], record_from_log(execution, attempt, text, time.time_ns(), self.masked))
+            state = self._runs.state(run_id)
+            step = step_of(state.header)
+            self._send(state.execution, [], AttemptLog(state.execution, step.path, step.attempts[-1], output))
 
     def _complete(self, run_id: str) -> None:
         state = self._runs.state(run_id)

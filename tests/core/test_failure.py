@@ -12,7 +12,6 @@ from rich.console import Console
 
 from runlog_otel.core import semconv
 from runlog_otel.core.failure import (
-    LOG_BYTES,
     STACKTRACE_BYTES,
     Failure,
     failure_from_message,
@@ -273,7 +272,7 @@ def test_parameters_are_taken_out_also_when_a_second_begins_before_their_values(
 
 def test_a_long_execution_log_is_read_in_time() -> None:
     """The end of a flood of the worst lines."""
-    text = ("╰──╯\nValueError: x\n╭─\n" * LOG_BYTES)[:LOG_BYTES]
+    text = ("╰──╯\nValueError: x\n╭─\n" * 64 * 1024)[: 64 * 1024]
     assert message_from_log(text).startswith("ValueError: x")
 
 

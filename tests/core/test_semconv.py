@@ -30,9 +30,9 @@ def test_names_of_the_conventions_exist_there(name: str) -> None:
 
 
 def test_every_other_name_is_ours() -> None:
-    """But for the label of exemplars (OpenMetrics) and that of an overflow (OpenTelemetry's metrics SDK)."""
+    """But for those of exemplars (OpenMetrics), of overflows (OpenTelemetry's metrics SDK) and of log records."""
     others = [n.name for n in semconv.ATTRIBUTES if n.name.partition(".")[0] not in (*_CONVENTIONS, "runlog")]
-    assert others == ["trace_id", "otel.metric.overflow"]
+    assert set(others) == {"trace_id", "otel.metric.overflow", "log.record.uid"}
 
 
 @pytest.mark.parametrize("name", [name for name in semconv.METRICS if not name.startswith("runlog.")])

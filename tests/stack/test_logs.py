@@ -83,7 +83,7 @@ def test_the_log_of_a_failed_attempt_is_found_from_its_span(
 ) -> None:
     """A real pipeline fails: its execution log is found by its trace and text, with severity, service and span."""
     run_id = secrets.token_hex(4)
-    telemetry = {"endpoint": single.otlp_http, "logs": True, "exit_budget_seconds": SECONDS}
+    telemetry = {"endpoint": single.otlp_http, "logs": "all", "exit_budget_seconds": SECONDS}
     Project(tmp_path, "file-system", LOCAL, telemetry).run("failing_python", run_id, OTEL_SERVICE_NAME="stack")
     row, *_ = stored.wait_for(f'{grafanas_query(oracle.trace_id(run_id, 1))} "ValueError"')
     fields = {

@@ -29,6 +29,7 @@ from runlog_otel.core.model import (
     Status,
     Step,
 )
+from runlog_otel.core.runlogs.execution_logs import LOG, log_of_attempt
 from runlog_otel.core.runlogs.timestamps import (
     MAX_EXECUTIONS,
     NOTE,
@@ -316,6 +317,7 @@ def _attempt(
         output_values=output_values,
         marks=_marks(",".join(marks)) if marks else (),
         execution=note.execution,
+        log=log_of_attempt(attempt, note.start_offset_seconds),
     )
 
 
@@ -366,7 +368,7 @@ def _identities(part: Document) -> tuple[list[Document], list[str], list[CodeIde
             notes.append(identity)
         elif kind == MARKS:
             marks.append(_text(identity.get("code_identifier")))
-        else:
+        elif kind != LOG:
             url, is_dependable = _text(identity.get("code_identifier_url")), identity.get("code_identifier_dependable")
             code.append(_code(_text(kind), _text(identity.get("code_identifier")), url, bool(is_dependable)))
     return notes, marks, code

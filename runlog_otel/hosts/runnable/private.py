@@ -16,6 +16,8 @@ VARIABLE_PREFIX = "RUNNABLE_"
 """A shell task passes only variables with this prefix to its program (`ShellTaskType.execute_command`)."""
 EXECUTION_LOG_SUFFIX = ".execution.log"
 """How the names of execution logs end in the catalog (`runnable.utils.make_log_file_name`)."""
+END_OF_OUTPUT = rb"=\n?=\n?=\s+COLLECT\s+==="
+"""What a shell task prints, perhaps folded, after its output; its environment follows, with parameters and secrets."""
 CODE_RUNNERS = ("execute", "execute_async")
 """The methods of `TaskNode` that read a step's log right before they run its code."""
 _BRANCH_FILE = "BranchLog-"

@@ -1,0 +1,37 @@
+"""The name of the file in the host's catalog that has the output of an attempt, noted in a code identity of our own.
+
+The host gives it a random name, which no replay could guess. It is noted by the process that exports the log, with the
+fingerprints of the secrets in it: a log without this note is never exported.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from runlog_otel.core.model import ExecutionLog
+
+Document = Mapping[str, Any]
+
+LOG = "runlog_otel.log"
+"""The type of the code identity that names an attempt's execution log."""
+_NOTE = r"columns=(?P<columns>\d{1,6}) name=(?P<name>[^/\\\0]{1,240}\.execution\.log)"
+"""Any other name is ignored: nothing else in the catalog is read, and nothing outside of it."""
+
+
+def code_from_log(log: ExecutionLog) -> dict[str, Any]:
+    """The name of an execution log as a `CodeIdentity`."""
+    return {
+        "code_identifier_type": LOG,
+        "code_identifier": f"columns={log.columns} name={log.name}",
+        "code_identifier_dependable": True,
+        "code_identifier_message": "the file in the catalog with the output of the attempt, and the width of its lines",
+    }
+
+
+def log_of_attempt(attempt: Document, utc_offset_seconds: int | None) -> ExecutionLog | None:
+    """The execution log that an attempt names; the offset is that of the attempt's start, if it is known."""
+    for identity in attempt.get("code_identities") or ():
+        if identity.get("code_identifier_type") == LOG:
+            noted = re.fullmatch(_NOTE, str(identity.get("code_identifier") or ""))
+            return ExecutionLog(noted["name"], int(noted["columns"]), utc_offset_seconds) if noted else None
+    return None
