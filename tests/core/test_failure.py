@@ -209,7 +209,7 @@ def test_the_end_of_a_program_is_its_status_and_its_last_words(
 @given(st.integers(-64, 255).filter(bool), ANY_TEXT, st.integers(0, 1))
 def test_the_end_of_a_long_output_is_kept(status: int, text: str, times: int) -> None:
     """It fits into an attribute together with the status."""
-    written = message_from_exit(status, text * 10**times + "the last words")
+    written = message_from_exit(status, f"{text * 10**times} the last words")
     assert len(written.encode()) <= LIMIT
     assert written.endswith("the last words")
     assert failure_from_message(written).message == written

@@ -13,7 +13,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from tests.e2e import oracle
 from tests.e2e.backend import closed
 from tests.exporters.spans import Backend, backend
-from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project
+from tests.hosts.project import CONFIG, EMULATOR, LOCAL, PARALLEL, Project
 
 EXECUTORS = {"local": LOCAL, "parallel": PARALLEL, "emulator": EMULATOR}
 Record = tuple[str, str, str]
@@ -96,8 +96,14 @@ def test_the_output_of_an_asynchronous_step_is_exported(tmp_path: Path) -> None:
     """The host captures it alike."""
     with backend() as server:
         here = project(tmp_path, server.url)
-        here.run("streaming", "r")
-        live = sent(server)
+        here.run("talking_async", "r")
+        live, records = sent(server), [told(record) for record in messages(server)]
+    assert records[:3] == [
+        ("answer", "", "before the first word"),
+        ("answer", "", "after the last word"),
+        ("check", "", "checking"),
+    ]
+    assert ("check", "ERROR", "ValueError: 1 word") in records
     assert replayed(here, "r", "--logs") == live
 
 
@@ -180,3 +186,49 @@ def test_nothing_else_in_the_catalog_is_read(tmp_path: Path) -> None:
             code["code_identifier"] = "columns=80 name=../../elsewhere.execution.log"
     path.write_text(json.dumps(log))
     assert replayed(here, "r", "--logs") == []
+
+
+SECRETS = (
+    "AKIACANARYCANARY7QXR",
+    "ghp_canary0canary1canary2canary3canary4",
+    "github_pat_canary0canary1canary2canary3",
+    "glpat-canary0canary1canary2",
+    "eyJjYW5hcnkiOiJ4In0.eyJjYW5hcnkiOiJjYW5hcnkifQ.canarycanarycanary",
+    "sk-canary-canary-canary-canary-0000",
+    "xoxb-0123456789-canarycanary",
+    "sk_live_canarycanarycanary00",
+    "hf_canarycanarycanarycanarycanary0",
+    "npm_canarycanarycanarycanarycanary012345",
+    "hvs.canarycanarycanarycanary",
+    "SG.canarycanarycanary.canarycanarycanary",
+    "dckr_pat_canarycanarycanary00",
+    "glsa_canarycanarycanarycanarycanary0123",
+    "https://somebody:canary-of-a-url@example.org/path",
+    "Authorization: Bearer canary-of-a-header-3141",
+    "password='canary of a password'",
+    "--token canary-of-an-option",
+    "db_connection_string=canary;of=it",
+    "canary-of-a-pattern-2718",
+)
+"""And two of the host: EXPOSED, and PHRASE, which has several words."""
+
+
+@pytest.mark.parametrize("times", [1, 2_500], ids=["short", "cut"])
+def test_no_secret_leaves_in_a_line(tmp_path: Path, times: int) -> None:
+    """Wherever it is cut or folded, live and from a machine without the host's secrets: both send the same."""
+    with backend() as server:
+        here = project(tmp_path, server.url, redact=["canary-of-a-pattern-[0-9]+"])
+        (tmp_path / "secrets.txt").write_text(f"{' '.join(SECRETS)}\n", encoding="utf-8")
+        (tmp_path / ".env").write_text("EXPOSED=canary-exposed-4711\nPHRASE=the canary is a bird of many words\n")
+        config = json.loads((tmp_path / CONFIG).read_text())
+        here.write_config({**config, "secrets": {"type": "dotenv"}})
+        here.run("whispering", "r", TIMES=str(times), COLUMNS="67")
+        live, steps = sent(server), {told(record)[0] for record in messages(server)}
+        bodies = b"".join(body for _, _, body in server.requests)
+    assert steps == {"whisper", "shout", "break"}
+    assert sum(b"are left out here" in record for record in live) == (times > 1)
+    for needle in (b"canary", b"CANARY", b"Y2FuYXJ5", b"bird of many"):
+        assert needle not in bodies, str(bodies[max(0, bodies.find(needle) - 100) : bodies.find(needle) + 100])
+    (tmp_path / ".env").unlink()
+    here.write_config(config)
+    assert replayed(here, "r", "--logs") == live

@@ -1,21 +1,14 @@
 """Steps that write: Python on both streams and by logging, in iterations, programs, and one that fails."""
 
-import json
 import logging
-import os
 import sys
 
 from runnable import Map, Pipeline, PythonTask, ShellTask
-
-LINES = json.loads(os.environ.get("LINES_TO_WRITE", "[]"))
-SECRETS = os.environ.get("SECRETS", "").split()
 
 
 def load() -> tuple[int, list[str]]:
     print("loading")
     print("half of it", file=sys.stderr)
-    for line in LINES:
-        print(line)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", force=True, stream=sys.stdout)
     logging.getLogger("talking").error("no row is %s", "blue")
     return 3, ["north", "south"]
@@ -33,7 +26,7 @@ def explode() -> None:
 def main() -> Pipeline:
     each = PythonTask(name="clean", function=clean).as_pipeline()
     steps = [
-        PythonTask(name="load", function=load, returns=["rows", "regions"], secrets=SECRETS),
+        PythonTask(name="load", function=load, returns=["rows", "regions"]),
         Map(name="each", branch=each, iterate_on="regions", iterate_as="region"),
         ShellTask(name="report", command="echo $rows rows; echo careful >&2"),
         ShellTask(name="mumble", command="printf 'no end of line'"),
