@@ -5,13 +5,14 @@ from the same file, the records are the same bytes. Patterns are compiled by `re
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from runlog_otel.core import failure, semconv
-from runlog_otel.core.model import Attempt
+from runlog_otel.core.executions import timeline_of
+from runlog_otel.core.model import Attempt, ExecutionLog, Run
 from runlog_otel.core.redaction import Redaction
 from runlog_otel.core.runlogs.timestamps import nanoseconds
 from runlog_otel.core.trace import Attributes, Execution, SpanRole, times_of
@@ -126,6 +127,18 @@ class AttemptLog:
             LogRecord(trace_id, span_id, time_ns, severity, body, attributes, number)
             for number, (body, time_ns, severity) in enumerate(zip(bodies, times, _severities(bodies), strict=True), 1)
         ]
+
+
+def logs_of_execution(
+    run: Run, execution: Execution, read: Callable[[ExecutionLog], Output | None]
+) -> Iterator[AttemptLog]:
+    """The logs that the attempts of an execution name, those of them that can still be read."""
+    timeline = timeline_of(run)
+    for step in run.all_steps():
+        for attempt in timeline.attempts(step, execution.number):
+            output = read(attempt.log) if attempt.log else None
+            if output:
+                yield AttemptLog(execution, step.path, attempt, output)
 
 
 def _cleaned(text: str, columns: int) -> str:

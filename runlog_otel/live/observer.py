@@ -197,6 +197,11 @@ class Observer:
             trace = (self._trace(run_with_changes, execution) if run_with_changes else None) or trace
         self._runs.set_complete(run_id)
         self._send(execution, self._left_to_send(run, trace))
+        if self.settings.logs != "none" and not sends_live(run_id, self.settings) and sends(trace, self.settings):
+            from runlog_otel.core.log_lines import logs_of_execution
+
+            for log in logs_of_execution(run, execution, self._source.output):
+                self._send(execution, [], log)
         if self.settings.metrics.listen or self.settings.metrics.push:
             from runlog_otel.core.points import points_from_trace
 

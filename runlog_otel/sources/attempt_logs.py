@@ -1,9 +1,9 @@
 """Sends the logs of a run's attempts again, from where its source keeps them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 
-from runlog_otel.core.executions import timeline_of
-from runlog_otel.core.log_lines import AttemptLog
+from runlog_otel.core.log_lines import logs_of_execution
 from runlog_otel.core.model import Run
 from runlog_otel.core.trace import Trace
 from runlog_otel.exporters.traces.attempt_logs import LogSender
@@ -24,17 +24,10 @@ class LogReplay:
             RunlogOtelError: the source could not be read.
             DeliveryError: not all records were acknowledged.
         """
-        return sum(map(self._sender.send_with_retries, self._logs(run, traces)))
+        read = partial(self._source.output, run.run_id)
+        logs = (log for trace in traces for log in logs_of_execution(run, trace.execution, read))
+        return sum(map(self._sender.send_with_retries, logs))
 
     def close(self) -> None:
         """Close the connection."""
         self._sender.close()
-
-    def _logs(self, run: Run, traces: Sequence[Trace]) -> Iterator[AttemptLog]:
-        timeline, steps = timeline_of(run), list(run.all_steps())
-        for trace in traces:
-            for step in steps:
-                for attempt in timeline.attempts(step, trace.execution.number):
-                    output = self._source.output(run.run_id, attempt.log) if attempt.log else None
-                    if output:
-                        yield AttemptLog(trace.execution, step.path, attempt, output)

@@ -117,6 +117,17 @@ def test_only_failed_attempts_are_exported_where_that_is_asked_for(tmp_path: Pat
     assert replayed(here, "r", "--logs") == live
 
 
+@pytest.mark.parametrize("executor", [LOCAL, EMULATOR], ids=["local", "emulator"])
+def test_an_execution_that_failed_is_sent_with_its_logs(tmp_path: Path, executor: Mapping[str, Any]) -> None:
+    """Even if its run is not sampled: when it is complete, from the catalog."""
+    with backend() as server:
+        here = project(tmp_path, server.url, executor, logs="failed", sample=0)
+        here.run("talking", "r")
+        live = sent(server)
+        assert {told(record)[0] for record in messages(server)} == {"explode"}
+    assert replayed(here, "r", "--logs") == live
+
+
 def test_each_execution_has_the_logs_of_its_own_attempts(tmp_path: Path) -> None:
     """A retry adds files to the catalog; each attempt names its own."""
     with backend() as server:

@@ -111,12 +111,9 @@ class HostAdapter(RunSource, ABC):
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """The run log as it reads back after `put`; raises ValueError for the log of another host."""
 
+    @override
     def output(self, log: ExecutionLog) -> "Output | None":
-        """The output of an attempt from the host's catalog, within `outside_a_run`; None if that does not have it.
-
-        Raises:
-            Exception: whatever the catalog raises.
-        """
+        """From the host's catalog, in a run or within `outside_a_run`; raises what the catalog raises."""
         return None
 
     def refuse_odd_files(self, run_id: str) -> None:

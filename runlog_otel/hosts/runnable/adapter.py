@@ -107,8 +107,10 @@ class HostAdapter(adapter.HostAdapter):
     def output(self, log: ExecutionLog) -> "Output | None":
         from runlog_otel.hosts.runnable.execution_logs import output_in_catalog  # only where logs are exported
 
-        services = context.ServiceConfigurations(configuration_file="").services  # as for secrets
-        catalog = context.get_service_by_name("catalog", services["catalog"], None)
+        catalog = getattr(context.get_run_context(), "catalog", None)
+        if catalog is None:
+            services = context.ServiceConfigurations(configuration_file="").services  # as for secrets
+            catalog = context.get_service_by_name("catalog", services["catalog"], None)
         return output_in_catalog(catalog, log.name)
 
     @override
