@@ -6,6 +6,7 @@ from the same file, the records are the same bytes. Patterns are compiled by `re
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
@@ -23,6 +24,7 @@ MARGIN = 16 * 1024
 """How much more is read, and dropped once it is redacted: a secret that is cut in two is not recognised."""
 READ_BYTES = MAX_BYTES // 2 + MARGIN
 """How much is read from each end of a file that is too long."""
+_RESYNC_LINES = 50
 _MAX_LINE = 32 * 1024
 """The most characters of a record; a longer line is several records."""
 _RECORD_BYTES = 100
@@ -123,9 +125,12 @@ class AttemptLog:
         trace_id = self.execution.trace_id
         bodies = list(_bodies(self.output.cleaned(log.columns), redaction))
         times = _times(bodies, interval, log.utc_offset_seconds)
+        stderr = _stderr_bodies(bodies, self.output.first, log, redaction)
+        lines = enumerate(zip(bodies, times, _severities(bodies), strict=True), 1)
+        of_stderr = {**attributes, semconv.LOG_IOSTREAM: "stderr"}
         return [
-            LogRecord(trace_id, span_id, time_ns, severity, body, attributes, number)
-            for number, (body, time_ns, severity) in enumerate(zip(bodies, times, _severities(bodies), strict=True), 1)
+            LogRecord(trace_id, span_id, at_ns, severity, body, of_stderr if n in stderr else attributes, n)
+            for n, (body, at_ns, severity) in lines
         ]
 
 
@@ -174,6 +179,23 @@ def _lines(text: str) -> Iterator[str]:
         shown = line.rstrip().rpartition("\r")[2]
         for at in range(0, len(shown), _MAX_LINE):
             yield shown[at : at + _MAX_LINE]
+
+
+def _stderr_bodies(bodies: Sequence[str], text: str, log: ExecutionLog, redaction: Redaction) -> set[int]:
+    """The numbers, from 1, of the bodies that come from the lines of a raw text which stderr got.
+
+    Both are in the same order, but lines were removed and joined: a line is looked for in the bodies that come next.
+    """
+    stderr = {number for first, last in log.stderr for number in range(first, last + 1)}
+    found: set[int] = set()
+    at = 0
+    for number, line in enumerate(text.split("\n")[: max(stderr, default=-1) + 1]):
+        body = next(_lines(redaction(re.sub(_ESCAPE, "", line))), None)
+        with suppress(ValueError):
+            at = bodies.index(body, at, at + _RESYNC_LINES) + 1
+            if number in stderr:
+                found.add(at)
+    return found
 
 
 def _within(lines: Iterable[str]) -> Iterator[str]:

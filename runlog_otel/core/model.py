@@ -101,6 +101,8 @@ class ExecutionLog:
     name: str
     columns: int
     """The width at which the host wrapped what it wrote there itself."""
+    stderr: tuple[tuple[int, int], ...] = ()
+    """First and last of each group of lines that were written to the standard error, from 0; not all need be known."""
     utc_offset_seconds: int | None = None
     """That of the attempt's start, for times in it without one."""
 

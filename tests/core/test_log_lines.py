@@ -137,6 +137,16 @@ def test_secrets_are_masked_where_a_long_line_is_split(before: int) -> None:
     assert "".join(made).count(MASK) == 1
 
 
+def test_lines_from_stderr_are_known_by_their_numbers() -> None:
+    """In the raw text, before parameters are removed, folded lines joined and secrets masked."""
+    top = "[12:00:00] Parameters available for the execution:\n           {'rows': 4711}\n"
+    text = f"{top}same\n\n{'x' * 80}\nfolded\nsame\npassword=hunter2\nlast\n"
+    log = replace(LOG, stderr=((6, 7),))
+    made = records(text, replace(ATTEMPT, log=log))
+    assert [record.body for record in made] == ["same", f"{'x' * 80}folded", "same", f"password={MASK}", "last"]
+    assert [record.attributes.get("log.iostream") for record in made] == [None, None, "stderr", "stderr", None]
+
+
 def cut_in_two(text: str) -> Output:
     """A text as it is read from a file that is too long."""
     return Output(text[:READ_BYTES], text[-READ_BYTES:], len(text) - 2 * READ_BYTES)

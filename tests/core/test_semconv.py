@@ -32,7 +32,7 @@ def test_names_of_the_conventions_exist_there(name: str) -> None:
 def test_every_other_name_is_ours() -> None:
     """But for those of exemplars (OpenMetrics), of overflows (OpenTelemetry's metrics SDK) and of log records."""
     others = [n.name for n in semconv.ATTRIBUTES if n.name.partition(".")[0] not in (*_CONVENTIONS, "runlog")]
-    assert set(others) == {"trace_id", "otel.metric.overflow", "log.record.uid"}
+    assert set(others) == {"trace_id", "otel.metric.overflow", "log.record.uid", "log.iostream"}
 
 
 @pytest.mark.parametrize("name", [name for name in semconv.METRICS if not name.startswith("runlog.")])

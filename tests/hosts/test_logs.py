@@ -72,6 +72,9 @@ def test_a_replay_sends_the_same_records(tmp_path: Path, executor: Mapping[str, 
     assert first == [("load", "", "loading"), ("load", "", "half of it")]
     assert (logged[1], logged[2][-21:]) == ("ERROR", " ERROR no row is blue")
     assert ("explode", "ERROR", "ValueError: no more rows") in records
+    assert {told(record)[2] for record in made if "log.iostream" in {a.key for a in record.attributes}} == {
+        *("half of it", "careful")
+    }
     assert "4711" not in str(records)
     own = {record.span_id.hex() for record in made if told(record)[0] == "load"}
     assert own == {oracle.span_id("r", 1, "attempt", "load", 1)}

@@ -26,6 +26,15 @@ from runlog_otel.hosts.runnable.stores import MemoryRunLogStore
 MOVED = "runnable has moved {}; update runlog_otel/hosts/runnable/private.py"
 
 
+def write() -> None:
+    """Write to both streams, and in pieces."""
+    print("out", 1)
+    print("err", 2, "err", file=sys.stderr)
+    print("out ", end="")
+    print("err after out", file=sys.stderr)
+    sys.stderr.write("err\nerr\n")
+
+
 class Host:
     """The exceptions that the host reports while a task runs: to its logger, and with events to its stream queue."""
 
@@ -152,6 +161,25 @@ def test_execution_logs_have_a_width_and_a_name() -> None:
     assert tasks.task_console.width == private.log_width(), MOVED.format("task_console")
     name = utils.make_log_file_name(name="a step", iter_variable=None)
     assert name.endswith(private.EXECUTION_LOG_SUFFIX), MOVED.format("make_log_file_name")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        tasks.PythonTaskType(command=f"{__name__}.write"),
+        tasks.ShellTaskType(command="echo out 1; echo err 2 >&2; printf 'err\\nerr 3' >&2"),
+        tasks.ShellTaskType(command="echo out 1; echo err 2 >&2; exit 3"),
+    ],
+    ids=["python", "shell", "failing shell"],
+)
+def test_lines_of_the_standard_error_are_recorded_in_styles_of_their_own(host: Host, task: tasks.BaseTaskType) -> None:
+    """Until the execution log is saved."""
+    tasks.task_console.export_text(clear=True)
+    task.execute_command()
+    numbers = set(private.stderr_lines(10_000))
+    lines = tasks.task_console.export_text(clear=True).split("\n")
+    written = {number for number, line in enumerate(lines) if line.startswith("err")}
+    assert numbers == written != set(), MOVED.format("_record_buffer, or the styles of standard error")
 
 
 @pytest.mark.parametrize("width", [10, 67, 80])

@@ -171,6 +171,9 @@ CHANGES_EVENT = event(
     "runlog.changes", "run", "At the end of a failed run, if the store (`sql`) has a successful run of the pipeline."
 )
 
+LOG_IOSTREAM = attribute(
+    "log.iostream", "log record", "string", "`stderr`, where the line is known to have been written there."
+)
 LOG_UID = attribute(
     "log.record.uid",
     "log record",

@@ -4,9 +4,11 @@ import logging
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from rich.style import Style
 from runnable import context, defaults, exceptions, get_stream_queue, set_stream_queue, task_console
 from runnable.datastore import BranchLog
 
@@ -21,6 +23,9 @@ END_OF_OUTPUT = rb"=\n?=\n?=\s+COLLECT\s+==="
 CODE_RUNNERS = ("execute", "execute_async")
 """The methods of `TaskNode` that read a step's log right before they run its code."""
 _BRANCH_FILE = "BranchLog-"
+_BOX = ("╭", "│", "╰")
+"""How lines of tracebacks begin, which the host draws in red."""
+_STDERR_STYLES = (Style(color="red"), defaults.warning_style, defaults.error_style)
 
 
 def is_read_before_code() -> bool:
@@ -76,6 +81,25 @@ def is_task_error(event: dict[str, Any]) -> bool:
 def log_width() -> int:
     """The width at which the host wraps the lines of an execution log."""
     return int(task_console.width)
+
+
+def stderr_lines(limit: int) -> Iterator[int]:
+    """The numbers of those lines in the first so many characters of the current execution log that stderr got.
+
+    Nothing else tells, and only until the host saves the log, as plain text. `TeeIO` records what Python writes there
+    in red, and a shell task prints what its program wrote there as a warning or an error. A line is what it begins as.
+    """
+    line, at_start = 0, True
+    for text, style, control in task_console._record_buffer:
+        if control or not text:
+            continue
+        ends = text.count("\n")
+        if style in _STDERR_STYLES and not text.startswith(_BOX):
+            yield from range(line if at_start else line + 1, line + ends + (not text.endswith("\n")))
+        line, at_start = line + ends, text.endswith("\n")
+        limit -= len(text)
+        if limit < 0:
+            return
 
 
 def program_exit(error: BaseException) -> tuple[int, str] | None:

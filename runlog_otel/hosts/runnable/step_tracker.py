@@ -17,6 +17,7 @@ from runlog_otel.core import failure
 from runlog_otel.core.failure import Redact
 from runlog_otel.core.model import ExecutionLog
 from runlog_otel.core.redaction import redacted
+from runlog_otel.core.runlogs.execution_logs import grouped
 from runlog_otel.hosts.runnable import private
 from runlog_otel.live import attempt_context
 from runlog_otel.live.attempt_context import AttemptScope
@@ -126,6 +127,7 @@ class StepTracker:
         self._redact = redact
         self._capture: FailureCapture | None = None
         self._saved: SavedLog | None = None
+        self._stderr: tuple[tuple[int, int], ...] = ()
         self._job: str | None = None
         """The run whose job was recorded, and whose output is to be exported once it is saved."""
 
@@ -137,7 +139,7 @@ class StepTracker:
     def enter(self, run_id: str, path: str, number: int) -> None:
         """The code of an attempt is about to run."""
         self._leave()
-        self._saved = self._job = None
+        self._saved, self._stderr, self._job = None, (), None
         scope = self._observer.attempt_entered(run_id, path, number, private.VARIABLE_PREFIX)
         if scope is not None:
             has_evidence = self._observer.settings.failure_evidence
@@ -147,6 +149,8 @@ class StepTracker:
         """The host sets parameters when the code has ended, failed or not (`BaseTaskType.execution_context`)."""
         if self._capture:
             self._capture.code_has_ended()
+            if self._observer.settings.logs != "none":
+                self._stderr = self._observer.guard(_stderr) or ()
 
     def log_saved(self, name: str) -> tuple[str, SavedLog] | None:
         """A file is saved in the catalog: an execution log, before a step is recorded, but after a job.
@@ -161,7 +165,7 @@ class StepTracker:
         job, self._job = self._job, None
         if self._observer.settings.logs == "none" or not (self._capture or job):
             return None
-        self._saved = self._observer.guard(lambda: _saved_log(name))
+        self._saved = self._observer.guard(lambda: _saved_log(name, self._stderr))
         return (job, self._saved) if job and self._saved else None
 
     def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> SavedLog | None:
@@ -190,11 +194,17 @@ class StepTracker:
             capture.leave()
 
 
-def _saved_log(name: str) -> SavedLog | None:
+def _stderr() -> tuple[tuple[int, int], ...]:
+    from runlog_otel.core.log_lines import READ_BYTES as AT_THE_START  # only where logs are exported
+
+    return grouped(private.stderr_lines(AT_THE_START))
+
+
+def _saved_log(name: str, stderr: tuple[tuple[int, int], ...]) -> SavedLog | None:
     from runlog_otel.hosts.runnable.execution_logs import output_of_file  # only where logs are exported
 
     output = output_of_file(Path(name))
-    return SavedLog(ExecutionLog(Path(name).name, private.log_width()), output) if output else None
+    return SavedLog(ExecutionLog(Path(name).name, private.log_width(), stderr), output) if output else None
 
 
 def _message(error: BaseException, redact: Redact) -> str:
