@@ -154,19 +154,16 @@ def _cleaned(text: str, columns: int) -> str:
 def _bodies(output: Output, redaction: Redaction) -> Iterator[str]:
     """The bodies of the records. Text is redacted, then cut."""
     first, last = redaction(output.first), redaction(output.last)
-    is_cut = bool(output.left_out_bytes)
-    if is_cut:
+    if output.left_out_bytes:
         margin = max([MARGIN, *(mark.characters for mark in redaction.marks)])
         head, tail = list(_lines(first[:-margin].rpartition("\n")[0])), list(_lines(last[margin:].partition("\n")[2]))
     else:
-        head, tail = list(_lines(first)), []
-        is_cut = sum(map(_size, head)) > MAX_BYTES
-        tail = head if is_cut else []
-    if not is_cut:
-        yield from head
-        return
-    kept = list(_within(head))
-    end = list(_within(reversed(tail if tail is not head else head[len(kept) :])))[::-1]
+        head = list(_lines(first))
+        if sum(map(_size, head)) <= MAX_BYTES:
+            yield from head
+            return
+        tail = head[len(list(_within(head))) :]
+    kept, end = list(_within(head)), list(_within(reversed(tail)))[::-1]
     left_out = output.left_out_bytes + len(first) + len(last) - sum(len(body) + 1 for body in (*kept, *end))
     yield from kept
     yield f"… about {left_out:,} bytes of output are left out here …"
@@ -186,10 +183,11 @@ def _stderr_bodies(bodies: Sequence[str], text: str, log: ExecutionLog, redactio
 
     Both are in the same order, but lines were removed and joined: a line is looked for in the bodies that come next.
     """
-    stderr = {number for first, last in log.stderr for number in range(first, last + 1)}
+    lines = text.split("\n")
+    stderr = {number for first, last in log.stderr for number in range(first, min(last + 1, len(lines)))}
     found: set[int] = set()
     at = 0
-    for number, line in enumerate(text.split("\n")[: max(stderr, default=-1) + 1]):
+    for number, line in enumerate(lines[: max(stderr, default=-1) + 1]):
         body = next(_lines(redaction(re.sub(_ESCAPE, "", line))), None)
         with suppress(ValueError):
             at = bodies.index(body, at, at + _RESYNC_LINES) + 1

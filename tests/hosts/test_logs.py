@@ -95,6 +95,23 @@ def test_the_output_of_a_job_is_exported(tmp_path: Path, executor: Mapping[str, 
     assert replayed(here, "r", "--logs") == live
 
 
+@pytest.mark.parametrize("pipeline", ["job", "talking"])
+def test_a_replay_over_sqlite_sends_the_same_records(tmp_path: Path, pipeline: str) -> None:
+    """The names of the files are in whatever store has the run."""
+    with backend() as server:
+        here = project(tmp_path, server.url, PARALLEL)
+        config = json.loads((tmp_path / CONFIG).read_text())
+        config["run-log-store"]["config"]["inner"] = {
+            "type": "sql",
+            "config": {"connection_string": f"sqlite:///{tmp_path}/runs.db"},
+        }
+        here.write_config(config)
+        here.run(pipeline, "r", JOB_FAILS="1")
+        live = sent(server)
+    assert len(live) > 5
+    assert replayed(here, "r", "--logs") == live
+
+
 def test_the_output_of_an_asynchronous_step_is_exported(tmp_path: Path) -> None:
     """The host captures it alike."""
     with backend() as server:

@@ -50,7 +50,7 @@ def log_of_attempt(attempt: Document, utc_offset_seconds: int | None) -> Executi
             noted = re.fullmatch(_NOTE, str(identity.get("code_identifier") or ""))
             if noted is None:
                 return None
-            groups = re.findall(r"(\d{1,9})-(\d{1,9})", noted["stderr"] or "")
+            groups = re.findall(r"(\d{1,9})-(\d{1,9})", noted["stderr"] or "")[:_MAX_GROUPS]
             stderr = tuple((int(first), int(last)) for first, last in groups)
             return ExecutionLog(noted["name"], int(noted["columns"]), stderr, utc_offset_seconds)
     return None
