@@ -176,7 +176,7 @@ def test_lines_of_the_standard_error_are_recorded_in_styles_of_their_own(host: H
     """Until the execution log is saved."""
     tasks.task_console.export_text(clear=True)
     task.execute_command()
-    numbers = set(private.stderr_lines(10_000))
+    numbers = set(private.stderr_lines())
     lines = tasks.task_console.export_text(clear=True).split("\n")
     written = {number for number, line in enumerate(lines) if line.startswith("err")}
     assert numbers == written != set(), MOVED.format("_record_buffer, or the styles of standard error")

@@ -83,23 +83,22 @@ def log_width() -> int:
     return int(task_console.width)
 
 
-def stderr_lines(limit: int) -> Iterator[int]:
-    """The numbers of those lines in the first so many characters of the current execution log that stderr got.
+def stderr_lines() -> Iterator[int]:
+    """The numbers of the lines in the current execution log that stderr got.
 
     Nothing else tells, and only until the host saves the log, as plain text. `TeeIO` records what Python writes there
     in red, and a shell task prints what its program wrote there as a warning or an error. A line is what it begins as.
     """
-    line, at_start = 0, True
-    for text, style, control in task_console._record_buffer:
-        if control or not text:
+    recorded = [part for part in task_console._record_buffer if not part[2]]
+    line, at_start, done = 0, True, 0
+    for number, (text, style, _) in enumerate(recorded):
+        if style is None or style not in _STDERR_STYLES or text.startswith(_BOX):
             continue
-        ends = text.count("\n")
-        if style in _STDERR_STYLES and not text.startswith(_BOX):
-            yield from range(line if at_start else line + 1, line + ends + (not text.endswith("\n")))
-        line, at_start = line + ends, text.endswith("\n")
-        limit -= len(text)
-        if limit < 0:
-            return
+        if before := "".join([part[0] for part in recorded[done:number]]):
+            line, at_start = line + before.count("\n"), before.endswith("\n")
+        ends, is_ended = text.count("\n"), text.endswith("\n")
+        yield from range(line if at_start else line + 1, line + ends + (not is_ended))
+        line, at_start, done = line + ends, is_ended, number + 1
 
 
 def program_exit(error: BaseException) -> tuple[int, str] | None:

@@ -195,9 +195,7 @@ class StepTracker:
 
 
 def _stderr() -> tuple[tuple[int, int], ...]:
-    from runlog_otel.core.log_lines import READ_BYTES as AT_THE_START  # only where logs are exported
-
-    return grouped(private.stderr_lines(AT_THE_START))
+    return grouped(private.stderr_lines())
 
 
 def _saved_log(name: str, stderr: tuple[tuple[int, int], ...]) -> SavedLog | None:
