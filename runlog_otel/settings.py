@@ -104,9 +104,9 @@ class Settings(MaskedModel):
         "message in the log, and so is on its span; false: only the host's own message",
     )
     baggage: bool = Field(False, description="While a step's code runs, the run id is propagated as baggage")
-    logs: bool = Field(
-        False,
-        description="The end of a failed attempt's execution log is sent as an OTLP log record under its span "
+    logs: Literal["none", "failed", "all"] = Field(
+        "none",
+        description="The output of which attempts is sent as OTLP log records, a line each, under their spans "
         "(/v1/logs, http and grpc)",
     )
     exit_budget_seconds: float = Field(
@@ -305,6 +305,13 @@ class Settings(MaskedModel):
         if not exporter.replace(",", " ").strip():
             raise ValueError("must name an exporter: otlp, console, none or an installed one")
         return exporter
+
+    @field_validator("logs", mode="before")
+    @classmethod
+    def _check_logs(cls, logs: Any) -> Any:
+        if isinstance(logs, bool):  # as YAML reads `no`, too
+            raise ValueError(f"must be none, failed or all, not {str(logs).lower()}")
+        return logs
 
     @field_validator("time_zone")
     @classmethod

@@ -102,6 +102,14 @@ def test_config_wins_over_environment() -> None:
     ]
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_a_boolean_for_logs_says_what_to_write(value: bool) -> None:
+    """YAML reads `no` as one, too."""
+    with pytest.raises(ConfigError) as error:
+        loaded({}, logs=value)
+    assert str(error.value) == f"telemetry.logs: must be none, failed or all, not {str(value).lower()}"
+
+
 def test_the_command_line_wins_over_config() -> None:
     """`--endpoint` is for this call."""
     settings = Settings.load({"endpoint": "http://cfg:2"}, {}, options={"endpoint": "http://cli:3"})

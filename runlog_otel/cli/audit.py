@@ -73,7 +73,8 @@ def audited(run: Run, settings: Settings) -> dict[str, Any]:
 
 def _beside_spans(settings: Settings) -> Iterator[tuple[bool, str]]:
     """What is exported while a run runs and is not in its log, and whether the settings enable it."""
-    yield settings.logs, "telemetry.logs: the end of the execution log of a failed attempt, which is not in the run log"
+    of = {"failed": "failed attempts", "all": "all attempts"}.get(settings.logs, "")
+    yield bool(of), f"telemetry.logs: the output of {of}, masked, which is not in the run log"
     yield settings.metrics.push, "telemetry.metrics.push: metrics of each execution, made of its spans"
 
 

@@ -35,6 +35,15 @@ Forgotten = Annotated[
         show_default=False,
     ),
 ]
+Logs = Annotated[
+    bool | None,
+    typer.Option(
+        "--logs/--no-logs",
+        help="Also send the output of attempts, from the host's catalog; default: with --unsent, if `logs` is set.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent or forgotten; do nothing.")]
 Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="How many processes; default: one per core for many runs, else one.", show_default=False),
@@ -45,12 +54,17 @@ _MIN_RUNS_PER_JOB = 100
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which runs are selected."""
+    """Which runs are selected, and whether with their logs: None if these may be unsent."""
 
     named: tuple[str, ...] = ()
     every: bool = False
     since: str = ""
     unsent: bool = False
+    logs: bool | None = None
+
+    def has_logs(self, settings: Settings) -> bool:
+        """Whether to send logs: a backend that has them already would have them twice."""
+        return self.unsent and settings.logs != "none" if self.logs is None else self.logs
 
 
 def export(
@@ -65,12 +79,11 @@ def export(
     abandoned: Annotated[
         bool, typer.Option("--abandoned", help="Close runs that have not ended: nothing more is recorded of them.")
     ] = False,
+    logs: Logs = None,
     forgotten: Forgotten = None,
     endpoint: Endpoint = "",
     jobs: Jobs = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be sent or forgotten; do nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
@@ -80,7 +93,7 @@ def export(
     A run that cannot be read, mapped or sent is reported and skipped. Exit status: 0 all acknowledged, 1 something was
     not, 2 the call or the config is wrong.
     """
-    selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent)
+    selection = Selection(tuple(runs or ()), every=every, since=since, unsent=unsent, logs=logs)
     if forgotten:
         if selection != Selection():
             raise ConfigError("--forget", "sends nothing; do not select other runs in the same call")
@@ -127,7 +140,8 @@ def export_runs(
     Returns:
         The exit status: 1 if something was not acknowledged.
     """
-    options = ExportOptions(tuple(folders), close=close, dry_run=dry_run)
+    has_logs = selection.has_logs(source.settings)
+    options = ExportOptions(tuple(folders), close=close, dry_run=dry_run, has_logs=has_logs)
     candidates = _candidates(source, selection, options.folders)
     require_sending(source.settings)
     if jobs is None:
@@ -234,6 +248,7 @@ class _Report:
     as_json: bool
     runs: int = 0
     spans: int = 0
+    log_records: int = 0
     not_tried: int = 0
     has_problems: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
@@ -248,6 +263,7 @@ class _Report:
         if outcome.spans and (self.dry_run or outcome.is_acknowledged):
             self.runs += 1
             self.spans += outcome.spans
+            self.log_records += outcome.log_records
         if self.as_json:
             self.outcomes.append(outcome)
         elif outcome.problem:
@@ -267,6 +283,7 @@ class _Report:
                     f"stopped after {MAX_FAILURES} consecutive failures; {self.not_tried} more runs were not tried"
                 )
             what, where = f"{self.runs} runs, {self.spans} spans", self.settings.destination
+            what += f", {self.log_records} log records" if self.log_records else ""
             output.line(f"{what} would go to {where}" if self.dry_run else f"{what} acknowledged by {where}")
         return 1 if self.not_tried or self.has_problems else 0
 

@@ -6,16 +6,21 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runlog_otel.cli.guard import problem_of
 from runlog_otel.core.memo import SpanMemo
 from runlog_otel.core.model import Run
+from runlog_otel.core.trace import Trace
 from runlog_otel.errors import DeliveryError, RunNotFoundError, TooLargeError
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.exporters.traces.replay import Replay, Shipment
 from runlog_otel.mapping import sends, traces_from_run
 from runlog_otel.sources.files import run_from_file
 from runlog_otel.sources.port import Source
+
+if TYPE_CHECKING:
+    from runlog_otel.sources.attempt_logs import LogReplay
 
 _READ_AT_ONCE = 40
 """How many runs a source is asked for at once."""
@@ -41,6 +46,7 @@ class Outcome:
     run_id: str
     spans: int = 0
     executions: int = 0
+    log_records: int = 0
     is_complete: bool = False
     is_acknowledged: bool = False
     problem: str = ""
@@ -53,12 +59,13 @@ class ExportOptions:
     """How runs are exported.
 
     `folders` are the outboxes of the source: the first records what is not acknowledged. `close` closes executions that
-    have not ended.
+    have not ended. `has_logs` sends the logs of attempts, too.
     """
 
     folders: tuple[Path, ...]
     close: bool = False
     dry_run: bool = False
+    has_logs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,7 @@ class _Exporter:
         self._marked = [outbox for outbox in self._outboxes if not outbox.is_empty]
         self._memo = SpanMemo()
         self._replay = None if options.dry_run else Replay(source.settings)
+        self._logs: LogReplay | None = None
         self._pending: deque[_Pending] = deque()
 
     def outcomes(self, candidates: Iterable[Candidate]) -> Iterator[Outcome | None]:
@@ -145,6 +153,8 @@ class _Exporter:
         """Close the connections."""
         if self._replay is not None:
             self._replay.close()
+        if self._logs is not None:
+            self._logs.close()
 
     def interrupt(self) -> None:
         """Send nothing more, wait for nothing, and remember the runs that may be sent in part."""
@@ -201,8 +211,19 @@ class _Exporter:
         outcome.spans = sum(len(trace.spans) for trace in traces)
         if self._replay is not None:
             self._replay.add(pending.shipment, traces)
+            if self._options.has_logs:
+                self._send_logs(pending, run, traces)
         else:
             pending.shipment.waiting = 0
+
+    def _send_logs(self, pending: _Pending, run: Run, traces: Sequence[Trace]) -> None:
+        from runlog_otel.sources.attempt_logs import LogReplay
+
+        try:
+            self._logs = self._logs or LogReplay(self._source)
+            pending.outcome.log_records = self._logs.send(run, traces)
+        except Exception as error:  # noqa: BLE001 the spans of the run are on their way
+            self._fail(pending, error)
 
     def _settled(self) -> Iterator[Outcome | None]:
         """The outcomes that are known, up to the first run that is not answered."""

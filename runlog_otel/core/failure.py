@@ -22,8 +22,6 @@ from runlog_otel.core.redaction import bounded, redacted
 MESSAGE_BYTES = semconv.MAX_ATTRIBUTE_BYTES
 STACKTRACE_BYTES = 8 * 1024
 """In the log; in a span it is an attribute, with the limit of all attributes. The outermost frames are cut."""
-LOG_BYTES = 64 * 1024
-"""The longest part of an execution log that is exported."""
 
 _WINDOW = 16 * 1024
 """The most characters of a message, a traceback or an output that are read."""
@@ -123,13 +121,27 @@ def message_from_log(text: str, redact: Redact = redacted) -> str:
 def unfolded(text: str, width: int) -> str:
     """An execution log in which lines are joined that Rich folded within a word, at the console's width (10 at least).
 
-    A secret in two pieces would not be recognised. A program's own line of exactly that width is also joined.
+    A secret in two pieces would not be recognised. A word that Rich folds fills lines of its own. A program's own word
+    of exactly that width is also joined with the next one, unless either is a secret by itself.
     """
     for columns in {width, min(width, _TRACEBACK_COLUMNS)}:
-        plain = rf"(?<=^(?![│╭╰]|\[\d\d:| {{11}}).{{{columns - 1}}}\S)\n(?=[^\s│╭╰])"
+        plain = rf"(?<=^(?![│╭╰]|\[\d\d:)\S{{{columns}}})\n(?=[^\s│╭╰])"
         boxed = rf"(?<=^│ [^│\n]{{{columns - 5}}}[^│╯\s]) │\n│ (?=[^\s│❱])"
-        text = re.sub(f"{plain}|{boxed}", "", text, flags=re.MULTILINE)
+        text = re.sub(f"{plain}|{boxed}", _joined, text, flags=re.MULTILINE)
     return text
+
+
+def _joined(fold: re.Match[str]) -> str:
+    """Nothing where two pieces are joined, else what is between them."""
+    text = fold.string
+    before = re.split(r"\s", text[text.rfind("\n", 0, fold.start()) + 1 : fold.start()])[-1]
+    after = re.split(r"\s", text[fold.end() : fold.end() + _WINDOW], maxsplit=1)[0]
+    has_own = _is_secret(after) or (_is_secret(before) and not _is_secret(before + after))
+    return fold[0] if has_own else ""
+
+
+def _is_secret(word: str) -> bool:
+    return redacted(word) != word
 
 
 def without_parameters(text: str) -> str:

@@ -94,6 +94,19 @@ class Facts:
 NO_FACTS = Facts()
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionLog:
+    """The file in the host's catalog that has the output of an attempt."""
+
+    name: str
+    columns: int
+    """The width at which the host wrapped what it wrote there itself."""
+    stderr: tuple[tuple[int, int], ...] = ()
+    """First and last of each group of lines that were written to the standard error, from 0; not all need be known."""
+    utc_offset_seconds: int | None = None
+    """That of the attempt's start, for times in it without one."""
+
+
 @quick_init
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -123,6 +136,8 @@ class Attempt:
     execution: int | None = None
     """The number of its execution, if the process that recorded it noted it."""
     facts: Facts = NO_FACTS
+    log: ExecutionLog | None = None
+    """Where its output is, if it is exported."""
 
 
 @quick_init

@@ -8,7 +8,6 @@ took long are exported, by the process that completed them.
 import atexit
 import functools
 import multiprocessing
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -37,6 +36,7 @@ from runlog_otel.mapping import resource_attributes, sends, sends_live, traces_f
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
     from runlog_otel.core.points import ExecutionPoints
     from runlog_otel.exporters.metrics.series import SeriesTable
     from runlog_otel.exporters.traces.delivery import ExtraSignal
@@ -177,13 +177,14 @@ class Observer:
         return self._runs.ids(run_id).execution.number
 
     @_never_raising
-    def attempt_logged(self, attempt: AttemptContext, text: str) -> None:
-        """Export the end of the execution log of a failed attempt, which is already recorded."""
-        execution = self._runs.state(attempt.run_id).execution
-        if self.settings.logs and sends_live(execution, self.settings):
-            from runlog_otel.exporters.otlp.log_record import record_from_log
+    def attempt_logged(self, run_id: str, step_of: Callable[[Header], Step], output: "Output") -> None:
+        """Export the output of the last attempt at a step, which is already recorded."""
+        state = self._runs.state(run_id)
+        if sends_live(state.execution, self.settings):
+            from runlog_otel.core.log_lines import AttemptLog
 
-            self._send(execution, [], record_from_log(execution, attempt, text, time.time_ns(), self.masked))
+            step = step_of(state.header)
+            self._send(state.execution, [], AttemptLog(state.execution, step.path, step.attempts[-1], output))
 
     def _complete(self, run_id: str) -> None:
         state = self._runs.state(run_id)
@@ -198,6 +199,11 @@ class Observer:
             trace = (self._trace(run_with_changes, execution) if run_with_changes else None) or trace
         self._runs.set_complete(run_id)
         self._send(execution, self._left_to_send(run, trace))
+        if self.settings.logs != "none" and not sends_live(execution, self.settings) and sends(trace, self.settings):
+            from runlog_otel.core.log_lines import logs_of_execution
+
+            for log in logs_of_execution(run, execution, self._source.output):
+                self._send(execution, [], log)
         if self.settings.metrics.listen or self.settings.metrics.push:
             from runlog_otel.core.points import points_from_trace
 

@@ -1,9 +1,12 @@
 """Where the observer reads run logs: the port that an adapter of a host implements without importing the observer."""
 
 from abc import abstractmethod
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from runlog_otel.core.model import Run
+from runlog_otel.core.model import ExecutionLog, Run
+
+if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
 
 
 class RunSource(Protocol):
@@ -31,6 +34,10 @@ class RunSource(Protocol):
     @abstractmethod
     def masked(self, text: str) -> str:
         """The text with secrets masked: what settings and patterns describe, and what this process knows."""
+
+    @abstractmethod
+    def output(self, log: ExecutionLog) -> "Output | None":
+        """The output of an attempt of the current run, from where the host keeps it; None if that is not there."""
 
     @abstractmethod
     def mark_retry(self, run: Run, execution: int) -> Run:

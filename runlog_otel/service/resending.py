@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Point, labels_of
-from runlog_otel.core.trace import Trace
+from runlog_otel.core.trace import Span, Trace
 from runlog_otel.errors import (
     ConfigError,
     DeliveryError,
@@ -23,6 +23,7 @@ from runlog_otel.exporters.traces.resend import Refused, raise_if_refused, send_
 from runlog_otel.exporters.traces.sink import require_sending, sink_from
 from runlog_otel.loggers import package_logger
 from runlog_otel.mapping import sends, traces_from_run
+from runlog_otel.sources.attempt_logs import LogReplay
 from runlog_otel.sources.port import Source, one_line
 
 logger = package_logger("runlog_otel.serve")
@@ -47,6 +48,7 @@ class Resender:
         self._table = table
         self._outbox = Outbox(source.settings.outbox)
         self._sink: SpanSink | None = None
+        self._logs = LogReplay(source) if source.settings.logs != "none" else None
         self._paused_until = 0.0
         self._has_said_so = False
         self._aside: dict[str, float] = {}
@@ -140,6 +142,8 @@ class Resender:
         if self._sink is not None:
             self._sink.close()
             self._sink = None
+        if self._logs is not None:
+            self._logs.close()
 
     def _set_aside(self, unsent: Unsent, error: Exception, seconds: float = _ASIDE_SECONDS) -> None:
         if unsent.run_id not in self._aside:  # reported once, however often it is tried
@@ -157,12 +161,14 @@ class Resender:
             return
         if self._sink is None:
             self._sink = sink_from(settings)
-        refused: list[Refused] = []
+        refused: list[Refused[Span]] = []
         for trace in (trace for trace in traces if sends(trace, settings)):
             refused += (too_large := self._sent_trace(trace, self._sink))
             self._count(len(trace.spans) - len(too_large))
             self._count(len(too_large), "rejected")
         raise_if_refused(refused)
+        if self._logs is not None:
+            self._logs.send(self._source.run(unsent.run_id), [trace for trace in traces if sends(trace, settings)])
         if all(trace.is_complete for trace in traces):
             self._outbox.discard(unsent.run_id)
             self._aside.pop(unsent.run_id, None)
@@ -170,7 +176,7 @@ class Resender:
         else:
             self._sent[unsent.run_id] = count
 
-    def _sent_trace(self, trace: Trace, sink: SpanSink) -> list[Refused]:
+    def _sent_trace(self, trace: Trace, sink: SpanSink) -> list[Refused[Span]]:
         try:
             return send_trace(trace, sink, self._source.settings)
         except Exception as error:

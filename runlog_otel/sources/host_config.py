@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from runlog_otel.core.model import StoredRun
+from runlog_otel.core.model import ExecutionLog, StoredRun
 from runlog_otel.core.redaction import redacted
 from runlog_otel.errors import (
     ConfigError,
@@ -29,6 +29,7 @@ from runlog_otel.stores.entries import Document
 from runlog_otel.stores.files import is_file, ordered, runs_in_folder, runs_missing
 
 if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
 _OF_ONE_RUN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, PermissionError)
@@ -120,6 +121,16 @@ class Project(RunLogTarget):
             raise RunLogFormatError(f"the log of {run_id!r}", redacted(str(error)).replace("\n", " ")) from error
         except Exception as error:  # a bucket's client, say: errors without a common base
             raise self._unreachable(error) from error
+
+    @override
+    def output(self, run_id: str, log: ExecutionLog) -> "Output | None":
+        try:
+            with self.host.outside_a_run(run_id):
+                return self.host.output(log)
+        except RunlogOtelError:
+            raise
+        except Exception as error:
+            raise SourceError("the catalog", f"cannot be read: {redacted(str(error))}".replace("\n", " ")) from error
 
     def runs(self) -> list[StoredRun]:
         """The runs of the store, the last written first; raises as `changes` does."""

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.model import ExecutionLog, Run, StoredRun
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.errors import RunlogOtelError, SourceError
@@ -17,6 +17,9 @@ from runlog_otel.settings import Settings
 from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.stores.entries import Document
 from runlog_otel.stores.files import document_in_file, ordered, refuse_odd_files, runs_in_folder, runs_missing
+
+if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
 
 _TEXTS = ("run_id", "dag_hash", "tag", "status")
 """The host refuses a log where one of these is anything else."""
@@ -60,6 +63,10 @@ class HostFolder(RunLogTarget):
         except Exception:  # noqa: BLE001, S110 - the host, asked next, says what is wrong
             pass
         return self._by_host.run(run_id)
+
+    @override
+    def output(self, run_id: str, log: ExecutionLog) -> "Output | None":
+        return self._by_host.output(run_id, log)
 
     @override
     def missing(self, run_ids: Sequence[str]) -> Iterable[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
-from runlog_otel.core.model import Run, StoredRun
+from runlog_otel.core.model import ExecutionLog, Run, StoredRun
 from runlog_otel.core.redaction import redacted
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunlogOtelError, RunNotFoundError
@@ -20,6 +20,7 @@ from runlog_otel.stores.connection_string import filled, masked
 from runlog_otel.stores.entries import Document
 
 if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
     from runlog_otel.stores.sql.retention import RetainedSqlStore
 
 ENTRY_POINTS = "runlog_otel.sources"
@@ -94,6 +95,14 @@ class Source(ABC):
 
     def size_bytes(self) -> int | None:
         """How much disk space the runs take; None if that is expensive to find out."""
+        return None
+
+    def output(self, run_id: str, log: ExecutionLog) -> "Output | None":
+        """The output of an attempt of a run; None if it is not kept, or no longer.
+
+        Raises:
+            RunlogOtelError: the place where it is kept cannot be reached.
+        """
         return None
 
     def close(self) -> None:

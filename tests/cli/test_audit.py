@@ -113,7 +113,7 @@ def test_a_run_that_is_not_sampled_says_so(command: Command, project: Path) -> N
 
 def test_what_leaves_beside_spans_is_named(command: Command, project: Path) -> None:
     """An execution log is not kept in the run log, so it cannot be shown."""
-    configure(project, endpoint="http://127.0.0.1:9", logs=True, metrics={"push": True})
+    configure(project, endpoint="http://127.0.0.1:9", logs="all", metrics={"push": True})
     found = command("audit", RUNS["demo"]).out.partition("beside spans, while it runs\n")[2].splitlines()[:3]
     assert [line.partition(":")[0] for line in found] == ["  telemetry.logs", "  telemetry.metrics.push", "held back"]
     configure(project, endpoint="http://127.0.0.1:9")

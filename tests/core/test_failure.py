@@ -12,7 +12,6 @@ from rich.console import Console
 
 from runlog_otel.core import semconv
 from runlog_otel.core.failure import (
-    LOG_BYTES,
     STACKTRACE_BYTES,
     Failure,
     failure_from_message,
@@ -210,7 +209,7 @@ def test_the_end_of_a_program_is_its_status_and_its_last_words(
 @given(st.integers(-64, 255).filter(bool), ANY_TEXT, st.integers(0, 1))
 def test_the_end_of_a_long_output_is_kept(status: int, text: str, times: int) -> None:
     """It fits into an attribute together with the status."""
-    written = message_from_exit(status, text * 10**times + "the last words")
+    written = message_from_exit(status, f"{text * 10**times} the last words")
     assert len(written.encode()) <= LIMIT
     assert written.endswith("the last words")
     assert failure_from_message(written).message == written
@@ -273,7 +272,7 @@ def test_parameters_are_taken_out_also_when_a_second_begins_before_their_values(
 
 def test_a_long_execution_log_is_read_in_time() -> None:
     """The end of a flood of the worst lines."""
-    text = ("╰──╯\nValueError: x\n╭─\n" * LOG_BYTES)[:LOG_BYTES]
+    text = ("╰──╯\nValueError: x\n╭─\n" * 64 * 1024)[: 64 * 1024]
     assert message_from_log(text).startswith("ValueError: x")
 
 

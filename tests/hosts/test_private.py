@@ -1,6 +1,7 @@
 """The contract with runnable's private parts: a test fails when a release of the host moves one of them."""
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,15 @@ from runlog_otel.hosts.runnable import private
 from runlog_otel.hosts.runnable.stores import MemoryRunLogStore
 
 MOVED = "runnable has moved {}; update runlog_otel/hosts/runnable/private.py"
+
+
+def write() -> None:
+    """Write to both streams, and in pieces."""
+    print("out", 1)
+    print("err", 2, "err", file=sys.stderr)
+    print("out ", end="")
+    print("err after out", file=sys.stderr)
+    sys.stderr.write("err\nerr\n")
 
 
 class Host:
@@ -151,6 +161,43 @@ def test_execution_logs_have_a_width_and_a_name() -> None:
     assert tasks.task_console.width == private.log_width(), MOVED.format("task_console")
     name = utils.make_log_file_name(name="a step", iter_variable=None)
     assert name.endswith(private.EXECUTION_LOG_SUFFIX), MOVED.format("make_log_file_name")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        tasks.PythonTaskType(command=f"{__name__}.write"),
+        tasks.ShellTaskType(command="echo out 1; echo err 2 >&2; printf 'err\\nerr 3' >&2"),
+        tasks.ShellTaskType(command="echo out 1; echo err 2 >&2; exit 3"),
+    ],
+    ids=["python", "shell", "failing shell"],
+)
+def test_lines_of_the_standard_error_are_recorded_in_styles_of_their_own(host: Host, task: tasks.BaseTaskType) -> None:
+    """Until the execution log is saved."""
+    tasks.task_console.export_text(clear=True)
+    task.execute_command()
+    numbers = set(private.stderr_lines())
+    lines = tasks.task_console.export_text(clear=True).split("\n")
+    written = {number for number, line in enumerate(lines) if line.startswith("err")}
+    assert numbers == written != set(), MOVED.format("_record_buffer, or the styles of standard error")
+
+
+@pytest.mark.parametrize("width", [10, 67, 80])
+@pytest.mark.parametrize("said", ["", "no end of line", "x" * 79, "x" * 300, "=", "word " * 30])
+def test_a_shell_task_marks_the_end_of_its_output(
+    host: Host, monkeypatch: pytest.MonkeyPatch, width: int, said: str
+) -> None:
+    """Its environment follows, after whatever the program wrote last, at any width of the console."""
+    monkeypatch.setattr(tasks.task_console, "_width", width)
+    monkeypatch.setenv(f"{private.VARIABLE_PREFIX}CANARY", "canary")
+    tasks.task_console.export_text(clear=True)
+    tasks.ShellTaskType(command=f"printf '%s' '{said}'").execute_command()
+    text = tasks.task_console.export_text(clear=True).encode()
+    end = re.search(private.END_OF_OUTPUT, text)
+    assert end, MOVED.format("the mark in ShellTaskType.execute_command")
+    before, after = (part.replace(b"\n", b"") for part in (text[: end.start()], text[end.start() :]))
+    assert b"canary" in after, MOVED.format("the order of output and environment")
+    assert b"canary" not in before, MOVED.format("the order of output and environment")
 
 
 def test_the_config_that_the_host_prints_can_be_masked() -> None:

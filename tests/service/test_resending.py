@@ -3,14 +3,18 @@
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runlog_otel.core.model import Run
+from runlog_otel.core.log_lines import Output
+from runlog_otel.core.model import ExecutionLog, Run
 from runlog_otel.exporters.metrics.series import SeriesTable
 from runlog_otel.service.resending import Resender
+from tests.core.logs import attempt, run, task, verdict
 from tests.e2e.backend import Backend, answer, answering, backend
+from tests.exporters.spans import backend as http_backend
 from tests.service.sources import MemorySource, ended, going
 
 
@@ -154,3 +158,28 @@ def test_a_run_that_goes_on_is_sent_when_there_is_more_of_it(source: MemorySourc
     resender.resend()
     assert (len(server.requests), resender.unsent()) == (2, 0)
     resender.close()
+
+
+class SourceWithLogs(MemorySource):
+    """Keeps one line of output for each attempt."""
+
+    def output(self, run_id: str, log: ExecutionLog) -> Output:
+        """See `Source.output`."""
+        return Output(f"{run_id} wrote {log.name}\n")
+
+
+@pytest.mark.parametrize("logs", ["none", "failed"])
+def test_the_logs_of_a_run_are_sent_with_it(tmp_path: Path, logs: str) -> None:
+    """Where they are exported at all: its processes may not have sent them."""
+    with http_backend() as server:
+        source = SourceWithLogs(tmp_path)
+        source.send_by(endpoint=server.url, logs=logs)
+        log = task("a", replace(attempt(1, 3), log=ExecutionLog("aXYZ.execution.log", 80)))
+        source.put(replace(run(log, verdict("success", 4)), run_id="r"))
+        resender = Resender(source, SeriesTable())
+        resender.remember("r", "a test wants it")
+        resender.resend()
+        assert resender.unsent() == 0
+        resender.close()
+    sent = [body for path, _, body in server.requests if path == "/v1/logs"]
+    assert [b"r wrote aXYZ.execution.log" in body for body in sent] == [True] * (logs == "failed")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e import oracle
 from tests.exporters.spans import backend
-from tests.hosts.project import LOCAL, Project
+from tests.hosts.project import LOCAL, PARALLEL, Project
 from tests.peers.collector import ShippedCollector
 from tests.peers.jaeger import Jaeger
 from tests.peers.loopback import request
@@ -83,7 +83,7 @@ def test_the_log_of_a_failed_attempt_is_found_from_its_span(
 ) -> None:
     """A real pipeline fails: its execution log is found by its trace and text, with severity, service and span."""
     run_id = secrets.token_hex(4)
-    telemetry = {"endpoint": single.otlp_http, "logs": True, "exit_budget_seconds": SECONDS}
+    telemetry = {"endpoint": single.otlp_http, "logs": "all", "exit_budget_seconds": SECONDS}
     Project(tmp_path, "file-system", LOCAL, telemetry).run("failing_python", run_id, OTEL_SERVICE_NAME="stack")
     row, *_ = stored.wait_for(f'{grafanas_query(oracle.trace_id(run_id, 1))} "ValueError"')
     fields = {
@@ -97,6 +97,27 @@ def test_the_log_of_a_failed_attempt_is_found_from_its_span(
         "runlog.step.path": "explode",
     }
     assert {name: row.get(name) for name in fields} == fields
+
+
+def test_lines_that_are_sent_twice_are_recognised(
+    single: ShippedCollector, stored: VictoriaLogs, tmp_path: Path
+) -> None:
+    """The output of a run is there in order, each line under its attempt; a replay adds lines with the same ids."""
+    run_id = secrets.token_hex(4)
+    telemetry = {"endpoint": single.otlp_http, "logs": "all", "exit_budget_seconds": SECONDS}
+    here = Project(tmp_path, "chunked-fs", PARALLEL, telemetry)
+    here.run("talking", run_id)
+    of_run = grafanas_query(oracle.trace_id(run_id, 1))
+    stored.wait_for(f"{of_run} ValueError")
+    stored.wait_for(f"{of_run} cleaning", records=2)
+    once = stored.query(of_run)
+    said = [row["_msg"] for row in once if row["span_id"] == oracle.span_id(run_id, 1, "attempt", "load", 1)]
+    assert (said[:2], said[2][-21:]) == (["loading", "half of it"], " ERROR no row is blue")
+    here.export(run_id, "--logs").succeeded()
+    assert len(stored.wait_for(of_run, records=2 * len(once))) == 2 * len(once)
+    assert len({row["log.record.uid"] for row in once}) == len(once)
+    documented = f"{of_run} | uniq by (log.record.uid, _time, _msg)"
+    assert sorted(row["_msg"] for row in stored.query(documented)) == sorted(row["_msg"] for row in once)
 
 
 def test_a_stream_is_a_pipeline_of_a_service(single: ShippedCollector, stored: VictoriaLogs) -> None:

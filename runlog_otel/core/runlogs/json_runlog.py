@@ -27,6 +27,7 @@ from runlog_otel.core.model import (
     Status,
     Step,
 )
+from runlog_otel.core.runlogs.execution_logs import LOG, log_of_attempt
 from runlog_otel.core.runlogs.facts import FACTS, facts_from_text
 from runlog_otel.core.runlogs.header import MARKS, header_from_config, marks_from_text, own_entry, text_of
 from runlog_otel.core.runlogs.timestamps import (
@@ -243,6 +244,7 @@ def _attempt(
         marks=marks_from_text(",".join(marks)) if marks else (),
         execution=note.execution,
         facts=facts_from_text(facts[0])[1] if facts else on_step.facts.get(index, NO_FACTS),
+        log=log_of_attempt(attempt, note.start_offset_seconds),
     )
 
 
@@ -299,7 +301,7 @@ def _identities(part: Document) -> tuple[list[str], list[str], list[str], list[C
             facts.append(text_of(identity.get("code_identifier")))
         elif kind == MARKS:
             marks.append(text_of(identity.get("code_identifier")))
-        else:
+        elif kind != LOG:
             url, is_dependable = identity.get("code_identifier_url"), identity.get("code_identifier_dependable")
             code.append(
                 _code(text_of(kind), text_of(identity.get("code_identifier")), text_of(url), bool(is_dependable))

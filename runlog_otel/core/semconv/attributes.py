@@ -80,7 +80,9 @@ CLOCK_IS_ADJUSTED = attribute(
     "runlog.clock.is_adjusted", "run, branch, attempt", "boolean", "`true` if clocks disagree: see operation.md."
 )
 STEP_NAME = attribute("runlog.step.name", "attempt", "string", "The step's name, without iterations.")
-STEP_PATH = attribute("runlog.step.path", "attempt", "string", "The host's internal name of the step (dot path).")
+STEP_PATH = attribute(
+    "runlog.step.path", "attempt, log record", "string", "The host's internal name of the step (dot path)."
+)
 
 BRANCH_NAME = attribute("runlog.branch.name", "branch", "string", "The branch's name; the value of an iteration.")
 BRANCH_PATH = attribute("runlog.branch.path", "branch", "string", "The host's internal name of the branch (dot path).")
@@ -195,6 +197,16 @@ CATALOG_EVENT = event(
 )
 CHANGES_EVENT = event(
     "runlog.changes", "run", "At the end of a failed run, if the store (`sql`) has a successful run of the pipeline."
+)
+
+LOG_IOSTREAM = attribute(
+    "log.iostream", "log record", "string", "`stderr`, where the line is known to have been written there."
+)
+LOG_UID = attribute(
+    "log.record.uid",
+    "log record",
+    "string",
+    "The attempt's span id and the number of the line: equal when the line is sent again.",
 )
 
 PIPELINE_RUN_STATE = attribute(

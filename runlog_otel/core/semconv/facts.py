@@ -71,7 +71,7 @@ RUN_FACTS = frozenset(
 """The names that the header's facts may have."""
 _GROUPS = (
     *("runlog", "cicd", "vcs", "error", "exception", "process", "service", "container", "host", "k8s", "oci"),
-    *("otel", "telemetry"),
+    *("otel", "telemetry", "log"),
 )
 
 

@@ -1,25 +1,31 @@
-"""Spans as OTLP messages: what the stock encoder would make of them, without the SDK."""
+"""Spans and log records as OTLP messages: what the stock encoder would make of them, without the SDK."""
 
 import base64
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
+from runlog_otel.core.semconv import LOG_UID, SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Span, SpanRole, Value
 from runlog_otel.exporters.otlp.resources import spans_by_resource
 from runlog_otel.exporters.otlp.wire import fixed64, int64
 
+if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import LogRecord
+
 _LOCAL = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE = _LOCAL | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+_SAMPLED = 1
 _IDS = ("traceId", "spanId", "parentSpanId")
 
 
@@ -28,6 +34,22 @@ def request_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> Ex
     return ExportTraceServiceRequest(
         resource_spans=[_resource_spans(own, of_run) for own, of_run in spans_by_resource(resource, spans)]
     )
+
+
+def request_from_logs(resource: Mapping[str, str], records: Sequence["LogRecord"]) -> ExportLogsServiceRequest:
+    """One OTLP export request (opentelemetry-proto, collector/logs/v1).
+
+    Records leave out the attributes that the resource has: VictoriaLogs refuses a field of its streams on both.
+    """
+    scope = logs_pb2.ScopeLogs(
+        scope=InstrumentationScope(name=SCOPE_NAME, version=SCOPE_VERSION),
+        log_records=[_log_record(record, resource) for record in records],
+        schema_url=SCHEMA_URL,
+    )
+    logs = logs_pb2.ResourceLogs(
+        resource=Resource(attributes=attributes_of(resource)), scope_logs=[scope], schema_url=SCHEMA_URL
+    )
+    return ExportLogsServiceRequest(resource_logs=[logs])
 
 
 def json_from_request(request: Message) -> str:
@@ -97,6 +119,21 @@ def _span(span: Span) -> trace_pb2.Span:
             message=span.error or "",
         ),
         flags=_REMOTE if span.has_remote_parent else _LOCAL,
+    )
+
+
+def _log_record(record: "LogRecord", resource: Mapping[str, str]) -> logs_pb2.LogRecord:
+    own = {key: value for key, value in record.attributes.items() if key not in resource}
+    return logs_pb2.LogRecord(
+        time_unix_nano=fixed64(record.time_ns),
+        observed_time_unix_nano=fixed64(record.time_ns),
+        severity_number=cast("logs_pb2.SeverityNumber.ValueType", record.severity.number),
+        severity_text=record.severity.text,
+        body=AnyValue(string_value=record.body),
+        attributes=attributes_of(own | {LOG_UID: record.uid}),
+        trace_id=record.trace_id,
+        span_id=record.span_id,
+        flags=_SAMPLED,
     )
 
 

@@ -1,67 +1,65 @@
-"""Log records as OTLP messages, sent as spans are."""
+"""Sends log records by OTLP, as spans are sent."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
-from opentelemetry.proto.logs.v1 import logs_pb2
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-
-from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.exporters.otlp.encode import attributes_of
-from runlog_otel.exporters.otlp.log_record import LogRecord
-from runlog_otel.exporters.otlp.wire import fixed64
+from runlog_otel.core.log_lines import LogRecord
+from runlog_otel.exporters.otlp.wire import payload_from_logs
 from runlog_otel.settings import Settings
 
 _LOGS_SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
-_SAMPLED = 1
+_Records = Sequence[LogRecord]
+_Send = Callable[[Mapping[str, str], _Records, float], None]
+_Close = Callable[[], None]
 
 
-def request_from_logs(resource: Mapping[str, str], records: Sequence[LogRecord]) -> ExportLogsServiceRequest:
-    """One OTLP export request (opentelemetry-proto, collector/logs/v1)."""
-    scope = logs_pb2.ScopeLogs(
-        scope=InstrumentationScope(name=SCOPE_NAME, version=SCOPE_VERSION),
-        log_records=[_record(record) for record in records],
-        schema_url=SCHEMA_URL,
-    )
-    logs = logs_pb2.ResourceLogs(
-        resource=Resource(attributes=attributes_of(resource)), scope_logs=[scope], schema_url=SCHEMA_URL
-    )
-    return ExportLogsServiceRequest(resource_logs=[logs])
-
-
-def send_log_records(
-    settings: Settings, resource: Mapping[str, str], records: Sequence[LogRecord], timeout_seconds: float
-) -> None:
-    """Send records over a connection of their own: they are few, and seldom.
+class OtlpLogSink:
+    """Sends log records to where spans go, at the address for logs.
 
     Raises:
         ConfigError: the exporter, or the endpoint, takes spans only.
-        DeliveryError: not all was acknowledged in time.
     """
-    request, target = request_from_logs(resource, records), settings.required_target_of("logs")
-    if settings.protocol == "grpc":
-        from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
 
-        body = request.SerializeToString()
-        OtlpGrpcSink(settings).call(_LOGS_SERVICE, body, ExportLogsServiceResponse, timeout_seconds)
-        return
+    def __init__(self, settings: Settings) -> None:
+        target = settings.required_target_of("logs")
+        self._send, self.close = _over_grpc(settings) if settings.protocol == "grpc" else _over_http(settings, target)
+
+    def send(self, resource: Mapping[str, str], records: _Records, timeout_seconds: float) -> None:
+        """Send records of one resource; raises as `SpanSink.send`."""
+        self._send(resource, records, timeout_seconds)
+
+
+def _over_grpc(settings: Settings) -> tuple[_Send, _Close]:
+    from runlog_otel.exporters.otlp.grpc import OtlpGrpcSink
+
+    sink = OtlpGrpcSink(settings)
+
+    def send(resource: Mapping[str, str], records: _Records, timeout_seconds: float) -> None:
+        body, is_divisible = payload_from_logs(resource, records), len(records) > 1
+        sink.call(_LOGS_SERVICE, body, type(_logs_response()), timeout_seconds, is_divisible=is_divisible)
+
+    return send, sink.close
+
+
+def _over_http(settings: Settings, target: str) -> tuple[_Send, _Close]:
     from runlog_otel.exporters.otlp.http import OtlpHttpSink
 
-    with closing(OtlpHttpSink(settings, target)) as sink:
-        sink.post(request, ExportLogsServiceResponse, timeout_seconds)
+    sink = OtlpHttpSink(settings, target)
+
+    def send(resource: Mapping[str, str], records: _Records, timeout_seconds: float) -> None:
+        body = _json(resource, records) if settings.protocol == "http/json" else payload_from_logs(resource, records)
+        sink.post_body(body, _logs_response, timeout_seconds, is_divisible=len(records) > 1)
+
+    return send, sink.close
 
 
-def _record(record: LogRecord) -> logs_pb2.LogRecord:
-    return logs_pb2.LogRecord(
-        time_unix_nano=fixed64(record.time_ns),
-        observed_time_unix_nano=fixed64(record.time_ns),
-        severity_number=logs_pb2.SEVERITY_NUMBER_ERROR,
-        severity_text="ERROR",
-        body=AnyValue(string_value=record.body),
-        attributes=attributes_of(record.attributes),
-        trace_id=record.trace_id,
-        span_id=record.span_id,
-        flags=_SAMPLED,
-    )
+def _json(resource: Mapping[str, str], records: _Records) -> bytes:
+    from runlog_otel.exporters.otlp.encode import json_from_request, request_from_logs
+
+    return json_from_request(request_from_logs(resource, records)).encode()
+
+
+def _logs_response() -> Any:
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+    return ExportLogsServiceResponse()

@@ -1,4 +1,5 @@
-"""Spans as the bytes of an OTLP request, without protobuf: those of the message that `encode` builds, 7 times faster.
+"""Spans and log records as the bytes of an OTLP request, without protobuf: those of the messages that `encode` and
+`logs` build, 7 times faster.
 
 A field is its tag (number in opentelemetry-proto, type on the wire), then its content; fields stand in the order of
 their numbers. As in protobuf, a field with its default is left out, unless it is a message or a part of `AnyValue`.
@@ -8,11 +9,15 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from runlog_otel.core.memo import AttributeGroup, JoinedAttributes
-from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
+from runlog_otel.core.semconv import LOG_UID, SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
 from runlog_otel.exporters.otlp.resources import spans_by_resource
+
+if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import LogRecord
 
 _MAX_ENCODED = 2_048
 """Attributes of one type that are kept encoded: some 500 KB, and 11 MB if each is as long as it may be."""
@@ -30,6 +35,13 @@ def payload_from_spans(resource: Mapping[str, str], spans: Sequence[Span]) -> by
         UnicodeEncodeError: a text has lone surrogates.
     """
     return b"".join([_resource_spans(own, of_run) for own, of_run in spans_by_resource(resource, spans)])
+
+
+def payload_from_logs(resource: Mapping[str, str], records: Iterable["LogRecord"]) -> bytes:
+    """One `ExportLogsServiceRequest`, serialised; see `logs.request_from_logs`."""
+    scope_logs = b"".join((_SCOPE, *[_log_record(record, resource) for record in records], _SCHEMA))
+    resource_logs = (_field(b"\x0a", _attributes(b"\x0a", resource)), _field(b"\x12", scope_logs), _SCHEMA)
+    return _field(b"\x0a", b"".join(resource_logs))
 
 
 def fixed64(nanoseconds: int) -> int:
@@ -105,6 +117,24 @@ def _link(link: Link) -> bytes:
     return _field(b"\x6a", ids + _attributes(b"\x22", link.attributes) + b"\x35\x00\x03\x00\x00")  # flags: remote
 
 
+def _log_record(record: "LogRecord", resource: Mapping[str, str]) -> bytes:
+    number, text = record.severity
+    attributes = {key: value for key, value in record.attributes.items() if key not in resource}
+    fields = (
+        _time(b"\x09", record.time_ns),
+        b"\x10" + _varint(number) if number else b"",
+        _optional(b"\x1a", text.encode()),
+        _field(b"\x2a", _any_value(record.body)),
+        _attributes(b"\x32", attributes),
+        _field(b"\x32", _key_value((LOG_UID, record.uid))),
+        b"\x45\x01\x00\x00\x00",  # flags: sampled
+        _optional(b"\x4a", record.trace_id),
+        _optional(b"\x52", record.span_id),
+        _time(b"\x59", record.time_ns),
+    )
+    return _field(b"\x12", b"".join(fields))
+
+
 def _attributes(tag: bytes, attributes: Attributes) -> bytes:
     if type(attributes) is JoinedAttributes:  # 1.3 -> 0.4 us
         return b"".join([_group(tag, group) for group in attributes.groups])
@@ -125,10 +155,9 @@ class _Encoded(dict[tuple[str, Value], bytes]):
     """Attributes of one type that were encoded before, each as a `KeyValue` after its length."""
 
     def __missing__(self, item: tuple[str, Value]) -> bytes:
-        key, value = item
-        content = _optional(b"\x0a", key.encode()) + _field(b"\x12", _any_value(value))
+        content = _key_value(item)
         encoded = _varint(len(content)) + content
-        if not isinstance(value, float):  # 0.0 equals -0.0
+        if not isinstance(item[1], float):  # 0.0 equals -0.0
             if len(self) >= _MAX_ENCODED:
                 self.clear()
             self[item] = encoded
@@ -137,6 +166,10 @@ class _Encoded(dict[tuple[str, Value], bytes]):
 
 _encoded: defaultdict[type, _Encoded] = defaultdict(_Encoded)
 """By type, as 1 equals True. For the attributes of one span 12.2 -> 1.3 us; with `lru_cache(typed=True)` 1.8."""
+
+
+def _key_value(item: tuple[str, Value]) -> bytes:
+    return _optional(b"\x0a", item[0].encode()) + _field(b"\x12", _any_value(item[1]))
 
 
 def _any_value(value: Value) -> bytes:

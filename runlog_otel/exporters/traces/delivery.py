@@ -26,16 +26,17 @@ from runlog_otel.own_threads import own_thread
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:  # few processes send these, which take 2 ms to import
+    from runlog_otel.core.log_lines import AttemptLog
     from runlog_otel.core.points import ExecutionPoints
-    from runlog_otel.exporters.otlp.log_record import LogRecord
+    from runlog_otel.exporters.traces.attempt_logs import LogSender
 
 _PAUSE_SECONDS = 30.0
 """The pause after a failure if the backend asks for none, in a process that goes on."""
 _BURST_SECONDS = 0.5
 """How long spans are collected for one request: 50 empty steps take 5 requests instead of 50, and 40 ms less CPU."""
 
-ExtraSignal: TypeAlias = "LogRecord | ExecutionPoints"
-"""What is sent with spans: the log of a failed attempt, or the metrics of an execution."""
+ExtraSignal: TypeAlias = "AttemptLog | ExecutionPoints"
+"""What is sent with spans: the log of an attempt, or the metrics of an execution."""
 
 
 class QueuedSpans(NamedTuple):
@@ -64,6 +65,7 @@ class Delivery:
         self._is_working = False
         self._is_flushing = threading.Event()
         self._sink: SpanSink | None = None
+        self._log_sender: LogSender | None = None
         self._refused: dict[str, float] = {}
         """signal → until when it is not sent."""
         _DELIVERIES.add(self)
@@ -77,7 +79,8 @@ class Delivery:
     ) -> None:
         """Send spans of a run soon; returns at once. While the backend fails, the run is remembered instead.
 
-        What is sent with them is tried once, after them, and not remembered.
+        What is sent with them is tried once, after them. If it is a log that may be accepted later, the run is
+        remembered.
         """
         if self._has_failed:
             self._remember(run_id, "the backend failed before")
@@ -108,15 +111,14 @@ class Delivery:
     def close(self) -> None:
         """Flush, and give connections back."""
         self.flush()
-        if not self._is_working and self._sink is not None:
-            self._sink.close()
-            self._sink = None
+        if not self._is_working:
+            self._close_sinks()
 
     def reset_after_fork(self) -> None:
         """Forget thread, connection and lock in the child of a fork: the parent sends what was offered before."""
         self._lock, self._is_flushing = threading.Lock(), threading.Event()
         self._waiting, self._sending = [], []
-        self._thread, self._is_working, self._sink = None, False, None
+        self._thread, self._is_working, self._sink, self._log_sender = None, False, None, None
 
     def _work(self) -> None:
         """Send what is offered in a short time, then end: an idle process has no thread of ours.
@@ -153,12 +155,12 @@ class Delivery:
         else:
             for parcel in parcels:
                 if parcel.also:
-                    self._send_also(parcel.also, parcel.resource)
+                    self._send_also(parcel.run_id, parcel.also)
 
     def _sender(self, sink: SpanSink, resource: Mapping[str, str]) -> Callable[[Sequence[Span]], None]:
         return lambda batch: sink.send(resource, batch, self._request_seconds)
 
-    def _note_refused(self, parcels: Sequence[QueuedSpans], refused: Sequence[Refused]) -> None:
+    def _note_refused(self, parcels: Sequence[QueuedSpans], refused: Sequence[Refused[Span]]) -> None:
         """Remember and log the runs whose spans are too large; the others are acknowledged."""
         for run_id in dict.fromkeys(parcel.run_id for parcel in parcels):
             own = {id(span) for parcel in parcels if parcel.run_id == run_id for span in parcel.spans}
@@ -167,29 +169,55 @@ class Delivery:
                 self._remember(run_id, reason)
                 _log().warning("run %s was not sent whole to %s: %s", run_id, of_run[0].error.endpoint, reason)
 
-    def _send_also(self, also: ExtraSignal, resource: Mapping[str, str]) -> None:
+    def _send_also(self, run_id: str, also: ExtraSignal) -> None:
         """Send another signal to a backend that accepts spans; after a permanent error it is not sent again.
 
-        After a transient error there is a pause, as with spans.
+        After a transient error there is a pause, as with spans, and the runs whose logs are not sent are remembered.
         """
-        from runlog_otel.exporters.otlp.log_record import LogRecord
+        from runlog_otel.core.log_lines import AttemptLog
 
-        signal = "logs" if isinstance(also, LogRecord) else "metrics"
-        if time.monotonic() < self._refused.get(signal, 0.0):
+        signal = "logs" if isinstance(also, AttemptLog) else "metrics"
+        paused_until = self._refused.get(signal, 0.0)
+        if time.monotonic() < paused_until:
+            if signal == "logs" and paused_until < math.inf:
+                self._remember(run_id, "its logs were refused before")
             return
         try:
-            _send_signal(also, resource, self._settings, self._request_seconds)
+            self._send_signal(also)
         except Exception as error:  # noqa: BLE001 as above
+            may_be_accepted = isinstance(error, TooLargeError) or (
+                isinstance(error, DeliveryError) and error.is_transient
+            )
             if not isinstance(error, TooLargeError):  # another one may be smaller
-                is_transient = isinstance(error, DeliveryError) and error.is_transient
-                pause = pause_after(error, _PAUSE_SECONDS) if is_transient else math.inf
+                pause = pause_after(error, _PAUSE_SECONDS) if may_be_accepted else math.inf
                 self._refused[signal] = time.monotonic() + pause
+            if signal == "logs" and may_be_accepted:
+                self._remember(run_id, f"logs: {error}")
             _log().warning("%s are not sent: %s", signal, redacted(str(error)))
 
-    def _fail(self, parcels: Sequence[QueuedSpans], error: RunlogOtelError) -> None:
+    def _send_signal(self, also: ExtraSignal) -> None:
+        from runlog_otel.core.log_lines import AttemptLog
+
+        if isinstance(also, AttemptLog):
+            if self._log_sender is None:
+                from runlog_otel.exporters.traces.attempt_logs import LogSender
+
+                self._log_sender = LogSender(self._settings)
+            self._log_sender.send(also, self._request_seconds)
+        else:
+            from runlog_otel.exporters.otlp.metrics import push_delta
+
+            push_delta(self._settings, also, self._request_seconds)
+
+    def _close_sinks(self) -> None:
         if self._sink is not None:
             self._sink.close()
             self._sink = None
+        if self._log_sender is not None:
+            self._log_sender.close()
+
+    def _fail(self, parcels: Sequence[QueuedSpans], error: RunlogOtelError) -> None:
+        self._close_sinks()
         with self._lock:
             self._give_up([*parcels, *self._waiting], str(error), pause_after(error, _PAUSE_SECONDS))
 
@@ -210,19 +238,6 @@ class Delivery:
             _log().warning(
                 "run %s is not sent, and that could not be noted in %s: %s", run_id, self._outbox.folder, error
             )
-
-
-def _send_signal(also: ExtraSignal, resource: Mapping[str, str], settings: Settings, timeout_seconds: float) -> None:
-    from runlog_otel.exporters.otlp.log_record import LogRecord
-
-    if isinstance(also, LogRecord):
-        from runlog_otel.exporters.otlp.logs import send_log_records
-
-        send_log_records(settings, resource, [also], timeout_seconds)
-    else:
-        from runlog_otel.exporters.otlp.metrics import push_delta
-
-        push_delta(settings, also, timeout_seconds)
 
 
 def _batch(waiting: Sequence[QueuedSpans]) -> list[QueuedSpans]:

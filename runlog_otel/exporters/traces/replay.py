@@ -40,7 +40,7 @@ class Shipment:
     """Why any of it was not acknowledged."""
     dropped: Exception | None = None
     """Why any of it was not sent."""
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[Refused[Span]] = field(default_factory=list)
 
     @property
     def is_answered(self) -> bool:
@@ -185,10 +185,11 @@ class Replay:
         If it refuses a request for good, each part is sent by itself, so that one bad run does not fail the others.
         """
         failed: list[tuple[Sequence[Span], Exception]] = []
+        seconds = self._settings.timeout_seconds
 
         def send(spans: Sequence[Span]) -> None:
             try:
-                send_with_retries(sink, resource, spans, self._settings, self._stopped.wait)
+                send_with_retries(lambda: sink.send(resource, spans, seconds), self._stopped.wait)
             except TooLargeError:
                 raise
             except Exception as error:  # noqa: BLE001 an odd span must not end the thread
@@ -214,7 +215,7 @@ class Replay:
         self,
         parts: Sequence[_Part],
         error: Exception | None = None,
-        refused: Sequence[Refused] = (),
+        refused: Sequence[Refused[Span]] = (),
         *,
         dropped: Exception | None = None,
     ) -> None:

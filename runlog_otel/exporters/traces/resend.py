@@ -1,9 +1,10 @@
-"""Sends spans in requests that a backend accepts; with retries in replays, where no pipeline waits."""
+"""Sends in requests that a backend accepts; with retries in replays, where no pipeline waits."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Generic, TypeVar
 
 from runlog_otel.core.trace import Span, Trace
 from runlog_otel.errors import DeliveryError, TooLargeError
@@ -14,20 +15,21 @@ from runlog_otel.settings import Settings
 
 BATCH_SPANS = 512
 _NAMED_SPANS = 3
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A span that is too large for the backend, by itself."""
+class Refused(Generic[_Item]):
+    """A span, or a log record, that is too large for the backend, by itself."""
 
-    span: Span
+    span: _Item
     error: TooLargeError
 
 
 def send_in_batches(
-    spans: Sequence[Span], send: Callable[[Sequence[Span]], None], batch_spans: int = BATCH_SPANS
-) -> list[Refused]:
-    """Send spans in batches; one that is too large is halved until it is accepted, or one span is left.
+    spans: Sequence[_Item], send: Callable[[Sequence[_Item]], None], batch_spans: int = BATCH_SPANS
+) -> list[Refused[_Item]]:
+    """Send spans, or log records, in batches; a batch that is too large is halved until one span is left.
 
     Args:
         spans: of one resource.
@@ -40,7 +42,7 @@ def send_in_batches(
     Raises:
         DeliveryError: a batch was not acknowledged for another reason; those after it were not tried.
     """
-    refused: list[Refused] = []
+    refused: list[Refused[_Item]] = []
     waiting = [spans[at : at + batch_spans] for at in range(0, len(spans), batch_spans)][::-1]
     while waiting:
         batch = waiting.pop()
@@ -55,20 +57,11 @@ def send_in_batches(
     return refused
 
 
-def send_with_retries(
-    sink: SpanSink,
-    resource: Mapping[str, str],
-    spans: Sequence[Span],
-    settings: Settings,
-    pause: Callable[[float], object] | None = None,
-) -> None:
+def send_with_retries(send: Callable[[], None], pause: Callable[[float], object] | None = None) -> None:
     """Send a batch, and again after a pause while its failure is transient.
 
     Args:
-        sink: where to.
-        resource: the resource attributes of the spans.
-        spans: the batch.
-        settings: how long a request may take.
+        send: sends it, as `SpanSink.send` does.
         pause: waits for some seconds; if it returns true, there is no other try.
 
     Raises:
@@ -77,7 +70,7 @@ def send_with_retries(
     """
     for tries in count(1):
         try:
-            sink.send(resource, spans, settings.timeout_seconds)
+            send()
             return
         except DeliveryError as error:  # noqa: PERF203 each try has its own error
             seconds = pause_before_retry(error, tries)
@@ -85,20 +78,20 @@ def send_with_retries(
                 raise
 
 
-def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> list[Refused]:
+def send_trace(trace: Trace, sink: SpanSink, settings: Settings) -> list[Refused[Span]]:
     """Send the spans of a trace; returns and raises as `send_in_batches`."""
-    resource = resource_attributes(trace.execution.resource_pipeline(), settings)
-    return send_in_batches(trace.spans, lambda batch: send_with_retries(sink, resource, batch, settings))
+    resource, seconds = resource_attributes(trace.execution.resource_pipeline(), settings), settings.timeout_seconds
+    return send_in_batches(trace.spans, lambda batch: send_with_retries(lambda: sink.send(resource, batch, seconds)))
 
 
-def raise_if_refused(refused: Sequence[Refused]) -> None:
+def raise_if_refused(refused: Sequence[Refused[Span]]) -> None:
     """Raise TooLargeError that names the spans of a run which the backend refused for their size."""
     if refused:
         first = refused[0].error
         raise TooLargeError(first.endpoint, reason_of(refused), first.size_bytes)
 
 
-def reason_of(refused: Sequence[Refused]) -> str:
+def reason_of(refused: Sequence[Refused[Span]]) -> str:
     """Which spans are too large for the backend, by name and size; all others were acknowledged."""
     named = [f"{one.span.name!r} of {one.error.size_bytes:,} bytes" for one in refused[:_NAMED_SPANS]]
     named += [f"{len(refused) - _NAMED_SPANS} more"] if len(refused) > _NAMED_SPANS else []

@@ -6,17 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from runlog_otel.core.model import Run, Status
+from runlog_otel.core.model import ExecutionLog, Run, Status
 from runlog_otel.core.redaction import Redaction
 from runlog_otel.core.runlogs.header import changed_config
 from runlog_otel.core.runlogs.json_runlog import Document, pipeline_from_config, run_from_log
 from runlog_otel.hosts.kit.secrets import ExposedSecrets
 from runlog_otel.live.run_source import RunSource
 from runlog_otel.settings import Settings
+
+if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
 
 
 class HostAdapter(RunSource, ABC):
@@ -116,6 +119,11 @@ class HostAdapter(RunSource, ABC):
     @abstractmethod
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """The run log as it reads back after `put`; raises ValueError for the log of another host."""
+
+    @override
+    def output(self, log: ExecutionLog) -> "Output | None":
+        """From the host's catalog, in a run or within `outside_a_run`; raises what the catalog raises."""
+        return None
 
     def refuse_odd_files(self, run_id: str) -> None:
         """Check the files of a run before the store opens them, if it keeps them in a folder.

@@ -60,26 +60,30 @@ class ExposedSecrets:
         self.has_looked = True
         self.learn(names_in(self._lookup.graph()))
 
-    def marks_in(self, document: Any, run_id: str) -> list[SecretFingerprint]:
+    def marks_in(self, document: Any, run_id: str, *, is_wrapped: bool = False) -> list[SecretFingerprint]:
         """The fingerprints of the secrets in a document, in any spelling, and of these escaped as JSON.
 
         Parameters other than scalars are exported as JSON (`runlog_otel.core.trace.parameter_attributes`).
+
+        Args:
+            document: texts, in mappings and lists.
+            run_id: the run.
+            is_wrapped: whether lines of the texts were wrapped, so that a value may stand on several.
         """
         spellings = set(self._spellings())
         exposed: set[str] = set()
         for text in _texts(document) if spellings else ():
             exposed |= {value for value in spellings - exposed if value in text}
+            for pattern in filter(None, map(_wrapped, spellings)) if is_wrapped else ():
+                exposed |= set(re.findall(pattern, text))
         exposed |= {json.dumps(value, ensure_ascii=False)[1:-1] for value in exposed}
         return sorted(fingerprint_of(value, run_id) for value in exposed)
 
     def masked(self, text: str) -> str:
         """The text with all of them masked, also where a line was wrapped."""
         for value in sorted(set(self._spellings()), key=len, reverse=True):
-            words = value.split()
-            if len(words) > 1 and all(
-                any(map(str.isalnum, word)) for word in words
-            ):  # otherwise it could take too long
-                text = re.sub(_BETWEEN_WORDS.join(map(re.escape, words)), MASK, text)
+            if pattern := _wrapped(value):
+                text = re.sub(pattern, MASK, text)
             text = text.replace(value, MASK)
         return text
 
@@ -101,6 +105,14 @@ def _spellings_of(value: str) -> Iterator[str]:
     for before in range(3):  # bytes in front of the value in its group of three, as of a user's name
         whole = slice((before * 8 + 5) // 6, (before + len(data)) * 8 // 6)
         yield from (how(bytes(before) + data).decode()[whole] for how in _BASE64)
+
+
+def _wrapped(value: str) -> str:
+    """A pattern for a value of several words, with lines wrapped between them; empty for any other value."""
+    words = value.split()
+    if len(words) > 1 and all(any(map(str.isalnum, word)) for word in words):  # otherwise it could take too long
+        return _BETWEEN_WORDS.join(map(re.escape, words))
+    return ""
 
 
 def names_in(document: Any) -> Iterator[str]:

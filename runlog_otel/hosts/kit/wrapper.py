@@ -280,13 +280,13 @@ class Wrapper(BaseModel):
         self._see(run_id, path, logged)
         is_new = len(logged.attempts) > first
         if is_new:
-            zone = self._settings.zone
-
-            def step(header: Header) -> Step:
-                return step_of(logged.model_dump(exclude={"branches"}), TimestampParser(header, zone))
-
-            self._observer.attempts_recorded(run_id, first, step)
+            self._observer.attempts_recorded(run_id, first, self._mapped(logged, step_of))
         return is_new
+
+    def _mapped(self, logged: Any, step_of: StepOf) -> Callable[[Header], Step]:
+        """What maps a recorded step or job, with times as the run's header defines them."""
+        zone = self._settings.zone
+        return lambda header: step_of(logged.model_dump(exclude={"branches"}), TimestampParser(header, zone))
 
 
 def _codes(part: Any) -> dict[str, Any]:

@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runnable import context, defaults, exceptions
 from runnable.datastore import BaseRunLogStore, BranchLog, RunLog, StepLog
 from typing_extensions import override
 
-from runlog_otel.core.model import TERMINAL_KINDS, Run
+from runlog_otel.core.model import TERMINAL_KINDS, ExecutionLog, Run
 from runlog_otel.core.runlogs.header import retried_config
 from runlog_otel.core.runlogs.json_runlog import RUNNABLE, Document
 from runlog_otel.hosts.kit import adapter
 from runlog_otel.hosts.runnable import private
+
+if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
 
 
 class HostAdapter(adapter.HostAdapter):
@@ -106,6 +109,16 @@ class HostAdapter(adapter.HostAdapter):
     def as_kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = RunLog(**document).model_dump()
         return kept
+
+    @override
+    def output(self, log: ExecutionLog) -> "Output | None":
+        from runlog_otel.hosts.runnable.execution_logs import output_in_catalog  # only where logs are exported
+
+        catalog = getattr(context.get_run_context(), "catalog", None)
+        if catalog is None:
+            services = context.ServiceConfigurations(configuration_file="").services  # as for secrets
+            catalog = context.get_service_by_name("catalog", services["catalog"], None)
+        return output_in_catalog(catalog, log.name)
 
     @override
     def header(self, run_id: str) -> Run:

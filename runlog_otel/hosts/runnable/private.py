@@ -5,10 +5,12 @@ import logging
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from rich.style import Style
 from runnable import context, defaults, exceptions, get_stream_queue, set_stream_queue, task_console
 from runnable.datastore import BranchLog
 from runnable.sdk import AsyncPipeline, Pipeline
@@ -21,9 +23,14 @@ VARIABLE_PREFIX = "RUNNABLE_"
 """A shell task passes only variables with this prefix to its program (`ShellTaskType.execute_command`)."""
 EXECUTION_LOG_SUFFIX = ".execution.log"
 """How the names of execution logs end in the catalog (`runnable.utils.make_log_file_name`)."""
+END_OF_OUTPUT = rb"=\n?=\n?=\s+COLLECT\s+==="
+"""What a shell task prints, perhaps folded, after its output; its environment follows, with parameters and secrets."""
 CODE_RUNNERS = ("execute", "execute_async")
 """The methods of `TaskNode` that read a step's log right before they run its code."""
 _BRANCH_FILE = "BranchLog-"
+_BOX = ("╭", "│", "╰")
+"""How lines of tracebacks begin, which the host draws in red."""
+_STDERR_STYLES = (Style(color="red"), defaults.warning_style, defaults.error_style)
 
 
 def pipeline_name() -> str:
@@ -102,6 +109,24 @@ def is_task_error(event: dict[str, Any]) -> bool:
 def log_width() -> int:
     """The width at which the host wraps the lines of an execution log."""
     return int(task_console.width)
+
+
+def stderr_lines() -> Iterator[int]:
+    """The numbers of the lines in the current execution log that stderr got.
+
+    Nothing else tells, and only until the host saves the log, as plain text. `TeeIO` records what Python writes there
+    in red, and a shell task prints what its program wrote there as a warning or an error. A line is what it begins as.
+    """
+    recorded = [part for part in task_console._record_buffer if not part[2]]
+    line, at_start, done = 0, True, 0
+    for number, (text, style, _) in enumerate(recorded):
+        if style is None or style not in _STDERR_STYLES or text.startswith(_BOX):
+            continue
+        if before := "".join([part[0] for part in recorded[done:number]]):
+            line, at_start = line + before.count("\n"), before.endswith("\n")
+        ends, is_ended = text.count("\n"), text.endswith("\n")
+        yield from range(line if at_start else line + 1, line + ends + (not is_ended))
+        line, at_start, done = line + ends, is_ended, number + 1
 
 
 def program_exit(error: BaseException) -> tuple[int, str] | None:

@@ -9,22 +9,33 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runnable import defaults
 from runnable.datastore import JobLog, StepLog
 
 from runlog_otel.core import failure, semconv
 from runlog_otel.core.failure import Redact
-from runlog_otel.core.model import Facts
+from runlog_otel.core.model import ExecutionLog, Facts
 from runlog_otel.core.redaction import redacted
+from runlog_otel.core.runlogs.execution_logs import grouped
 from runlog_otel.hosts.runnable import private
 from runlog_otel.live import attempt_context
 from runlog_otel.live.attempt_context import AttemptScope
 from runlog_otel.live.observer import Observer
 
-READ_BYTES = failure.LOG_BYTES + 16 * 1024
-"""How much of an execution log is read: more than is exported, as a secret that is cut in two is not recognised."""
+if TYPE_CHECKING:
+    from runlog_otel.core.log_lines import Output
+
+READ_BYTES = 80 * 1024
+"""How much of the end of an execution log is read to find out why a step failed."""
+
+
+class SavedLog(NamedTuple):
+    """The output of an attempt, and what its log is to say of it."""
+
+    log: ExecutionLog
+    output: "Output"
 
 
 class FailureCapture(logging.Filter):
@@ -118,7 +129,10 @@ class StepTracker:
         self._observer = observer
         self._redact = redact
         self._capture: FailureCapture | None = None
-        self._failed: FailureCapture | None = None
+        self._saved: SavedLog | None = None
+        self._stderr: tuple[tuple[int, int], ...] = ()
+        self._job: str | None = None
+        """The run whose job was recorded, and whose output is to be exported once it is saved."""
 
     def run_begins(self) -> None:
         """Leave a previous run's attempt, if the host raised while a span around the code was open."""
@@ -128,6 +142,7 @@ class StepTracker:
     def enter(self, run_id: str, path: str, number: int) -> None:
         """The code of an attempt is about to run."""
         self._leave()
+        self._saved, self._stderr, self._job = None, (), None
         scope = self._observer.attempt_entered(run_id, path, number, private.VARIABLE_PREFIX)
         if scope is not None:
             has_evidence = self._observer.settings.failure_evidence
@@ -137,39 +152,46 @@ class StepTracker:
         """The host sets parameters when the code has ended, failed or not (`BaseTaskType.execution_context`)."""
         if self._capture:
             self._capture.code_has_ended()
+            if self._observer.settings.logs != "none":
+                self._stderr = self._observer.guard(_stderr) or ()
 
-    def log_saved(self, name: str) -> None:
-        """A file is saved in the catalog: an execution log, before a step is recorded, but after a job."""
-        capture = self._capture or self._failed
-        if capture and name.endswith(private.EXECUTION_LOG_SUFFIX):
-            capture.log_saved(Path(name))
-            self._send_log()
+    def log_saved(self, name: str) -> tuple[str, SavedLog] | None:
+        """A file is saved in the catalog: an execution log, before a step is recorded, but after a job.
 
-    def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> Facts | None:
+        Returns:
+            A run and the output of its job, if that was recorded before and its output is exported.
+        """
+        if not name.endswith(private.EXECUTION_LOG_SUFFIX):
+            return None
+        if self._capture:
+            self._capture.log_saved(Path(name))
+        job, self._job = self._job, None
+        if self._observer.settings.logs == "none" or not (self._capture or job):
+            return None
+        self._saved = self._observer.guard(lambda: _saved_log(name, self._stderr))
+        return (job, self._saved) if job and self._saved else None
+
+    def ended(self, run_id: str, path: str, logged: StepLog | JobLog) -> tuple[Facts | None, SavedLog | None]:
         """A step is about to be recorded: if its attempt failed, write the reason into its message.
 
         Returns:
-            What is known of the attempt; None if its code did not run here.
+            What is known of the attempt, and its output, if that is exported and saved by now; None if its code did not
+            run here.
         """
         capture = self._capture
-        if capture and (capture.scope.current.run_id, capture.scope.current.step) == (run_id, path):
-            attempts = logged.attempts[capture.number - 1 :]
-            self._failed = capture if attempts and attempts[-1].status == defaults.FAIL else None
-            if self._failed:
-                attempts[-1].message = capture.evidence() or attempts[-1].message
-            self._leave()
-            return self._observer.guard(capture.scope.facts)
-        return None
-
-    def recorded(self) -> None:
-        """The step that ended is recorded."""
-        self._send_log()
-
-    def _send_log(self) -> None:
-        if self._failed and (log := self._failed.log):
-            failed, self._failed = self._failed, None
-            if text := failure.without_parameters(log).strip():
-                self._observer.attempt_logged(failed.scope.current, text)
+        if not capture or (capture.scope.current.run_id, capture.scope.current.step) != (run_id, path):
+            return None, None
+        saved, self._saved = self._saved, None
+        attempts = logged.attempts[capture.number - 1 :]
+        has_failed = bool(attempts) and attempts[-1].status == defaults.FAIL
+        if has_failed:
+            attempts[-1].message = capture.evidence() or attempts[-1].message
+        self._leave()
+        facts = self._observer.guard(capture.scope.facts)
+        if not attempts or self._observer.settings.logs not in ("all", "failed" if has_failed else "all"):
+            return facts, None
+        self._job = run_id if isinstance(logged, JobLog) else None
+        return facts, saved
 
     def _leave(self) -> None:
         capture, self._capture = self._capture, None
@@ -181,6 +203,17 @@ def _is_killed(error: BaseException) -> bool:
     """Whether a program of a shell task was killed at once; a shell reports its program's signal as 128 and more."""
     status, _ = private.program_exit(error) or (0, "")
     return status in (-signal.SIGKILL, 128 + signal.SIGKILL)
+
+
+def _stderr() -> tuple[tuple[int, int], ...]:
+    return grouped(private.stderr_lines())
+
+
+def _saved_log(name: str, stderr: tuple[tuple[int, int], ...]) -> SavedLog | None:
+    from runlog_otel.hosts.runnable.execution_logs import output_of_file  # only where logs are exported
+
+    output = output_of_file(Path(name))
+    return SavedLog(ExecutionLog(Path(name).name, private.log_width(), stderr), output) if output else None
 
 
 def _message(error: BaseException, redact: Redact) -> str:

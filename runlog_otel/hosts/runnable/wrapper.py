@@ -8,15 +8,16 @@ from typing_extensions import override
 
 from runlog_otel.core.model import Facts, Status
 from runlog_otel.core.runlogs import header, json_runlog
+from runlog_otel.core.runlogs.execution_logs import code_from_log
 from runlog_otel.core.runlogs.facts import FACTS, code_from_facts, text_of_facts
 from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, code_from_note, text_of_note
 from runlog_otel.hosts.kit import adapter
-from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, add_forwarders
+from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, add_forwarders
 from runlog_otel.hosts.runnable import private
 from runlog_otel.hosts.runnable.adapter import HostAdapter
 
 if TYPE_CHECKING:
-    from runlog_otel.hosts.runnable.step_tracker import StepTracker
+    from runlog_otel.hosts.runnable.step_tracker import SavedLog, StepTracker
 
 
 class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the host has no type information
@@ -65,14 +66,36 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
 
     def create_data_catalog(self, name: str) -> DataCatalog:
         """Return a catalog entry; a step's execution log is a file in the catalog."""
-        self._steps.log_saved(name)
+        if of_job := self._steps.log_saved(name):
+            self._observer.guard(lambda: self._job_logged(*of_job))
         return self._inner.create_data_catalog(name)
+
+    def _job_logged(self, run_id: str, saved: "SavedLog") -> None:
+        """The output of a job is saved after the job was recorded: record it once more, with its log's name."""
+        job_log = self._inner.get_job_log(run_id)
+        self._add_log(run_id, job_log, saved)
+        self._inner.add_job_log(run_id, job_log)
+        self._observer.attempt_logged(run_id, self._mapped(job_log, json_runlog.step_from_job), saved.output)
+
+    def _add_log(self, run_id: str, logged: StepLog | JobLog, saved: "SavedLog") -> None:
+        """Add to the last attempt the name of its execution log, and the fingerprints of the secrets in that."""
+        codes = [code_from_log(saved.log)]
+        if self._exposed:
+            output = saved.output.cleaned(saved.log.columns)
+            if marks := self._exposed.marks_in([output.first, output.last], run_id, is_wrapped=True):
+                codes.append(header.code_from_marks(marks))
+        logged.attempts[-1].code_identities += [CodeIdentity(**code) for code in codes]
 
     @override
     def add_step_log(self, step_log: StepLog, run_id: str, **kwargs: Any) -> Any:
-        self._ran = self._steps.ended(run_id, step_log.internal_name, step_log)
+        self._ran, saved = self._steps.ended(run_id, step_log.internal_name, step_log)
         self._mark(run_id, step_log.internal_name, step_log)
-        return super().add_step_log(step_log, run_id, **kwargs)
+        if saved:
+            self._observer.guard(lambda: self._add_log(run_id, step_log, saved))
+        answer = super().add_step_log(step_log, run_id, **kwargs)
+        if saved:
+            self._observer.attempt_logged(run_id, self._mapped(step_log, json_runlog.step_from_log), saved.output)
+        return answer
 
     def get_job_log(self, run_id: str) -> JobLog:
         """Return the job's log; the host reads it right before it runs the job's code."""
@@ -86,7 +109,7 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
 
     def add_job_log(self, run_id: str, job_log: JobLog) -> Any:
         """Record the job; the inner store also sets the run's status."""
-        self._ran = self._steps.ended(run_id, json_runlog.JOB_STEP, job_log)
+        self._ran, _ = self._steps.ended(run_id, json_runlog.JOB_STEP, job_log)
         self._mark(run_id, json_runlog.JOB_STEP, job_log)
         self._note(run_id, json_runlog.JOB_STEP, job_log)
         answer = self._inner.add_job_log(run_id, job_log)
@@ -118,13 +141,6 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         setattr(own, NOTE, text_of_note(note))
         if facts:
             setattr(own, FACTS, text_of_facts(facts))
-
-    @override
-    def _attempted(self, run_id: str, path: str, logged: Any, step_of: StepOf) -> bool:
-        is_new = super()._attempted(run_id, path, logged, step_of)
-        if is_new:
-            self._steps.recorded()
-        return is_new
 
 
 add_forwarders(OtelRunLogStore)

@@ -1,11 +1,13 @@
-"""The log of a failed attempt goes where the spans go, and whoever does not take it loses nothing else."""
+"""The logs of attempts go where the spans go; a backend that does not accept them still gets everything else."""
 
 import json
 import logging
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -13,47 +15,44 @@ from typing import Any
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as Message
 
-from runlog_otel.core.failure import LOG_BYTES
-from runlog_otel.core.redaction import MASK, fingerprint_of
-from runlog_otel.core.trace import AttemptContext, Execution
+from runlog_otel.core.log_lines import ERROR, UNKNOWN, AttemptLog, LogRecord, Output
+from runlog_otel.core.model import Attempt, ExecutionLog, Status
+from runlog_otel.core.redaction import MASK
+from runlog_otel.core.trace import Execution, SpanRole
 from runlog_otel.errors import DeliveryError
-from runlog_otel.exporters.otlp.log_record import LogRecord, record_from_log
-from runlog_otel.exporters.otlp.logs import request_from_logs, send_log_records
+from runlog_otel.exporters.otlp.encode import request_from_logs
+from runlog_otel.exporters.otlp.logs import OtlpLogSink
+from runlog_otel.exporters.otlp.wire import payload_from_logs
 from runlog_otel.exporters.traces.delivery import Delivery
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.settings import Settings
-from tests.e2e import oracle
 from tests.exporters.spans import RESOURCE, Backend, backend, refusing, spans_of_every_kind
-from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project
+from tests.hosts.project import LOCAL, Project
 
-ATTEMPT = AttemptContext("calm-otter", "load", b"t" * 16, b"s" * 8)
+EXECUTION = Execution("calm-otter", "train")
+START = 1_700_000_000_000_000_000
+
+
+def log_of(text: str) -> AttemptLog:
+    """The log of an attempt that wrote this."""
+    attempt = Attempt(1, Status.FAIL, start_ns=START, end_ns=START + 10**9, log=ExecutionLog("x.execution.log", 80))
+    return AttemptLog(EXECUTION, "load", attempt, Output(text))
 
 
 def record() -> LogRecord:
-    execution = Execution("calm-otter", "train")
-    return record_from_log(execution, ATTEMPT, "one\npassword=hunter2 \udcff\n", 1_700_000_000_000_000_000)
+    (made,) = log_of("ERROR password=hunter2 \ufffd\n").records()
+    return made
 
 
-def test_what_a_record_says_of_its_attempt_is_redacted() -> None:
-    """The path of a step holds the value of its iteration, a run id what its user likes."""
-    current = AttemptContext("r-hunter2", "each.hunter2.load", b"t" * 16, b"s" * 8)
-    execution = Execution("r-hunter2", "train", marks=(fingerprint_of("train", "r-hunter2"),))
-    made = record_from_log(execution, current, "it is hunter2", 1, lambda text: text.replace("hunter2", MASK))
-    assert (made.body, made.attributes["runlog.step.path"]) == (f"it is {MASK}", f"each.{MASK}.load")
-    assert (made.attributes["cicd.pipeline.run.id"], made.attributes["cicd.pipeline.name"]) == (f"r-{MASK}", MASK)
-
-
-def test_of_a_long_log_the_end_is_told() -> None:
-    """As much as is promised, cut after its secrets were masked."""
-    execution = Execution("r", "train")
-    key = "-----BEGIN PRIVATE KEY-----\n" + "MIIE\n" * 1000 + "-----END PRIVATE KEY-----\n"
-    made = record_from_log(execution, ATTEMPT, key + "x" * (LOG_BYTES - 2000), 1)
-    assert "MIIE" not in made.body
-    made = record_from_log(execution, ATTEMPT, "x" * LOG_BYTES * 2, 1)
-    assert len(made.body.encode()) == LOG_BYTES
+def send(settings: Settings, *records: LogRecord, resource: Mapping[str, str] = RESOURCE) -> None:
+    """Send records over a connection of their own."""
+    with closing(OtlpLogSink(settings)) as sink:
+        sink.send(resource, records, 5)
 
 
 def told(message: Message) -> dict[str, Any]:
@@ -69,18 +68,19 @@ def told(message: Message) -> dict[str, Any]:
     }
 
 
-EXPECTED = {
-    "trace": b"t" * 16,
-    "span": b"s" * 8,
+EXPECTED: dict[str, Any] = {
+    "trace": EXECUTION.trace_id,
+    "span": EXECUTION.span_id(SpanRole.ATTEMPT, "load", 1),
     "flags": 1,
-    "time": 1_700_000_000_000_000_000,
+    "time": START,
     "severity": (17, "ERROR"),
-    "body": f"one\npassword={MASK} ?",
+    "body": f"ERROR password={MASK} \ufffd",
     "attributes": {
         "cicd.pipeline.name": "train",
         "cicd.pipeline.run.id": "calm-otter",
         "runlog.execution": 1,
         "runlog.step.path": "load",
+        "log.record.uid": f"{EXECUTION.span_id(SpanRole.ATTEMPT, 'load', 1).hex()}-1",
     },
 }
 
@@ -100,16 +100,38 @@ def records_of(server: Backend) -> list[dict[str, Any]]:
 def test_a_record_is_sent_by_http() -> None:
     """To /v1/logs, as protobuf."""
     with backend() as server:
-        send_log_records(Settings.load({"endpoint": server.url}, {}), RESOURCE, [record()], 5)
+        send(Settings.load({"endpoint": server.url}, {}), record())
         assert records_of(server) == [EXPECTED]
 
 
 @pytest.mark.parametrize(("time_ns", "encoded"), [(-5, 0), (2**64, 2**64 - 1)])
 def test_a_time_beyond_the_wire_s_is_clamped(time_ns: int, encoded: int) -> None:
     """Before 1970, and after 2554."""
-    request = request_from_logs(RESOURCE, [replace(record(), time_ns=time_ns)])
+    request = request_from_logs(RESOURCE, records := [replace(record(), time_ns=time_ns)])
+    assert payload_from_logs(RESOURCE, records) == request.SerializeToString()
     (made,) = request.resource_logs[0].scope_logs[0].log_records
     assert (made.time_unix_nano, made.observed_time_unix_nano) == (encoded, encoded)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*EXPECTED["attributes"], "service.name"]), st.text(), max_size=3),
+    st.lists(
+        st.builds(
+            LogRecord,
+            trace_id=st.binary(max_size=16),
+            span_id=st.binary(max_size=8),
+            time_ns=st.integers(-(2**70), 2**70),
+            severity=st.sampled_from([UNKNOWN, ERROR]),
+            body=st.text(),
+            attributes=st.just(record().attributes),
+            number=st.integers(1, 10**6),
+        ),
+        max_size=3,
+    ),
+)
+def test_the_bytes_are_those_of_the_message(resource: dict[str, str], records: list[LogRecord]) -> None:
+    """For every record; one leaves out what its resource has: VictoriaLogs crashes if both have it."""
+    assert payload_from_logs(resource, records) == request_from_logs(resource, records).SerializeToString()
 
 
 @pytest.mark.parametrize("status", [202, 204])
@@ -118,23 +140,23 @@ def test_any_success_is_delivery_of_logs(status: int) -> None:
     with backend() as server:
         settings = Settings.load({"endpoint": server.url}, {})
         server.status = status
-        send_log_records(settings, RESOURCE, [record()], 5)
+        send(settings, record())
         server.status, server.body, server.headers = 200, b"<html>", {"Content-Type": "text/html"}
         with pytest.raises(DeliveryError, match="content type 'text/html'"):
-            send_log_records(settings, RESOURCE, [record()], 5)
+            send(settings, record())
         server.body = b'{"partialSuccess": {"rejectedLogRecords": 1, "errorMessage": "no"}}'
         with pytest.raises(DeliveryError, match="1 log records were rejected: no"):
-            send_log_records(settings, RESOURCE, [record()], 5)
+            send(settings, record())
 
 
 def test_a_record_is_sent_as_json() -> None:
     """With ids in hexadecimal."""
     with backend() as server:
         settings = Settings.load({"endpoint": server.url, "protocol": "http/json"}, {})
-        send_log_records(settings, RESOURCE, [record()], 5)
+        send(settings, record())
         ((path, _, body),) = server.requests
     (sent,) = json.loads(body)["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
-    assert (path, sent["traceId"], sent["spanId"]) == ("/v1/logs", (b"t" * 16).hex(), (b"s" * 8).hex())
+    assert (path, sent["traceId"], sent["spanId"]) == ("/v1/logs", EXPECTED["trace"].hex(), EXPECTED["span"].hex())
 
 
 def test_a_record_is_sent_by_grpc() -> None:
@@ -151,20 +173,20 @@ def test_a_record_is_sent_by_grpc() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     settings = Settings.load({"endpoint": f"http://127.0.0.1:{port}", "protocol": "grpc"}, {})
-    send_log_records(settings, RESOURCE, [record()], 5)
+    send(settings, record())
     server.stop(None)
     assert [told(message) for message in taken] == [EXPECTED]
 
 
-@pytest.mark.parametrize(("status", "is_asked_again"), [(404, False), (503, True)])
+@pytest.mark.parametrize(("status", "may_recover"), [(404, False), (503, True)])
 def test_a_backend_that_takes_no_logs_still_takes_the_spans(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
-    is_asked_again: bool,
+    may_recover: bool,
 ) -> None:
-    """One warning; nothing is remembered as unsent; it is asked again, after a while, if it may take them then."""
+    """One warning. If it may accept logs later, it is asked again after a while, and the runs are remembered."""
 
     asked: list[str] = []
 
@@ -179,48 +201,44 @@ def test_a_backend_that_takes_no_logs_still_takes_the_spans(
     with backend() as server, caplog.at_level(logging.WARNING):
         server.act = refuse_logs
         sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
-        for _ in range(2):
-            sending.offer("r", RESOURCE, spans_of_every_kind(), record())
+        for run_id in ("r1", "r2"):
+            sending.offer(run_id, RESOURCE, spans_of_every_kind(), log_of("one"))
             sending.flush()
         now = time.monotonic
         monkeypatch.setattr(time, "monotonic", lambda: now() + 3600)
-        sending.offer("r", RESOURCE, spans_of_every_kind(), record())
+        sending.offer("r3", RESOURCE, spans_of_every_kind(), log_of("one"))
         sending.close()
-    later = ["/v1/logs"] if is_asked_again else []
+    later = ["/v1/logs"] if may_recover else []
     assert asked == ["/v1/traces", "/v1/logs", "/v1/traces", "/v1/traces", *later]
     assert [r.message.partition(":")[0] for r in caplog.records] == ["logs are not sent"] * (1 + len(later))
+    assert {unsent.run_id for unsent in Outbox(tmp_path)} == ({"r1", "r2", "r3"} if may_recover else set())
+
+
+def test_a_long_log_is_sent_in_parts(tmp_path: Path) -> None:
+    """Of a size that the backend accepts, each record once."""
+    with backend() as server:
+        server.act = refusing(100_000)
+        sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
+        sending.offer("r", RESOURCE, spans_of_every_kind(), log_of("".join(f"line {n}\n" for n in range(3_000))))
+        sending.close()
+        assert [sent["body"] for sent in records_of(server)] == [f"line {n}" for n in range(3_000)]
     assert list(Outbox(tmp_path)) == []
 
 
 def test_a_record_that_is_too_large_costs_the_next_one_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told, and the next one is sent."""
+    """Its run is remembered, and the next log is sent."""
     with backend() as server, caplog.at_level(logging.WARNING):
         server.act = refusing(10_000)
         sending = Delivery(Settings.load({"endpoint": server.url}, {}), Outbox(tmp_path))
-        for body in ("x" * 20_000, "short"):
-            sending.offer("r", RESOURCE, spans_of_every_kind(), replace(record(), body=body))
+        for run_id, body in (("r1", "x" * 20_000), ("r2", "short")):
+            sending.offer(run_id, RESOURCE, spans_of_every_kind(), log_of(body))
             sending.flush()
         sending.close()
         assert [sent["body"] for sent in records_of(server)] == ["short"]
+    assert [unsent.run_id for unsent in Outbox(tmp_path)] == ["r1"]
     assert [r.message for r in caplog.records] == [f"logs are not sent: export to {server.url} failed: HTTP 413"]
-
-
-@pytest.mark.parametrize("executor", [LOCAL, PARALLEL, EMULATOR], ids=["local", "parallel", "emulator"])
-@pytest.mark.parametrize("pipeline", ["failing_python", "job"])
-def test_the_execution_log_of_a_failed_attempt_is_sent(tmp_path: Path, pipeline: str, executor: dict[str, Any]) -> None:
-    """Under its span, from whatever process; without the values of parameters; and of no attempt that succeeded."""
-    with backend() as server:
-        telemetry = {"endpoint": server.url, "logs": True, "exit_budget_seconds": 60.0}
-        project = Project(tmp_path, "file-system", executor, telemetry)
-        project.run(pipeline, "r", JOB_FAILS="1", RUNNABLE_PRM_rows="4711")
-        (sent,) = records_of(server)
-    step = {"failing_python": "explode", "job": "job"}[pipeline]
-    own = (oracle.trace_id("r", 1), oracle.span_id("r", 1, "attempt", step, 1))
-    assert (sent["trace"].hex(), sent["span"].hex(), sent["attributes"]["runlog.step.path"]) == (*own, step)
-    assert "ValueError: " in sent["body"]
-    assert "4711" not in sent["body"]
 
 
 def test_logs_are_not_sent_unless_asked_for(tmp_path: Path) -> None:
