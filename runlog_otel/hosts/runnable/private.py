@@ -1,10 +1,12 @@
 """Every use of runnable (0.50) beyond its documented interface; `tests/hosts/test_private.py` checks each of them."""
 
 import contextlib
+import functools
 import logging
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -24,6 +26,44 @@ EXECUTION_LOG_SUFFIX = ".execution.log"
 CODE_RUNNERS = ("execute", "execute_async")
 """The methods of `TaskNode` that read a step's log right before they run its code."""
 _BRANCH_FILE = "BranchLog-"
+Report = Callable[[Any, str, BaseException], None]
+"""Gets the store, the id of a run, and what the host raised while it executed the run."""
+
+
+def report_raised(report: Report) -> None:
+    """Have exceptions reported that leave the execution of a run, interrupts too: the host tells nobody of them."""
+    for owner in (context.PipelineContext, context.JobContext):
+        owner.execute = _reported(owner.execute, report)
+    for owner in (context.PipelineContext, context.AsyncPipelineContext):
+        owner.execute_async = _reported_async(owner.execute_async, report)
+
+
+def _reported(execute: Callable[..., Any], report: Report) -> Callable[..., Any]:
+    @functools.wraps(execute)
+    def reported(self: Any) -> Any:
+        with _Reporting(self, report):
+            return execute(self)
+
+    return reported
+
+
+def _reported_async(execute: Callable[..., Any], report: Report) -> Callable[..., Any]:
+    @functools.wraps(execute)
+    async def reported(self: Any) -> Any:
+        with _Reporting(self, report):
+            return await execute(self)
+
+    return reported
+
+
+class _Reporting(contextlib.AbstractContextManager["_Reporting"]):
+    def __init__(self, current: Any, report: Report) -> None:
+        self._current = current
+        self._report = report
+
+    def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self._report(self._current.run_log_store, self._current.run_id, error)
 
 
 def pipeline_name() -> str:

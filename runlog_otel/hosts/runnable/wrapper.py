@@ -120,3 +120,11 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
 
 
 add_forwarders(OtelRunLogStore)
+
+
+def _host_raised(store: Any, run_id: str, error: BaseException) -> None:
+    if isinstance(store, OtelRunLogStore):
+        store._execution_raised(run_id, error)
+
+
+private.report_raised(_host_raised)
