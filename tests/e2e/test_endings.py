@@ -156,3 +156,41 @@ def test_a_step_that_a_timer_interrupts_timed_out(tmp_path: Path, server: Backen
     (attempt,) = [span for span in live if span.name == "work attempt"]
     assert attributes(attempt.span)["runlog.attempt.result"] == "timeout"
     assert replayed(own, server) == live
+
+
+@pytest.mark.parametrize("store", ["file-system", "chunked-fs", "sqlite"])
+def test_a_run_that_was_killed_is_closed_by_hand(tmp_path: Path, server: Backend, store: str) -> None:
+    """The log has it then: every later export tells the same, and a retry is the next execution."""
+    own = project(tmp_path, server, store=store)
+    own.run("broken_off", "r", HOW="sigkill")
+    closed = replayed(own, server, "--as", "timeout")
+    told = attributes(root(closed).span)
+    assert (told["cicd.pipeline.result"], told["error.type"]) == ("timeout", "timeout")
+    assert {"load", "work"} <= {span.name for span in closed}
+    assert replayed(own, server) == closed
+    done = own.export("r", "--as", "cancellation")
+    assert (done.returncode, "run 'r' has ended" in done.output) == (2, True)
+    own.retry("r", HOW="nothing").succeeded()
+    assert replayed(own, server) > closed
+    assert attributes(root(server.spans_of("r"), 2).span)["runlog.retry.reason"] == "timeout"
+
+
+def test_what_cannot_be_closed_by_hand_is_one_line(tmp_path: Path, server: Backend) -> None:
+    """A folder that is only read, a file, a selection, a log without the wrapper's header; a dry run writes nothing."""
+    own = project(tmp_path, server)
+    own.run("broken_off", "r", HOW="sigkill")
+    for arguments, problem in {
+        ("r", "--source", ".run_log_store"): "is only read",
+        (".run_log_store/r.json",): "name them, and select no others",
+        ("r", "--unsent"): "name them, and select no others",
+        (): "say which runs",
+    }.items():
+        done = own.export(*arguments, "--as", "timeout")
+        assert (done.returncode, problem in done.output, done.output.count("\n")) == (2, True, 1), done.output
+    assert "r would be closed as timeout" in own.export("r", "--as", "timeout", "--dry-run").succeeded().output
+    log = own.folder / ".run_log_store" / "r.json"
+    text = log.read_text(encoding="utf-8")
+    assert "endings" not in text
+    log.write_text(text.replace('"runlog_otel"', '"other"'), encoding="utf-8")
+    done = own.export("r", "--as", "timeout")
+    assert (done.returncode, "recorded without the wrapper" in done.output) == (2, True)
