@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from runlog_otel.cli import output
-from runlog_otel.cli.closing import Closing, HowEnded
+from runlog_otel.cli.closing import HowEnded, close_runs
 from runlog_otel.cli.exporting import Candidate, ExportOptions, Outcome, exported
 from runlog_otel.cli.loading import log_file, outboxes, settings_for, source
 from runlog_otel.cli.options import AsJson, ConfigFile, Endpoint, SourceUrl, age
@@ -100,9 +100,7 @@ def export(
     gc.set_threshold(100_000)  # spans make no cycles: 6.4 instead of 7.0 s of CPU for 40,400 spans
     loaded = source(url, config, endpoint=endpoint)
     if how:
-        if selection != Selection(selection.named) or any(map(log_file, selection.named)):
-            raise ConfigError("--as", "closes runs of a store by their ids: name them, and select no others")
-        Closing(how, dry_run).note(loaded, selection.named)
+        _close(how, loaded, selection, dry_run=dry_run)
     status = export_runs(
         loaded,
         selection,
@@ -114,6 +112,12 @@ def export(
         load=partial(source, url, config, endpoint=endpoint),
     )
     raise typer.Exit(status)
+
+
+def _close(how: HowEnded, source: Source, selection: Selection, *, dry_run: bool) -> None:
+    if selection != Selection(selection.named) or any(map(log_file, selection.named)):
+        raise ConfigError("--as", "closes runs of a store by their ids: name them, and select no others")
+    close_runs(source, selection.named, how, dry_run=dry_run)
 
 
 def export_runs(

@@ -231,7 +231,7 @@ class Wrapper(BaseModel):
         if status in FINAL_STATUSES:
             self._observer.execution_may_be_complete(run_id)
 
-    def _execution_raised(self, run_id: str, error: BaseException) -> None:
+    def execution_raised(self, run_id: str, error: BaseException) -> None:
         """The host raised while it executed a run."""
 
         def ending_of(execution: int) -> Ending:

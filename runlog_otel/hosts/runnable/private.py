@@ -7,6 +7,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -26,44 +27,34 @@ EXECUTION_LOG_SUFFIX = ".execution.log"
 CODE_RUNNERS = ("execute", "execute_async")
 """The methods of `TaskNode` that read a step's log right before they run its code."""
 _BRANCH_FILE = "BranchLog-"
-Report = Callable[[Any, str, BaseException], None]
-"""Gets the store, the id of a run, and what the host raised while it executed the run."""
+Around = Callable[[Any], AbstractContextManager[None]]
+"""Makes a context around the execution of a run from the host's run context."""
 
 
-def report_raised(report: Report) -> None:
-    """Have exceptions reported that leave the execution of a run, interrupts too: the host tells nobody of them."""
+def surround_executions(around: Around) -> None:
+    """Have every run executed within a context: no other place sees each exception that ends one, interrupts too."""
     for owner in (context.PipelineContext, context.JobContext):
-        owner.execute = _reported(owner.execute, report)
+        owner.execute = _surrounded(owner.execute, around)
     for owner in (context.PipelineContext, context.AsyncPipelineContext):
-        owner.execute_async = _reported_async(owner.execute_async, report)
+        owner.execute_async = _surrounded_async(owner.execute_async, around)
 
 
-def _reported(execute: Callable[..., Any], report: Report) -> Callable[..., Any]:
+def _surrounded(execute: Callable[..., Any], around: Around) -> Callable[..., Any]:
     @functools.wraps(execute)
-    def reported(self: Any) -> Any:
-        with _Reporting(self, report):
+    def surrounded(self: Any) -> Any:
+        with around(self):
             return execute(self)
 
-    return reported
+    return surrounded
 
 
-def _reported_async(execute: Callable[..., Any], report: Report) -> Callable[..., Any]:
+def _surrounded_async(execute: Callable[..., Any], around: Around) -> Callable[..., Any]:
     @functools.wraps(execute)
-    async def reported(self: Any) -> Any:
-        with _Reporting(self, report):
+    async def surrounded(self: Any) -> Any:
+        with around(self):
             return await execute(self)
 
-    return reported
-
-
-class _Reporting(contextlib.AbstractContextManager["_Reporting"]):
-    def __init__(self, current: Any, report: Report) -> None:
-        self._current = current
-        self._report = report
-
-    def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None:
-            self._report(self._current.run_log_store, self._current.run_id, error)
+    return surrounded
 
 
 def pipeline_name() -> str:

@@ -11,6 +11,7 @@ from runlog_otel.core.runlogs import header, json_runlog
 from runlog_otel.core.runlogs.facts import code_from_facts
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.kit.raising import Reporting
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, StepOf, Wrapper, add_forwarders
 from runlog_otel.hosts.runnable import private
 from runlog_otel.hosts.runnable.adapter import HostAdapter
@@ -120,11 +121,4 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
 
 
 add_forwarders(OtelRunLogStore)
-
-
-def _host_raised(store: Any, run_id: str, error: BaseException) -> None:
-    if isinstance(store, OtelRunLogStore):
-        store._execution_raised(run_id, error)
-
-
-private.report_raised(_host_raised)
+private.surround_executions(Reporting)

@@ -1,6 +1,7 @@
 """What the pipelines call."""
 
 import os
+import signal
 from pathlib import Path
 
 from magnus import track_this
@@ -56,3 +57,8 @@ def fragile() -> None:
 def killed() -> None:
     """Take the whole process along."""
     os._exit(9)
+
+
+def interrupted() -> None:
+    """Press Ctrl-C."""
+    signal.raise_signal(signal.SIGINT)
