@@ -28,7 +28,8 @@ def ending_from(error: BaseException, execution: int, redact: Redact) -> Ending:
     """
     trace = error.__traceback__ and error.__traceback__.tb_next
     result = interruption(error) or Result.ERROR
-    return Ending(execution, result.value, time.time_ns(), message=message_from_exception(error, trace, redact))
+    at_ns = time.time_ns() // 1000 * 1000  # as exact as the other times of a log
+    return Ending(execution, result.value, at_ns, message=message_from_exception(error, trace, redact))
 
 
 def interruption(error: BaseException) -> Result | None:

@@ -61,4 +61,5 @@ def killed() -> None:
 
 def interrupted() -> None:
     """Press Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
     signal.raise_signal(signal.SIGINT)
