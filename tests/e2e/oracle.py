@@ -103,7 +103,7 @@ class Oracle:
         ended = [ending["at_ns"] // 1000] if ending else []
         times = [*began, *ended, *(time for step in self._roots for time in self._times(step))]
         failed = [step for step in self._roots if self._is_present(step) and step["status"] == "FAIL"]
-        result = _RESULTS.get(self.log["status"], ending.get("result", "error"))
+        result: str = _RESULTS.get(self.log["status"], ending.get("result") or "error")
         cause = _cause(ending.get("message", ""))
         why = {
             "success": None,
