@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from runlog_otel.core import semconv
+from runlog_otel.core.executions import Timeline
 from runlog_otel.core.failure import Failure
-from runlog_otel.core.model import Ending, Header
+from runlog_otel.core.model import Ending, Header, Run
 from runlog_otel.core.trace import Execution, Result
 
 _DESCRIPTIONS = {
@@ -24,6 +25,8 @@ class OpenEnding(NamedTuple):
     at_ns: int | None = None
     failure: Failure | None = None
     """What the process saw that noted it."""
+    steps: frozenset[str] = frozenset()
+    """The paths of the steps that were in progress."""
 
     @property
     def description(self) -> str:
@@ -49,4 +52,10 @@ def open_end_of(header: Header, execution: Execution) -> OpenEnding:
     failure = execution.parsed(ending.message) if ending.message else None
     seen = failure.type if failure else semconv.ABANDONED
     default = seen if result is Result.ERROR else result.value
-    return OpenEnding(result, ending.error_type or default, ending.at_ns, failure)
+    return OpenEnding(result, ending.error_type or default, ending.at_ns, failure, frozenset(ending.open_steps))
+
+
+def open_steps(run: Run, timeline: Timeline, number: int) -> tuple[str, ...]:
+    """The paths of the steps that are in progress in an execution, without an attempt."""
+    steps = (step for step in run.all_steps() if not (step.is_terminal or step.status.is_final))
+    return tuple(step.path for step in steps if number not in timeline.executions(step))

@@ -217,6 +217,8 @@ class Ending:
     error_type: str = ""
     message: str = ""
     """Evidence, as in a failed attempt's message."""
+    open_steps: tuple[str, ...] = ()
+    """The paths of the steps that were in progress: only their statuses show that, and a retry changes these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,9 +311,18 @@ class SpanBuilder:
         }
 
     def _is_present(self, part: Step | Branch) -> bool:
-        """Whether a part was attempted in this execution; what was never attempted is shown in the last one."""
+        """Whether a part was attempted in this execution, or in progress when its end was noted.
+
+        Without such a note, what was never attempted is shown in the last execution.
+        """
         executions = self._timeline.executions(part)
-        return self._number in executions or (self._is_last and not executions)
+        if self._number in executions:
+            return True
+        if self._open_end.at_ns is None:
+            return self._is_last and not executions
+        if isinstance(part, Branch):
+            return any(map(self._is_present, part.steps))
+        return part.path in self._open_end.steps
 
     def _result(self, step: Step, is_closed: bool) -> Result:
         """How a step ended in this execution; hosts never run a successful step again.

@@ -10,11 +10,13 @@ import functools
 import multiprocessing
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from runlog_otel.core.endings import open_steps
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.intervals import has_times
-from runlog_otel.core.model import Header, Run, Step
+from runlog_otel.core.model import Ending, Header, Run, Step
 from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import (
     AttemptContext,
@@ -150,6 +152,30 @@ class Observer:
     @_never_raising
     def execution_may_be_complete(self, run_id: str) -> None:
         """The last record of an execution may have been made: if so, export the containers."""
+        self._complete(run_id)
+
+    @_never_raising
+    def execution_raised(self, run_id: str, ending_of: Callable[[int], Ending]) -> None:
+        """The host raised: if the execution that this process started has not ended, note how it did, and export it.
+
+        Args:
+            run_id: the run.
+            ending_of: makes the ending of the execution of a number.
+        """
+        states = dict(self._runs.unfinished())
+        if run_id not in states:
+            return
+        number = states[run_id].execution.number
+        ending = ending_of(number)
+        try:
+            run = self._source.run(run_id)
+            timeline = timeline_of(run)
+            if not is_execution_complete(run, timeline, number):
+                self._source.note_ending(run, replace(ending, open_steps=open_steps(run, timeline, number)))
+        except Exception:
+            reason = ending.message.partition("\n")[0]
+            self._outbox.add(run_id, f"its process ended before the run did: {reason}", is_abandoned=True)
+            raise
         self._complete(run_id)
 
     @_never_raising

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
-from runlog_otel.core.model import ExecutionLog, Run
+from runlog_otel.core.model import Ending, ExecutionLog, Run
 
 if TYPE_CHECKING:
     from runlog_otel.core.log_lines import Output
@@ -42,3 +42,7 @@ class RunSource(Protocol):
     @abstractmethod
     def mark_retry(self, run: Run, execution: int) -> Run:
         """Note in the run's header that an execution begins, as the rest of the log does not say so; return the run."""
+
+    @abstractmethod
+    def note_ending(self, run: Run, ending: Ending) -> None:
+        """Note in the run's header how an execution ended that reached no verdict, if the run has a header."""

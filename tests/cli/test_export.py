@@ -161,7 +161,7 @@ def test_a_run_that_goes_on_is_not_closed(command: Command, server: Backend, pro
     (project / ".run_log_store" / "going.json").write_text(json.dumps(log))
     called = command("export", "going", "--endpoint", server.url)
     assert (called.status, "RUN pipeline.main" in server.span_names()) == (0, False)
-    assert called.err == "going  has not ended: only its final parts are sent; --abandoned closes it\n"
+    assert called.err == "going  has not ended: only its final parts are sent; --abandoned or --as closes it\n"
     command("export", "going", "--abandoned", "--endpoint", server.url)
     assert server.span_names().count("RUN pipeline.main") == 1
 

@@ -29,7 +29,7 @@ RUNS = [
     run(
         composite("p", "parallel", branch("p.b", task("p.b.w"))),
         status=Status.PROCESSING,
-        header=Header(created_ns=at(0), endings=(Ending(1, "error", at(5)),)),
+        header=Header(created_ns=at(0), endings=(Ending(1, "error", at(5), open_steps=("p", "p.b.w")),)),
     ),
 ]
 """Of every result that the conventions ask an error type for, and of one that they do not."""

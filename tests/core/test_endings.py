@@ -16,8 +16,9 @@ _EVIDENCE = 'KeyError: 9\n\nTraceback (most recent call last):\n  File "host.py"
 def ended(*endings: Ending, header: Header | None = None) -> Run:
     """A run of which a branch was still open."""
     inner = composite("m", "map", branch("m.1", task("m.1.w", status=Status.PROCESSING)), status=Status.PROCESSING)
+    noted = tuple(replace(ending, open_steps=("m", "m.1.w")) for ending in endings)
     known = header or Header(created_ns=at(0), utc_offset_seconds=0)
-    return run(task("a", attempt(1, 2)), inner, status=Status.PROCESSING, header=replace(known, endings=endings))
+    return run(task("a", attempt(1, 2)), inner, status=Status.PROCESSING, header=replace(known, endings=noted))
 
 
 def outcomes(trace: Trace) -> dict[str, tuple[object, object, str | None]]:
@@ -84,6 +85,16 @@ def test_the_first_of_several_endings_counts() -> None:
     """Spans were exported with it."""
     both = Ending(1, "cancellation", at(5)), Ending(1, "timeout", at(9))
     assert spans_from_run(ended(*both)) == spans_from_run(ended(both[0]))
+
+
+def test_a_retry_does_not_change_what_was_open() -> None:
+    """Its attempts at the open steps stand in its own trace, and the one before stays as it was exported."""
+    (before,) = spans_from_run(ended(Ending(1, "cancellation", at(9))))
+    log = ended(Ending(1, "cancellation", at(9)), header=Header(at(0), 0, retries=((2, at(20)),)))
+    again = task("m.1.w", replace(attempt(21, 22), execution=2))
+    steps = (log.steps[0], composite("m", "map", branch("m.1", again), status=Status.PROCESSING))
+    first, _ = spans_from_run(replace(log, steps=steps))
+    assert (first.spans, first.is_complete) == (before.spans, True)
 
 
 def test_a_retry_says_how_the_execution_before_it_was_ended() -> None:

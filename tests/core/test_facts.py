@@ -71,7 +71,19 @@ def test_only_known_names_are_read() -> None:
     ]
 
 
-@given(st.lists(st.builds(Ending, st.integers(1, 9), st.text(max_size=4), st.integers(0), st.text(), st.text())))
+@given(
+    st.lists(
+        st.builds(
+            Ending,
+            st.integers(1, 9),
+            st.text(max_size=4),
+            st.integers(0),
+            st.text(),
+            st.text(),
+            st.lists(st.text()).map(tuple),
+        )
+    )
+)
 def test_endings_are_read_back(endings: list[Ending]) -> None:
     """From the wrapper's entry in the run config."""
     entry = json.loads(json.dumps({"endings": list(map(ending_entry, endings))}))

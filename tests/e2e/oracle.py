@@ -68,6 +68,20 @@ class Oracle:
         return trace, span
 
     @property
+    def _ending(self) -> Document:
+        """How the execution ended, if it reached no verdict and a process saw why."""
+        endings = self._header.get("endings", ()) if self.log["status"] not in _RESULTS else ()
+        return next((ending for ending in endings if ending["execution"] == self.execution), {})
+
+    @property
+    def _end_kind(self) -> str:
+        """The `error.type` of what was open then: the exception that the process saw."""
+        ending = self._ending
+        if ending.get("result", "error") != "error":
+            return str(ending["result"])
+        return _cause(ending["message"]).kind if ending else "abandoned"
+
+    @property
     def _pipeline(self) -> str:
         config = self.log["run_config"]
         defined = config.get("pipeline_definition_file") or config.get("job_definition_file")
@@ -85,14 +99,16 @@ class Oracle:
         config, run_id = self.log["run_config"], self.log["run_id"]
         root = self._id("run")
         began = self._began()
-        times = [*began, *(time for step in self._roots for time in self._times(step))]
+        ending = self._ending
+        ended = [ending["at_ns"] // 1000] if ending else []
+        times = [*began, *ended, *(time for step in self._roots for time in self._times(step))]
         failed = [step for step in self._roots if self._is_present(step) and step["status"] == "FAIL"]
-        result = _RESULTS.get(self.log["status"], "error")
+        result: str = _RESULTS.get(self.log["status"], ending.get("result") or "error")
+        cause = _cause(ending.get("message", ""))
         why = {
             "success": None,
             "failure": f"step {failed[-1]['name']} failed" if failed else "the run failed",
-            "error": "it never ended",
-        }[result]
+        }.get(result, cause.said or "it never ended")
         attempts = [attempt for step in self._roots for attempt in self._attempts_below(step)]
         seen = {name for a in attempts for key in ("input_parameters", "output_parameters") for name in a[key]}
         executor = config.get("pipeline_executor") or config.get("job_executor")
@@ -109,7 +125,7 @@ class Oracle:
                     {
                         "cicd.pipeline.action.name": "RUN",
                         "cicd.pipeline.result": result,
-                        "error.type": {"failure": "step_failed", "error": "abandoned"}.get(result, ""),
+                        "error.type": {"success": "", "failure": "step_failed"}.get(result, self._end_kind),
                         "runlog.host": "runnable",
                         "runlog.run.tag": self.log.get("tag") or "",
                         "runlog.run.dag_hash": self.log.get("dag_hash") or "",
@@ -125,6 +141,7 @@ class Oracle:
                     },
                 ),
                 links=frozenset(self._links()),
+                events=tuple((end, _exception(cause)) for end in ended and [max(times)]),
             ),
         )
         for start in began:
@@ -216,7 +233,7 @@ class Oracle:
             result = _result(known)
         failed = cause.said or ("a branch failed" if is_composite else "the last attempt failed")
         why = {"success": None, "error": "it never ended"}.get(result, failed)
-        kinds = {"success": "", "error": "abandoned"}
+        kinds = {"success": "", "error": self._end_kind}
         kind = kinds.get(result, "branch_failed" if is_composite else known or cause.kind)
         start, duration = self._extent(step)
         yield (
@@ -271,9 +288,6 @@ class Oracle:
                 **{f"runlog.metric.{name}": value for name, value in _metrics(attempt["user_defined_metrics"])},
             },
         )
-        exception = {"event": "exception", "exception.message": cause.message}
-        exception |= {"exception.type": cause.kind, "exception.stacktrace": cause.stack} if cause.stack else {}
-        exception = {name: text for name, text in exception.items() if text}
         said = [(at // 1000, {"event": name} | values) for at, name, values in facts.get("events", ())]
         own = self._id("attempt", path, number)
         return own, Shown(
@@ -282,7 +296,7 @@ class Oracle:
             start=start,
             duration=end - start,
             tags=tags,
-            events=(*said, *(((end, exception),) if failed else ())),
+            events=(*said, *(((end, _exception(cause)),) if failed else ())),
         )
 
     def _branch(self, step: Document, branch: Document, parent: str) -> Iterator[tuple[str, Shown]]:
@@ -300,7 +314,7 @@ class Oracle:
                 "runlog.branch.name": name,
                 "runlog.branch.path": path,
                 "runlog.branch.result": result,
-                "error.type": {"failure": "step_failed", "error": "abandoned"}.get(result, ""),
+                "error.type": {"failure": "step_failed", "error": self._end_kind}.get(result, ""),
             },
         )
         label = "iteration" if step["step_type"] in ("map", "loop") else name
@@ -381,6 +395,12 @@ def _cause(text: str) -> _Cause:
         kind, _, message = said.partition(": ")
         return _Cause(kind, message or kind, message, stack)
     return _Cause("_OTHER", text, text)
+
+
+def _exception(cause: _Cause) -> dict[str, Any]:
+    exception = {"event": "exception", "exception.message": cause.message}
+    exception |= {"exception.type": cause.kind, "exception.stacktrace": cause.stack} if cause.stack else {}
+    return {name: text for name, text in exception.items() if text}
 
 
 def _steps(part: Document) -> Iterator[Document]:

@@ -104,10 +104,7 @@ def test_a_run_is_in_jaeger_what_its_log_says(
         project.version(REMOTE)
     run_id = secrets.token_hex(4)
     oracles = executions(project, pipeline, run_id)
-    has_ended = oracles[-1].log["status"] != "PROCESSING"  # the host breaks some runs off
-    assert [marker["run_id"] for marker in project.unsent()] == ([] if has_ended else [run_id])
-    if not has_ended:
-        project.export("--unsent").succeeded()
+    assert project.unsent() == []  # also of those that the host breaks off
     before = {}
     for number, oracle in enumerate(oracles, 1):
         told, trace = shown(jaeger, oracle)

@@ -1,5 +1,6 @@
 """The contract with runnable's private parts: a test fails when a release of the host moves one of them."""
 
+import inspect
 import logging
 import re
 import sys
@@ -215,3 +216,19 @@ def test_a_pipeline_has_a_name_while_it_makes_its_stores(kind: Any) -> None:
     assert "name" in kind.model_fields, MOVED.format("the name of a pipeline")
     assert function.__code__.co_varnames[0] == "self", MOVED.format(function.__qualname__)
     assert "model_validate" in function.__code__.co_names, MOVED.format("where a pipeline makes its stores")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (context.PipelineContext, "execute"),
+        (context.JobContext, "execute"),
+        (context.PipelineContext, "execute_async"),
+        (context.AsyncPipelineContext, "execute_async"),
+    ],
+)
+def test_a_run_is_executed_by_a_method_of_its_context(owner: Any, name: str) -> None:
+    """The wrapper surrounds it; the context has the store and the id of the run."""
+    method = inspect.unwrap(getattr(owner, name))
+    assert "_should_setup_run_log_at_traversal" in method.__code__.co_names, MOVED.format(f"{owner.__name__}.{name}")
+    assert {"run_log_store", "run_id"} <= set(owner.model_fields), MOVED.format(f"fields of {owner.__name__}")

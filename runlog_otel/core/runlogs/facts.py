@@ -117,9 +117,9 @@ def facts_from_text(text: str) -> tuple[int, Facts]:
 
 def _endings(values: Any) -> Iterator[Ending]:
     for value in values if isinstance(values, list) else ():
-        with suppress(TypeError):
-            ending = Ending(**value)
-            texts = (ending.result, ending.error_type, ending.message)
+        with suppress(AttributeError, TypeError):
+            ending = Ending(**{**value, "open_steps": tuple(value.get("open_steps", ()))})
+            texts = (ending.result, ending.error_type, ending.message, *ending.open_steps)
             if all(isinstance(text, str) for text in texts) and all(
                 isinstance(number, int) for number in (ending.execution, ending.at_ns)
             ):

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from runlog_otel.core.model import Changes, Header, SecretFingerprint
-from runlog_otel.core.runlogs.facts import run_facts
+from runlog_otel.core.model import Changes, Ending, Header, SecretFingerprint
+from runlog_otel.core.runlogs.facts import ending_entry, run_facts
 from runlog_otel.core.runlogs.timestamps import MAX_EXECUTIONS, nanoseconds
 from runlog_otel.core.semconv import HEADER_KEY
 
@@ -82,6 +82,14 @@ def retried_config(config: Document, execution: int, started: datetime) -> dict[
         return {}
     retry = {"execution": execution, "started": started.isoformat()}
     return {HEADER_KEY: {**own, "retries": [*own.get("retries", ()), retry]}}
+
+
+def ended_config(config: Document, ending: Ending) -> dict[str, Any]:
+    """The run config's entry with how an execution ended; {} for a log without our header."""
+    own = config.get(HEADER_KEY)
+    if not isinstance(own, Mapping):
+        return {}
+    return {HEADER_KEY: {**own, "endings": [*own.get("endings", ()), ending_entry(ending)]}}
 
 
 def _retries(entries: Iterable[Document]) -> Iterator[tuple[int, int]]:

@@ -16,6 +16,7 @@ from runlog_otel.core.model import (
     COMPOSITE_KINDS,
     FINAL_STATUSES,
     TERMINAL_KINDS,
+    Ending,
     Facts,
     Header,
     SecretFingerprint,
@@ -229,6 +230,16 @@ class Wrapper(BaseModel):
         """The run now has this status, which ends a run without a terminal step."""
         if status in FINAL_STATUSES:
             self._observer.execution_may_be_complete(run_id)
+
+    def execution_raised(self, run_id: str, error: BaseException) -> None:
+        """The host raised while it executed a run."""
+
+        def ending_of(execution: int) -> Ending:
+            from runlog_otel.live.ending import ending_from
+
+            return ending_from(error, execution, self._observer.masked)
+
+        self._observer.execution_raised(run_id, ending_of)
 
     def _begun_again(self, step_log: Any, run_id: str) -> Any:
         """A step that the host starts again within a run (a map with equal values), with its earlier attempts."""

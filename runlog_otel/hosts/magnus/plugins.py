@@ -3,12 +3,15 @@
 It only adapts: magnus's signatures take any further keyword, parameters are plain values, and there is no retry.
 """
 
+import contextlib
+import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from magnus import context, datastore, defaults, exceptions, sdk, utils
 from magnus.datastore import BaseRunLogStore, BranchLog, CodeIdentity, RunLog, StepLog
+from magnus.extensions.executor import GenericExecutor
 from pydantic import PrivateAttr
 from typing_extensions import override
 
@@ -18,6 +21,7 @@ from runlog_otel.core.runlogs.facts import code_from_facts
 from runlog_otel.core.runlogs.timestamps import AttemptNote, code_from_note
 from runlog_otel.errors import ConfigError
 from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.kit.raising import Reporting
 from runlog_otel.hosts.kit.stack import frame_of
 from runlog_otel.hosts.kit.stores import DocumentPlugin, MemoryPlugin, SqlPlugin
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, add_forwarders
@@ -229,7 +233,20 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
         return answer
 
 
+def _reported(execute_graph: Callable[..., Any]) -> Callable[..., Any]:
+    """The executor's method, which runs the whole graph and the graphs of branches, with what it raises reported."""
+
+    @functools.wraps(execute_graph)
+    def reported(self: Any, dag: Any, *args: Any, **kwargs: Any) -> Any:
+        current = context.run_context
+        with Reporting(current) if dag is current.dag else contextlib.nullcontext():
+            return execute_graph(self, dag, *args, **kwargs)
+
+    return reported
+
+
 add_forwarders(OtelRunLogStore)
+GenericExecutor.execute_graph = _reported(GenericExecutor.execute_graph)
 
 
 class DocumentRunLogStore(DocumentPlugin, BaseRunLogStore):  # type: ignore[misc]

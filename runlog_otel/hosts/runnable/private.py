@@ -1,11 +1,13 @@
 """Every use of runnable (0.50) beyond its documented interface; `tests/hosts/test_private.py` checks each of them."""
 
 import contextlib
+import functools
 import logging
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -31,6 +33,34 @@ _BRANCH_FILE = "BranchLog-"
 _BOX = ("╭", "│", "╰")
 """How lines of tracebacks begin, which the host draws in red."""
 _STDERR_STYLES = (Style(color="red"), defaults.warning_style, defaults.error_style)
+Around = Callable[[Any], AbstractContextManager[None]]
+"""Makes a context around the execution of a run from the host's run context."""
+
+
+def surround_executions(around: Around) -> None:
+    """Have every run executed within a context: no other place sees each exception that ends one, interrupts too."""
+    for owner in (context.PipelineContext, context.JobContext):
+        owner.execute = _surrounded(owner.execute, around)
+    for owner in (context.PipelineContext, context.AsyncPipelineContext):
+        owner.execute_async = _surrounded_async(owner.execute_async, around)
+
+
+def _surrounded(execute: Callable[..., Any], around: Around) -> Callable[..., Any]:
+    @functools.wraps(execute)
+    def surrounded(self: Any) -> Any:
+        with around(self):
+            return execute(self)
+
+    return surrounded
+
+
+def _surrounded_async(execute: Callable[..., Any], around: Around) -> Callable[..., Any]:
+    @functools.wraps(execute)
+    async def surrounded(self: Any) -> Any:
+        with around(self):
+            return await execute(self)
+
+    return surrounded
 
 
 def pipeline_name() -> str:

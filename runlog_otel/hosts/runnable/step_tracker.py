@@ -117,7 +117,11 @@ class FailureCapture(logging.Filter):
     def _failed(self, error: BaseException | None) -> None:
         with suppress(Exception):  # evidence is lost, but the step continues
             if error is not None:
+                from runlog_otel.live.ending import interruption  # only for failures
+
                 self.message = _message(error, self._redact)
+                if interrupted := interruption(private.error_of_code(error)[0]):
+                    self.scope.error_type = interrupted.value
                 if _is_killed(error) and self.scope.usage.lacks_memory():
                     self.scope.error_type = semconv.OOM_KILLED
 

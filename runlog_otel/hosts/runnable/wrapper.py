@@ -12,6 +12,7 @@ from runlog_otel.core.runlogs.execution_logs import code_from_log
 from runlog_otel.core.runlogs.facts import FACTS, code_from_facts, text_of_facts
 from runlog_otel.core.runlogs.timestamps import NOTE, AttemptNote, code_from_note, text_of_note
 from runlog_otel.hosts.kit import adapter
+from runlog_otel.hosts.kit.raising import Reporting
 from runlog_otel.hosts.kit.wrapper import WITHOUT_CODE, Wrapper, add_forwarders
 from runlog_otel.hosts.runnable import private
 from runlog_otel.hosts.runnable.adapter import HostAdapter
@@ -144,3 +145,4 @@ class OtelRunLogStore(Wrapper, BaseRunLogStore):  # type: ignore[misc]  # the ho
 
 
 add_forwarders(OtelRunLogStore)
+private.surround_executions(Reporting)

@@ -193,7 +193,7 @@ def test_a_wrong_config_is_told_without_secrets(
 
 
 def test_what_magnus_s_parallel_branches_recorded_is_told(tmp_path: Path, magnus_python: Path) -> None:
-    """magnus crashes when its parallel branches have ended: each process sent its attempts, the run is remembered."""
+    """magnus crashes when its parallel branches have ended: each process sent its attempts, the run says why."""
     spans = tmp_path / "spans.jsonl"
     project = MagnusProject(tmp_path, magnus_python, CHUNKED, {"endpoint": spans.as_uri()})
     config = json.loads((project.folder / "config.yaml").read_text())
@@ -202,9 +202,24 @@ def test_what_magnus_s_parallel_branches_recorded_is_told(tmp_path: Path, magnus
     assert (done.returncode, "telemetry failed" in done.output) == (1, False)
     assert "got multiple values for keyword argument 'map_variable'" in done.output
     assert sorted(re.findall(r'"name": ?"([^"]+ attempt)"', spans.read_text())) == ["work attempt", "work attempt"]
-    assert project.unsent() == ["r"]
-    project.command("export", "--unsent", "-c", "config.yaml").succeeded()
-    assert (project.unsent(), "RUN side_by_side" in spans.read_text()) == ([], True)
+    (run,) = [span for span in spans_in(spans).values() if span["name"] == "RUN side_by_side"]
+    texts = {each["key"]: each["value"].get("stringValue") for each in run["attributes"]}
+    assert (texts["cicd.pipeline.result"], texts["error.type"]) == ("error", "TypeError")
+    assert (project.unsent(), [event["name"] for event in run["events"]]) == ([], ["exception"])
+
+
+def test_an_interrupt_cancels_a_run(tmp_path: Path, magnus_python: Path) -> None:
+    """Ctrl-C in a step; what is sent live is what an export sends."""
+    spans = tmp_path / "spans.jsonl"
+    project = MagnusProject(tmp_path, magnus_python, FILE_SYSTEM, {"endpoint": spans.as_uri()})
+    assert project.execute("interrupted", "r").returncode != 0
+    live = spans_in(spans)
+    (run,) = [span for span in live.values() if span["name"] == "RUN interrupted"]
+    texts = {each["key"]: each["value"].get("stringValue") for each in run["attributes"]}
+    assert (texts["cicd.pipeline.result"], texts["error.type"]) == ("cancellation", "cancellation")
+    spans.unlink()
+    project.command("export", "r", "-c", "config.yaml").succeeded()
+    assert spans_in(spans) == live
 
 
 def test_the_attempt_is_current_while_its_code_runs(tmp_path: Path, magnus_python: Path) -> None:

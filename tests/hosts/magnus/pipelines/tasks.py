@@ -1,6 +1,7 @@
 """What the pipelines call."""
 
 import os
+import signal
 from pathlib import Path
 
 from magnus import track_this
@@ -64,3 +65,9 @@ def annotated() -> None:
 
     runlog_otel.annotate(rows=123)
     runlog_otel.event("checkpoint", epoch=3)
+
+
+def interrupted() -> None:
+    """Press Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+    signal.raise_signal(signal.SIGINT)
