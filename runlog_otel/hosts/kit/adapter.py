@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.model import Ending, Run, Status
 from runlog_otel.core.redaction import Redaction
 from runlog_otel.core.runlogs.header import changed_config, ended_config
@@ -157,9 +156,6 @@ class HostAdapter(RunSource, ABC):
 
     @override
     def note_ending(self, run: Run, ending: Ending) -> None:
-        """A retry that was broken off before its first attempt must be in the log too, or the next has its number."""
-        if ending.execution > timeline_of(run).count:
-            self.mark_retry(run, ending.execution)
         if ended := ended_config(self.store.get_run_config(run.run_id), ending):
             self.store.set_run_config(run.run_id, ended)
 
