@@ -165,11 +165,16 @@ class Observer:
         states = dict(self._runs.unfinished())
         if run_id not in states:
             return
-        number = states[run_id].execution.number
+        execution = states[run_id].execution
+        number = execution.number
         ending = ending_of(number)
         try:
             run = self._source.run(run_id)
             timeline = timeline_of(run)
+            if number > timeline.count:  # without an attempt, the next retry would have its number
+                run = self._source.mark_retry(run, number)
+                timeline = timeline_of(run)
+                self._send_start(execution, timeline.starts_ns.get(number))
             if not is_execution_complete(run, timeline, number):
                 self._source.note_ending(run, replace(ending, open_steps=open_steps(run, timeline, number)))
         except Exception:

@@ -118,6 +118,18 @@ def test_a_retry_of_a_cancelled_run_is_its_next_execution(tmp_path: Path, server
     assert first < live
 
 
+def test_a_retry_that_is_interrupted_before_its_first_attempt_has_a_trace(tmp_path: Path, server: Backend) -> None:
+    """The execution before it had reached its verdict; the next retry gets another number."""
+    own = project(tmp_path, server)
+    own.run("broken_off", "r", HOW="alarm")
+    own.run("broken_off", "r", HOW="between", RUNNABLE_RETRY_RUN_ID="r")
+    own.retry("r", HOW="nothing").succeeded()
+    live = server.spans_of("r")
+    results = [attributes(root(live, number).span)["cicd.pipeline.result"] for number in (1, 2, 3)]
+    assert results == ["failure", "cancellation", "success"]
+    assert replayed(own, server) == live
+
+
 def test_a_program_that_goes_on_after_its_run_was_broken_off(tmp_path: Path, server: Backend) -> None:
     """The ending is noted when the host raises, not when the process ends."""
     own = project(tmp_path, server)

@@ -98,7 +98,9 @@ def test_outcome_and_run_log_are_those_without_the_wrapper(tmp_path: Path, confi
     noted, recorded = len(taken_notes(wrapped.logs)), attempts_in(plain.logs)
     assert wrapped == plain
     assert json.dumps(wrapped.logs) == json.dumps(plain.logs), "the order of keys differs"
-    assert [set(header) - {"retries", "pipeline", "facts"} for header in headers] == [{"created", "traceparent"}]
+    assert [set(header) - {"retries", "pipeline", "facts", "endings"} for header in headers] == [
+        {"created", "traceparent"}
+    ]
     assert noted == recorded
     assert "telemetry failed" not in output
 

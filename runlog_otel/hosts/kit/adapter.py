@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+<<<<<<< HEAD
 from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.model import Ending, ExecutionLog, Run, Status
+=======
+from runlog_otel.core.model import Ending, Run, Status
+>>>>>>> end13
 from runlog_otel.core.redaction import Redaction
 from runlog_otel.core.runlogs.header import changed_config, ended_config
 from runlog_otel.core.runlogs.json_runlog import Document, pipeline_from_config, run_from_log
@@ -165,9 +169,6 @@ class HostAdapter(RunSource, ABC):
 
     @override
     def note_ending(self, run: Run, ending: Ending) -> None:
-        """A retry that was broken off before its first attempt must be in the log too, or the next has its number."""
-        if ending.execution > timeline_of(run).count:
-            self.mark_retry(run, ending.execution)
         if ended := ended_config(self.store.get_run_config(run.run_id), ending):
             self.store.set_run_config(run.run_id, ended)
 
