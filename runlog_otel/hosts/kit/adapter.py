@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-<<<<<<< HEAD
-from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.model import Ending, ExecutionLog, Run, Status
-=======
-from runlog_otel.core.model import Ending, Run, Status
->>>>>>> end13
 from runlog_otel.core.redaction import Redaction
 from runlog_otel.core.runlogs.header import changed_config, ended_config
 from runlog_otel.core.runlogs.json_runlog import Document, pipeline_from_config, run_from_log
