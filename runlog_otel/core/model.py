@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from runlog_otel.core.quick_init import quick_init
 
 Scalar = str | bool | int | float
+Value = Scalar | tuple[str, ...]
+"""What an attribute can be."""
 
 
 class Status(str, Enum):
@@ -205,7 +207,7 @@ class Run:
     """Whether the executor may run a step again within an execution; a run that fails then reaches no verdict."""
     graph: tuple[Node, ...] = ()
     """The nodes of the definition at every depth, without the terminal ones."""
-    attributes: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
+    attributes: Mapping[str, Value] = field(default_factory=dict)
     """What only this host records of a run, by the names in `semconv`."""
     input_values: Mapping[str, Any] = field(default_factory=dict)
     output_values: Mapping[str, Any] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.failure import Failure
 from runlog_otel.core.links import links_of_run
 from runlog_otel.core.memo import SpanMemo
-from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, Step
+from runlog_otel.core.model import Attempt, Branch, CatalogItem, Run, Status, Step, Value
 from runlog_otel.core.redaction import RedactionPolicy, url_without_credentials
 from runlog_otel.core.trace import (
     MIN_SPAN_DURATION_NS,
@@ -23,7 +23,6 @@ from runlog_otel.core.trace import (
     SpanFactory,
     SpanRole,
     Trace,
-    Value,
     times_of,
     trace_url,
 )

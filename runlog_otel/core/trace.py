@@ -11,13 +11,12 @@ from runlog_otel.core import identity, semconv
 from runlog_otel.core.attributes import code_attributes, parameter_attributes
 from runlog_otel.core.failure import Failure, failure_from_message
 from runlog_otel.core.memo import AttributeGroup, JoinedAttributes, Repeated, SpanMemo
-from runlog_otel.core.model import Attempt, Scalar, SecretFingerprint, Status, Step
+from runlog_otel.core.model import Attempt, Scalar, SecretFingerprint, Status, Step, Value
 from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded_names
 
 MIN_SPAN_DURATION_NS = 1
 """No span is shorter: Jaeger warns of a negative duration when a span ends at its start."""
 
-Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
 _UNCUT = 2**63
 _EMPTY = ("", ())

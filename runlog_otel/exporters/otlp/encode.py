@@ -13,8 +13,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, Instr
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from runlog_otel.core.model import Value
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.core.trace import Attributes, Span, SpanRole, Value
+from runlog_otel.core.trace import Attributes, Span, SpanRole
 from runlog_otel.exporters.otlp.wire import fixed64, int64
 
 _LOCAL = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK

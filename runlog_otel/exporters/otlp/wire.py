@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from runlog_otel.core.memo import AttributeGroup, JoinedAttributes
+from runlog_otel.core.model import Value
 from runlog_otel.core.semconv import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
+from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole
 
 _MAX_ENCODED = 2_048
 """Attributes of one type that are kept encoded: some 500 KB, and 11 MB if each is as long as it may be."""
@@ -79,7 +80,7 @@ def _ids(trace_id: bytes, span_id: bytes, parent_span_id: bytes) -> bytes:
 
 
 def _times(start_ns: int, end_ns: int) -> bytes:
-    if start_ns > 0 and 0 < end_ns < _UINT64 > start_ns:
+    if 0 < start_ns <= end_ns < _UINT64:
         return _TWO_TIMES.pack(b"\x39", start_ns, b"\x41", end_ns)
     return _time(b"\x39", start_ns) + _time(b"\x41", end_ns)
 
@@ -120,7 +121,7 @@ def _group(tag: bytes, group: AttributeGroup) -> bytes:
     try:
         return group.encoded
     except AttributeError:
-        group.encoded = encoded = tag.join([b"", *[_encoded[type(item[1])][item] for item in group.items()]])
+        group.encoded = encoded = _attributes(tag, group)
         return encoded
 
 

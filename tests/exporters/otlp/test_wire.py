@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
+from runlog_otel.core.model import Value
+from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.otlp.wire import fields_from_spans, payload_from_fields, payload_from_spans
 from tests.exporters.spans import RESOURCE, spans_of_bytes, spans_of_every_kind
