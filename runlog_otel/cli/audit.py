@@ -13,9 +13,9 @@ from runlog_otel.cli import output
 from runlog_otel.cli.loading import run_named, source
 from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
 from runlog_otel.core import semconv
-from runlog_otel.core.model import Run, SecretFingerprint
+from runlog_otel.core.model import Run, SecretFingerprint, Value
 from runlog_otel.core.redaction import Redaction, RedactionPolicy
-from runlog_otel.core.trace import Attributes, Span, Trace, Value
+from runlog_otel.core.trace import Attributes, Span, Trace
 from runlog_otel.exporters.otlp.resources import spans_by_resource
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.mapping import execution_of_run, resource_attributes, sends, sends_live, traces_from_run

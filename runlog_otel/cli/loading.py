@@ -31,7 +31,7 @@ def project(config_file: str, **options: Any) -> "Project":
     from runlog_otel.hosts.installed import installed
     from runlog_otel.sources.host_config import Project
 
-    overrides = {key: value for key, value in options.items() if value}
+    overrides = _overrides(options)
     if installed() is None:
         if config_file:
             raise MissingExtraError("reading a config of runnable or magnus", "runnable")
@@ -67,8 +67,13 @@ def _plain(config_file: str, **options: Any) -> tuple[str, Settings] | None:
     plain = plain_config(config_file)
     if plain is None:
         return None
-    overrides = {key: value for key, value in options.items() if value}
+    overrides = _overrides(options)
     return plain.folder, Settings.load(plain.telemetry, os.environ, f"{WHERE}.telemetry", overrides)
+
+
+def _overrides(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given in the call."""
+    return {key: value for key, value in options.items() if value}
 
 
 def run_named(source: "Source", name: str) -> "Run":
@@ -96,7 +101,7 @@ def settings_of(config_file: str, **options: Any) -> Settings:
     """The settings of a config file, or of the environment; options override them. Raises as `project`."""
     if config_file:
         return _settings_of_config(config_file, **options)
-    return Settings.load({}, os.environ, options={key: value for key, value in options.items() if value})
+    return Settings.load({}, os.environ, options=_overrides(options))
 
 
 def source(url: str, config_file: str, **options: Any) -> "Source":

@@ -10,10 +10,10 @@ from typing import Any
 
 from runlog_otel.core import semconv
 from runlog_otel.core.failure import Failure
-from runlog_otel.core.model import AttemptEvent, CodeIdentity, Facts, FactValue, Scalar
+from runlog_otel.core.model import AttemptEvent, CodeIdentity, Facts, Scalar, Value
 from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, is_secret_name, url_without_credentials
 
-RawEvent = tuple[str, int, Mapping[str, FactValue]]
+RawEvent = tuple[str, int, Mapping[str, Value]]
 """Name, time and attributes of an event, before it is sanitised."""
 
 _INT64 = range(-(2**63), 2**63)
@@ -51,9 +51,9 @@ def parameter_attributes(
                 yield digest_name.format(name=name), digest
 
 
-def code_attributes(identities: Iterable[CodeIdentity]) -> dict[str, FactValue]:
+def code_attributes(identities: Iterable[CodeIdentity]) -> dict[str, Value]:
     """Which code ran, in the conventions' names where they have one."""
-    attributes: dict[str, FactValue] = {}
+    attributes: dict[str, Value] = {}
     for code in identities:
         if not code.identifier:
             continue
@@ -68,7 +68,7 @@ def code_attributes(identities: Iterable[CodeIdentity]) -> dict[str, FactValue]:
     return attributes
 
 
-def vcs_attributes(identities: Iterable[CodeIdentity]) -> dict[str, FactValue]:
+def vcs_attributes(identities: Iterable[CodeIdentity]) -> dict[str, Value]:
     """Which commit ran, if all of the identities agree on it; it is clean if it was in all of them."""
     commits = [code for code in identities if code.kind == _GIT]
     if len({(code.identifier, code.url) for code in commits}) != 1:
@@ -91,14 +91,14 @@ def browser_url(remote: str) -> str:
     return f"{scheme}://{match['host']}/{path}" if scheme.startswith("http") else f"https://{match['name']}/{path}"
 
 
-def fact_attributes(facts: Facts, policy: RedactionPolicy) -> dict[str, FactValue]:
+def fact_attributes(facts: Facts, policy: RedactionPolicy) -> dict[str, Value]:
     """What only the process knew of an attempt."""
     return annotation_attributes(facts.annotations, policy) | dict(facts.attributes)
 
 
 def annotation_attributes(
-    annotations: Mapping[str, FactValue], policy: RedactionPolicy, limit: int = semconv.MAX_ANNOTATIONS
-) -> dict[str, FactValue]:
+    annotations: Mapping[str, Value], policy: RedactionPolicy, limit: int = semconv.MAX_ANNOTATIONS
+) -> dict[str, Value]:
     """What the code of an attempt said; the value of what is named like a secret is masked."""
     limited = islice(annotations.items(), policy.limit(limit))
     return {name: MASK if is_secret_name(name) and not policy.is_unlimited else value for name, value in limited}
@@ -113,13 +113,13 @@ def events_of_code(events: tuple[AttemptEvent, ...], policy: RedactionPolicy) ->
     )
 
 
-def metric_attributes(metrics: Mapping[str, Scalar], policy: RedactionPolicy) -> dict[str, FactValue]:
+def metric_attributes(metrics: Mapping[str, Scalar], policy: RedactionPolicy) -> dict[str, Value]:
     """User-defined metrics."""
     limited = islice(metrics.items(), policy.limit(semconv.MAX_METRICS))
     return {semconv.METRIC.format(name=name): value for name, value in limited}
 
 
-def failure_attributes(failure: Failure) -> dict[str, FactValue]:
+def failure_attributes(failure: Failure) -> dict[str, Value]:
     """Why an attempt failed."""
     exit_code = {} if failure.exit_code is None else {semconv.PROCESS_EXIT_CODE: failure.exit_code}
     return {semconv.ERROR_TYPE: failure.type, **exit_code}
@@ -135,7 +135,7 @@ def exception_event(failure: Failure, at_ns: int) -> RawEvent:
     return semconv.EXCEPTION_EVENT, at_ns, {name: text for name, text in attributes.items() if text}
 
 
-def _image_attributes(image: str) -> dict[str, FactValue]:
+def _image_attributes(image: str) -> dict[str, Value]:
     """A container image: its id, or its name as `name:tag@digest`."""
     if image.startswith("sha256:"):
         return {semconv.IMAGE_ID: image}

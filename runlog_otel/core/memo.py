@@ -3,22 +3,21 @@
 from collections.abc import Hashable, ItemsView, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from runlog_otel.core.model import Scalar
+from runlog_otel.core.model import Value
 from runlog_otel.core.redaction import RedactionPolicy
 
 _MAX_REMEMBERED = 10_000
 """Shapes of spans that a memo holds; of a map, each iteration has its own."""
-_Value = Scalar | tuple[str, ...]
 
 
-class AttributeGroup(dict[str, _Value]):
+class AttributeGroup(dict[str, Value]):
     """Sanitised attributes that many spans, or many events, have. A writer keeps its bytes of them in `encoded`."""
 
     __slots__ = ("encoded",)
     encoded: bytes
 
 
-class JoinedAttributes(Mapping[str, _Value]):
+class JoinedAttributes(Mapping[str, Value]):
     """The attributes of groups, one after another; joined when they are read."""
 
     __slots__ = ("groups",)
@@ -26,7 +25,7 @@ class JoinedAttributes(Mapping[str, _Value]):
     def __init__(self, *groups: AttributeGroup) -> None:
         self.groups = groups
 
-    def __getitem__(self, key: str) -> _Value:
+    def __getitem__(self, key: str) -> Value:
         return self._joined()[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -35,11 +34,11 @@ class JoinedAttributes(Mapping[str, _Value]):
     def __len__(self) -> int:
         return len(self._joined())
 
-    def items(self) -> ItemsView[str, _Value]:
+    def items(self) -> ItemsView[str, Value]:
         """See `Mapping.items`; joins once."""
         return self._joined().items()
 
-    def _joined(self) -> dict[str, _Value]:
+    def _joined(self) -> dict[str, Value]:
         return {key: value for group in self.groups for key, value in group.items()}
 
 
@@ -57,8 +56,8 @@ class Repeated(NamedTuple):
         cls,
         name: str,
         interval: tuple[int, int],
-        attributes: Mapping[str, _Value],
-        events: Iterable[tuple[str, int, Mapping[str, _Value]]],
+        attributes: Mapping[str, Value],
+        events: Iterable[tuple[str, int, Mapping[str, Value]]],
         shared: AttributeGroup,
     ) -> "Repeated":
         """Of a span, whose events are at its start or end."""

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from runlog_otel.core.quick_init import quick_init
 
 Scalar = str | bool | int | float
+Value = Scalar | tuple[str, ...]
+"""What an attribute can be."""
 
 
 class Status(str, Enum):
@@ -65,16 +67,13 @@ class SecretFingerprint:
     outline: str = ""
 
 
-FactValue = Scalar | tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class AttemptEvent:
     """What the code of an attempt reported at a moment, in nanoseconds since the epoch."""
 
     time_ns: int
     name: str
-    attributes: Mapping[str, FactValue] = field(default_factory=dict)
+    attributes: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,8 @@ class Facts:
     `attributes` have names of `semconv`: where it ran, what it used. `annotations` and `events` are what its code said.
     """
 
-    attributes: Mapping[str, FactValue] = field(default_factory=dict)
-    annotations: Mapping[str, FactValue] = field(default_factory=dict)
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    annotations: Mapping[str, Value] = field(default_factory=dict)
     events: tuple[AttemptEvent, ...] = ()
     error_type: str = ""
     """Why it failed, where the process knows better than the log: `oom_killed`, `cancellation`, `timeout`."""
@@ -237,7 +236,7 @@ class Header:
     changes: tuple[Changes, ...] = ()
     pipeline: str = ""
     """The name that the user gave the pipeline, where the host's log loses it."""
-    facts: Mapping[str, FactValue] = field(default_factory=dict)
+    facts: Mapping[str, Value] = field(default_factory=dict)
     """Who started the run, and from which branch; by the names in `semconv`."""
     is_child: bool = False
     """Whether the run joins the caller's trace (`parent: child`)."""
@@ -274,7 +273,7 @@ class Run:
     """Whether the executor may run a step again within an execution; a run that fails then reaches no verdict."""
     graph: tuple[Node, ...] = ()
     """The nodes of the definition at every depth, without the terminal ones."""
-    attributes: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
+    attributes: Mapping[str, Value] = field(default_factory=dict)
     """What only this host records of a run, by the names in `semconv`."""
     input_values: Mapping[str, Any] = field(default_factory=dict)
     output_values: Mapping[str, Any] = field(default_factory=dict)

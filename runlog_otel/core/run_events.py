@@ -5,7 +5,7 @@ from itertools import islice
 
 from runlog_otel.core import semconv
 from runlog_otel.core.attributes import RawEvent
-from runlog_otel.core.model import CatalogItem, FactValue, Run
+from runlog_otel.core.model import CatalogItem, Run, Value
 from runlog_otel.core.redaction import RedactionPolicy, url_without_credentials
 
 
@@ -23,7 +23,7 @@ def change_events(run: Run, number: int, at_ns: int) -> Iterator[RawEvent]:
     for changes in run.header.changes:
         if changes.execution != number:
             continue
-        attributes: dict[str, FactValue] = {
+        attributes: dict[str, Value] = {
             semconv.CHANGES_SINCE: changes.since,
             semconv.CHANGES_REVISION_BEFORE: changes.revision_before,
             semconv.CHANGES_REVISION: changes.revision,

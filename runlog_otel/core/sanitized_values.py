@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runlog_otel.core.model import FactValue
+from runlog_otel.core.model import Value
 from runlog_otel.core.redaction import Redaction, bounded_names
 
 
@@ -20,8 +20,8 @@ class SanitizedValues(dict[Any, Any]):
         self._redaction = redaction
         self._limit = limit
 
-    def __missing__(self, raw: FactValue) -> FactValue:
-        clean: FactValue
+    def __missing__(self, raw: Value) -> Value:
+        clean: Value
         if isinstance(raw, str):
             clean = self._redaction.bounded(raw, self._limit) if self._redaction else raw
         elif isinstance(raw, tuple):

@@ -13,7 +13,7 @@ from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, Intervals
 from runlog_otel.core.links import links_of_run, trace_url
 from runlog_otel.core.memo import SpanMemo
-from runlog_otel.core.model import Attempt, Branch, Run, Status, Step
+from runlog_otel.core.model import Attempt, Branch, Run, Status, Step, Value
 from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.run_events import catalog_events, change_events
 from runlog_otel.core.trace import (
@@ -23,7 +23,6 @@ from runlog_otel.core.trace import (
     SpanFactory,
     SpanRole,
     Trace,
-    Value,
     execution_of,
     result_of,
 )

@@ -21,11 +21,10 @@ from runlog_otel.core.caller import Caller, caller_from
 from runlog_otel.core.failure import Failure, failure_from_message
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, is_reversed, times_of
 from runlog_otel.core.memo import AttributeGroup, JoinedAttributes, Repeated, SpanMemo
-from runlog_otel.core.model import NO_FACTS, Attempt, Run, Scalar, SecretFingerprint, Status, Step
+from runlog_otel.core.model import NO_FACTS, Attempt, Run, Scalar, SecretFingerprint, Status, Step, Value
 from runlog_otel.core.redaction import Redaction, RedactionPolicy
 from runlog_otel.core.sanitized_values import SanitizedValues
 
-Value = Scalar | tuple[str, ...]
 Attributes = Mapping[str, Value]
 _UNCUT = 2**63
 _EMPTY = ("", ())

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runlog_otel.core.attributes import json_text
-from runlog_otel.core.model import AttemptEvent, FactValue
+from runlog_otel.core.model import AttemptEvent, Value
 from runlog_otel.loggers import package_logger
 
 VARIABLE = "RUNNABLE_ANNOTATIONS"
@@ -117,7 +117,7 @@ class AnnotationFile(Recorder):
                 os.close(descriptor)
 
 
-def plain(value: Any) -> FactValue | None:
+def plain(value: Any) -> Value | None:
     """A value as an attribute may have it: a scalar, a list of texts; of other values their JSON, or their text."""
     if value is None or isinstance(value, bool):
         return value

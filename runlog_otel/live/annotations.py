@@ -7,7 +7,7 @@ from typing import Any
 
 from runlog_otel.core import semconv
 from runlog_otel.core.failure import failure_from_message, message_from_exception
-from runlog_otel.core.model import AttemptEvent, FactValue
+from runlog_otel.core.model import AttemptEvent, Value
 from runlog_otel.core.redaction import MASK, bounded, bounded_names, is_secret_name
 from runlog_otel.live.annotation_file import WINDOW, Annotation, AnnotationFile, Recorder, never_raising, plain
 
@@ -24,7 +24,7 @@ class Annotations(Recorder):
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__()
-        self.attributes: dict[str, FactValue] = {}
+        self.attributes: dict[str, Value] = {}
         self.events: list[AttemptEvent] = []
         self.is_open = True
         self.file = AnnotationFile.made()
@@ -90,8 +90,8 @@ class Annotations(Recorder):
         else:
             self.events.append(AttemptEvent(int(time_ns), kind, self._values(kind, attributes)))
 
-    def _values(self, event: str, attributes: Mapping[str, Any]) -> dict[str, FactValue]:
-        values: dict[str, FactValue] = {}
+    def _values(self, event: str, attributes: Mapping[str, Any]) -> dict[str, Value]:
+        values: dict[str, Value] = {}
         for name, value in attributes.items():
             key = self._name(name)
             if not semconv.is_free_in(event, key):
@@ -105,7 +105,7 @@ class Annotations(Recorder):
     def _name(self, name: Any) -> str:
         return bounded(self._text(str(name).strip()), semconv.MAX_KEY_BYTES)
 
-    def _value(self, name: str, value: Any) -> FactValue | None:
+    def _value(self, name: str, value: Any) -> Value | None:
         kept = plain(value)
         if is_secret_name(name):
             return MASK

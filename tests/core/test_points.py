@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runlog_otel.core import semconv
-from runlog_otel.core.model import CatalogItem, Facts, FactValue, Header, Node, Run, Status
+from runlog_otel.core.model import CatalogItem, Facts, Header, Node, Run, Status, Value
 from runlog_otel.core.points import Point, known_points, points_from_trace
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import SpanRole
@@ -118,7 +118,7 @@ def test_durations_of_steps_and_branches_say_their_error() -> None:
 
 def test_what_attempts_used_is_observed_by_step() -> None:
     """Time in nanoseconds as any duration, sizes in bytes, limits as they were last; odd values are left out."""
-    used: dict[str, FactValue] = {
+    used: dict[str, Value] = {
         semconv.CPU_TIME: 2.5,
         semconv.MEMORY_PEAK: 300_000_000,
         semconv.IO_READ: math.nan,

@@ -6,7 +6,7 @@ import pytest
 
 from runlog_otel.core import semconv
 from runlog_otel.core.attributes import browser_url
-from runlog_otel.core.model import AttemptEvent, CodeIdentity, Facts, FactValue, Header
+from runlog_otel.core.model import AttemptEvent, CodeIdentity, Facts, Header, Value
 from runlog_otel.core.redaction import MASK
 from runlog_otel.core.spans import spans_from_run
 from runlog_otel.core.trace import Execution, Span, SpanRole, span_from_attempt
@@ -26,7 +26,7 @@ def test_facts_of_an_attempt_are_its_attributes() -> None:
     span = span_with(
         attributes={"host.name": "node-1", "runlog.attempt.cpu.time": 2.5}, annotations={"rows": 3, "of": ("a", "b")}
     )
-    said: dict[str, FactValue] = {"host.name": "node-1", "runlog.attempt.cpu.time": 2.5, "rows": 3, "of": ("a", "b")}
+    said: dict[str, Value] = {"host.name": "node-1", "runlog.attempt.cpu.time": 2.5, "rows": 3, "of": ("a", "b")}
     assert said.items() <= span.attributes.items()
 
 

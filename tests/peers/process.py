@@ -95,7 +95,7 @@ class Server:
             self._process.wait()
             self._process = None
 
-    def stop(self, timeout_seconds: float = 10.0) -> None:
+    def stop(self, timeout_seconds: float = 60.0) -> None:
         """Ask it to end and wait; kill it when it takes too long."""
         if self._process is None:
             return

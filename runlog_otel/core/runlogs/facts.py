@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from runlog_otel.core import semconv
-from runlog_otel.core.model import NO_FACTS, AttemptEvent, Ending, Facts, FactValue
+from runlog_otel.core.model import NO_FACTS, AttemptEvent, Ending, Facts, Value
 
 Document = Mapping[str, Any]
 
@@ -53,7 +53,7 @@ def text_of_facts(facts: Facts, index: int | None = None) -> str:
 def redacted_facts(facts: Facts, redact: Callable[[str], str]) -> Facts:
     """The facts with every text masked."""
 
-    def masked(values: Mapping[str, FactValue]) -> dict[str, FactValue]:
+    def masked(values: Mapping[str, Value]) -> dict[str, Value]:
         return {name: _masked(value, redact) for name, value in values.items()}
 
     events = tuple(AttemptEvent(each.time_ns, redact(each.name), masked(each.attributes)) for each in facts.events)
@@ -77,7 +77,7 @@ def ending_entry(ending: Ending) -> dict[str, Any]:
     return asdict(ending)
 
 
-def known_attributes(values: Any, known: frozenset[str]) -> dict[str, FactValue]:
+def known_attributes(values: Any, known: frozenset[str]) -> dict[str, Value]:
     """Those of the values whose names are known, and whose types a span can have."""
     given = values if isinstance(values, Mapping) else {}
     return {name: _hashable(value) for name, value in given.items() if name in known and is_fact_value(value)}
@@ -92,7 +92,7 @@ def is_fact_value(value: Any) -> bool:
     )
 
 
-def _masked(value: FactValue, redact: Callable[[str], str]) -> FactValue:
+def _masked(value: Value, redact: Callable[[str], str]) -> Value:
     if isinstance(value, tuple):
         return tuple(map(redact, value))
     return redact(value) if isinstance(value, str) else value
@@ -134,11 +134,11 @@ def _events(values: Any) -> Iterator[AttemptEvent]:
                     yield AttemptEvent(time_ns, name, _annotations(attributes, partial(semconv.is_free_in, name)))
 
 
-def _annotations(values: Any, is_free: Callable[[str], bool] = semconv.is_free) -> dict[str, FactValue]:
+def _annotations(values: Any, is_free: Callable[[str], bool] = semconv.is_free) -> dict[str, Value]:
     """What the code said: any name but ours and those of the conventions."""
     given = values if isinstance(values, Mapping) else {}
     return {name: _hashable(value) for name, value in given.items() if is_free(name) and is_fact_value(value)}
 
 
-def _hashable(value: Any) -> FactValue:
+def _hashable(value: Any) -> Value:
     return tuple(value) if isinstance(value, list) else value

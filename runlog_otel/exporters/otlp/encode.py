@@ -15,8 +15,9 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from runlog_otel.core.model import Value
 from runlog_otel.core.semconv import LOG_UID, SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.core.trace import Attributes, Span, SpanRole, Value
+from runlog_otel.core.trace import Attributes, Span, SpanRole
 from runlog_otel.exporters.otlp.resources import spans_by_resource
 from runlog_otel.exporters.otlp.wire import fixed64, int64
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+from runlog_otel.core.model import Value
 from runlog_otel.core.semconv import PIPELINE_NAME, PIPELINE_RUN_ID
-from runlog_otel.core.trace import Attributes, Span, Value
+from runlog_otel.core.trace import Attributes, Span
 
 
 def spans_by_resource(

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from runlog_otel.core.memo import AttributeGroup, JoinedAttributes
+from runlog_otel.core.model import Value
 from runlog_otel.core.semconv import LOG_UID, SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
-from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
+from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole
 from runlog_otel.exporters.otlp.resources import spans_by_resource
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _ids(span: Span) -> bytes:
 
 
 def _times(start_ns: int, end_ns: int) -> bytes:
-    if start_ns > 0 and 0 < end_ns < _UINT64 > start_ns:
+    if 0 < start_ns <= end_ns < _UINT64:
         return _TWO_TIMES.pack(b"\x39", start_ns, b"\x41", end_ns)
     return _time(b"\x39", start_ns) + _time(b"\x41", end_ns)
 
@@ -147,7 +148,7 @@ def _group(tag: bytes, group: AttributeGroup) -> bytes:
     try:
         return group.encoded
     except AttributeError:
-        group.encoded = encoded = tag.join([b"", *[_encoded[type(item[1])][item] for item in group.items()]])
+        group.encoded = encoded = _attributes(tag, group)
         return encoded
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # few processes send these, which take 2 ms to import
     from runlog_otel.exporters.traces.attempt_logs import LogSender
 
 _PAUSE_SECONDS = 30.0
-"""The pause after a failure if the backend asks for none, in a process that goes on."""
+"""How long nothing is sent after a failure, unless the backend asks for another time."""
 _BURST_SECONDS = 0.5
 """How long spans are collected for one request: 50 empty steps take 5 requests instead of 50, and 40 ms less CPU."""
 

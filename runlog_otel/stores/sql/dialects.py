@@ -33,7 +33,7 @@ _UNIVERSAL = ("UTF8", "SQL_ASCII")
 """The encodings of databases that keep any text as we send it."""
 
 _NEEDS_TRANSACTION = "runlog_otel_needs_transaction"
-"""The option of an engine on which single statements need a transaction, too."""
+"""Set on an engine where even a single statement needs a transaction."""
 SENT_WITH_NEXT = "runlog_otel_sent_with_next"
 """The option of a statement whose result is not needed: PostgreSQL gets it together with the next one."""
 ENDS_TRANSACTION = "runlog_otel_ends_transaction"

@@ -28,7 +28,7 @@ def plain_file(url: str) -> Path | None:
 
 
 class SqliteReader(Reader):
-    """Reads a file of this version. Whatever is unusual is left to `otherwise`: it waits, and says what is wrong.
+    """Reads a file of this version. Anything else, and every error, goes to `otherwise`, which retries and reports.
 
     Arguments:
         url: what `plain_file` finds a file by.

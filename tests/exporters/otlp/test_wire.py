@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from runlog_otel.core.model import Value
 from runlog_otel.core.semconv import PIPELINE_NAME, PIPELINE_RUN_ID
-from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole, Value
+from runlog_otel.core.trace import Attributes, Event, Link, Span, SpanRole
 from runlog_otel.exporters.otlp.encode import request_from_spans
 from runlog_otel.exporters.otlp.wire import payload_from_spans
 from tests.exporters.spans import RESOURCE, spans_of_bytes, spans_of_every_kind
