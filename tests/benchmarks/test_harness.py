@@ -134,7 +134,7 @@ def test_a_run_is_multiplied_inside_the_database(tmp_path: Path) -> None:
     multiply(filled, "first", 3, updated_ns=7)
     runs = RunHistory(filled.documents).page().runs
     assert {(run.run_id, run.pipeline) for run in runs} == {
-        ("first", ""),
+        ("first", "runnable"),
         ("run-2", "pipeline_1"),
         ("run-3", "pipeline_2"),
         ("run-4", "pipeline_3"),

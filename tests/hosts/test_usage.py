@@ -12,6 +12,7 @@ import pytest
 
 from runlog_otel.core import semconv
 from runlog_otel.live.control_group import ROOT, _folders
+from tests.hosts.notes import FACTS
 from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, TIMEOUT_SECONDS, Project, environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
@@ -39,9 +40,9 @@ def attempts(graph: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
 
 def facts(attempt: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of an attempt, as they are in the log."""
-    texts = [code["code_identifier"] for code in attempt["code_identities"] if "facts" in code["code_identifier_type"]]
-    assert len(texts) == 1
-    values: dict[str, Any] = json.loads(texts[0])
+    own = [code for code in attempt["code_identities"] if FACTS in (*code, code["code_identifier_type"])]
+    assert len(own) == 1
+    values: dict[str, Any] = json.loads(own[0].get(FACTS, own[0]["code_identifier"]))
     return values
 
 
