@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+
+from runlog_otel.kernel_files import read
 
 _running: set[int] = set()
 """Native ids."""
@@ -32,7 +33,7 @@ def cpu_seconds() -> float:
 
 def _seconds(identity: int) -> float:
     with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/self/task/{identity}/schedstat").read_text().split()[0]) / 1e9
+        return int(read(f"/proc/self/task/{identity}/schedstat").split()[0]) / 1e9
     return 0.0
 
 

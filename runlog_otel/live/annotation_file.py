@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runlog_otel.core.attributes import json_text
@@ -73,11 +72,11 @@ class AnnotationFile(Recorder):
 
         At the latest it is removed when the process ends, as the host may raise before it records the attempt.
         """
+        path = os.path.join(tempfile.gettempdir(), f"runlog-otel-{os.urandom(8).hex()}")  # noqa: PTH118 an eighth of its time
         try:
-            descriptor, path = tempfile.mkstemp(prefix="runlog-otel-")
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError:
             return cls("")
-        os.close(descriptor)
         made = cls(path)
         weakref.finalize(made, _remove, path, os.getpid())
         return made
@@ -102,7 +101,8 @@ class AnnotationFile(Recorder):
         """What the file says, once; it is removed."""
         lines: list[str] = []
         with suppress(OSError):
-            lines = _start_of(self._path).split("\n")
+            if os.stat(self._path).st_size:  # noqa: PTH116 most are empty
+                lines = _start_of(self._path).split("\n")
         _remove(self._path, os.getpid())
         self._path = ""
         return filter(None, map(_item, lines))
@@ -146,7 +146,7 @@ def _remove(path: str, process: int) -> None:
     """Remove the file, but not in a process that the one which made it has forked."""
     if os.getpid() == process:
         with suppress(OSError):
-            Path(path).unlink()
+            os.unlink(path)  # noqa: PTH108 a third of the time of a `Path`
 
 
 def _opened(path: str, flags: int) -> int:

@@ -69,6 +69,8 @@ class AttemptScope:
                 context.detach(self._token)
 
     def _end(self) -> None:
+        if self.has_ended:
+            return
         with suppress(Exception):  # what follows must happen
             self.usage.stop()
         with suppress(Exception):

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runlog_otel.core import semconv
+from runlog_otel.kernel_files import number_after, read
 
 ROOT = Path("/")
 CGROUP, MOUNTS = "proc/self/cgroup", "proc/self/mountinfo"
@@ -29,9 +30,7 @@ def memory_kills(root: Path = ROOT) -> int | None:
     """How many processes of the group the kernel has killed for lack of memory; None where it does not count them."""
     path = _events(root)
     with suppress(OSError, ValueError):
-        for line in path.read_text().splitlines() if path else ():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
+        return number_after(b"oom_kill ", read(str(path))) if path else None
     return None
 
 

@@ -6,7 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from runlog_otel.kernel_files import number_after, read
+
 _PAGE, _TICKS = (os.sysconf(name) for name in ("SC_PAGE_SIZE", "SC_CLK_TCK"))
+_KIB = 1024
 _FORKED = 0x40
 """The flag `PF_FORKNOEXEC` of the kernel: the process still shares memory with the one that forked it."""
 
@@ -44,13 +47,15 @@ def below() -> list[Process] | None:
 def own_resident_bytes() -> int | None:
     """The resident memory of this process."""
     with suppress(OSError):
-        return int(_read("/proc/self/statm").split()[1]) * _PAGE
+        return int(read("/proc/self/statm").split()[1]) * _PAGE
     return None
 
 
 def own_peak_bytes() -> int | None:
     """The highest resident memory of this process since `reset_own_peak`, or since it started."""
-    return _of_lines("/proc/self/status", b"VmHWM", 1024)
+    with suppress(OSError, ValueError):
+        return number_after(b"VmHWM:", read("/proc/self/status")) * _KIB
+    return None
 
 
 def reset_own_peak() -> bool:
@@ -70,17 +75,17 @@ def added_bytes(process: Process) -> int:
     """The resident memory that a process adds to that of its parent."""
     if not process.is_forked:
         return process.resident_bytes
-    private = (
-        _of_lines(f"/proc/{process.pid}/smaps_rollup", name, 1024) for name in (b"Private_Clean", b"Private_Dirty")
-    )
-    return sum(each or 0 for each in private)
+    with suppress(OSError, ValueError):
+        text = read(f"/proc/{process.pid}/smaps_rollup")
+        return (number_after(b"Private_Clean:", text) + number_after(b"Private_Dirty:", text)) * _KIB
+    return 0
 
 
 def transferred(pid: int | str = "self") -> Transferred | None:
     """What a process has read and written."""
-    with suppress(OSError, ValueError, KeyError):
-        values = dict(line.split(b": ") for line in _read(f"/proc/{pid}/io").splitlines())
-        return Transferred(int(values[b"read_bytes"]), int(values[b"write_bytes"]))
+    with suppress(OSError, ValueError):
+        text = read(f"/proc/{pid}/io")
+        return Transferred(number_after(b"read_bytes:", text), number_after(b"write_bytes:", text))
     return None
 
 
@@ -96,26 +101,10 @@ def _children(pid: int | str) -> Iterator[int]:
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 names only
             with suppress(OSError):
-                yield from map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+                yield from map(int, read(f"/proc/{pid}/task/{thread}/children").split())
 
 
 def _process(pid: int) -> Process:
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()  # a name may hold spaces and brackets
+    fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()  # a name may hold spaces and brackets
     ticks = sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
     return Process(pid, ticks / _TICKS, int(fields[21]) * _PAGE, bool(int(fields[6]) & _FORKED))
-
-
-def _of_lines(path: str, name: bytes, unit: int) -> int | None:
-    with suppress(OSError, ValueError, IndexError):
-        for line in _read(path).splitlines():
-            if line.startswith(name + b":"):
-                return int(line.split()[1]) * unit
-    return None
-
-
-def _read(path: str) -> bytes:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # a third of the time that Python's files take
-    try:
-        return os.read(file, 65536)
-    finally:
-        os.close(file)
