@@ -1,4 +1,4 @@
-"""Attributes and events of parts of a log, with its raw values: `trace.SpanFactory` sanitises them."""
+"""Attributes and events of parts of a log, with its raw values: `span_factory.SpanFactory` sanitises them."""
 
 import hashlib
 import json

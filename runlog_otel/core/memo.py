@@ -18,7 +18,7 @@ class AttributeGroup(dict[str, Value]):
 
 
 class JoinedAttributes(Mapping[str, Value]):
-    """The attributes of groups, one after another; joined when they are read."""
+    """The attributes of groups, one after another; joined when they are read. No two groups have a key in common."""
 
     __slots__ = ("groups",)
 
@@ -47,7 +47,7 @@ class Repeated(NamedTuple):
 
     name: str
     own: AttributeGroup
-    """Without those that every span of the execution has."""
+    """Without those that every span of the execution has, and those that vary."""
     events: tuple[tuple[str, int, JoinedAttributes], ...]
     """Name, 0 if it is at the span's start and 1 if it is at its end, attributes."""
 
@@ -56,14 +56,12 @@ class Repeated(NamedTuple):
         cls,
         name: str,
         interval: tuple[int, int],
-        attributes: Mapping[str, Value],
+        own: Mapping[str, Value],
         events: Iterable[tuple[str, int, Mapping[str, Value]]],
-        shared: AttributeGroup,
     ) -> "Repeated":
         """Of a span, whose events are at its start or end."""
-        own = AttributeGroup({key: value for key, value in attributes.items() if key not in shared})
         ends = [(event, interval.index(at_ns), JoinedAttributes(AttributeGroup(said))) for event, at_ns, said in events]
-        return cls(name, own, tuple(ends))
+        return cls(name, AttributeGroup(own), tuple(ends))
 
     def events_at(self, interval: tuple[int, int]) -> Iterator[tuple[str, int, JoinedAttributes]]:
         """The events of another span."""

@@ -16,11 +16,11 @@ from runlog_otel.core.memo import SpanMemo
 from runlog_otel.core.model import Attempt, Branch, Run, Status, Step, Value
 from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.run_events import catalog_events, change_events
+from runlog_otel.core.span_factory import SpanFactory
 from runlog_otel.core.trace import (
     Execution,
     Result,
     Span,
-    SpanFactory,
     SpanRole,
     Trace,
     execution_of,

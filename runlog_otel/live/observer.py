@@ -17,6 +17,7 @@ from runlog_otel.core.endings import open_steps
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.intervals import has_times
 from runlog_otel.core.model import Ending, Header, Run, Step
+from runlog_otel.core.span_factory import span_from_attempt, span_from_start
 from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import (
     AttemptContext,
@@ -24,8 +25,6 @@ from runlog_otel.core.trace import (
     Span,
     SpanRole,
     Trace,
-    span_from_attempt,
-    span_from_start,
 )
 from runlog_otel.exporters.traces.delivery import Delivery, shared_delivery
 from runlog_otel.exporters.traces.outbox import Outbox

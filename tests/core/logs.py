@@ -5,7 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from runlog_otel.core.model import Attempt, Branch, Facts, Header, Run, Status, Step
+from runlog_otel.core import semconv
+from runlog_otel.core.model import NO_FACTS, Attempt, Branch, Facts, Header, Run, Status, Step
 from runlog_otel.core.points import ExecutionPoints, points_from_trace
 from runlog_otel.core.runlogs.json_runlog import step_from_log
 from runlog_otel.core.runlogs.timestamps import TimestampParser
@@ -90,6 +91,8 @@ def points_from_run(log: Run, *, by_tag: bool = False, is_abandoned: bool = Fals
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="."), min_size=1, max_size=8)
 _TIMES = st.one_of(st.none(), st.integers(0, 10**6).map(lambda ms: START + ms * 1_000_000))
 
+_FACTS = st.dictionaries(st.sampled_from(sorted(semconv.ATTEMPT_FACTS)), st.integers(0, 9) | st.text(max_size=3))
+
 
 @st.composite
 def attempts(draw: st.DrawFn) -> tuple[Attempt, ...]:
@@ -104,6 +107,7 @@ def attempts(draw: st.DrawFn) -> tuple[Attempt, ...]:
             input_parameters=tuple(draw(st.lists(st.text(max_size=2000), max_size=5))),
             metrics=draw(st.dictionaries(st.text(max_size=5), st.floats() | st.text(max_size=3000), max_size=3)),
             retry_indicator=draw(st.sampled_from(["", "", "b"])),
+            facts=draw(st.just(NO_FACTS) | st.builds(Facts, _FACTS, st.just({}) | st.just({"rows": 3}))),
         )
         for number in range(1, count + 1)
     )

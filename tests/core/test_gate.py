@@ -11,8 +11,9 @@ import runlog_otel
 from runlog_otel.core import semconv
 from runlog_otel.core.model import CatalogItem, Changes, CodeIdentity, Header, Run, Status
 from runlog_otel.core.redaction import MASK, Redaction, RedactionPolicy, bounded_names, fingerprint_of
+from runlog_otel.core.span_factory import span_from_attempt, span_from_start
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Execution, Span, SpanRole, span_from_attempt, span_from_start
+from runlog_otel.core.trace import Execution, Span, SpanRole
 from tests.core.logs import at, attempt, branch, composite, run, runs, task, verdict
 
 SECRET = "ghp_012345678901234567890123456789012345"
@@ -25,7 +26,7 @@ def test_only_the_gate_makes_a_span() -> None:
     `remembered` makes one of what `sanitized` made before.
     """
     makers = [maker for path in Path(runlog_otel.__file__).parent.rglob("*.py") for maker in _makers_of_spans(path)]
-    assert makers == [("trace.py", "sanitized"), ("trace.py", "remembered")]
+    assert makers == [("span_factory.py", "sanitized"), ("span_factory.py", "remembered")]
 
 
 def _makers_of_spans(path: Path) -> Iterator[tuple[str, str]]:

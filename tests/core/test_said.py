@@ -8,8 +8,9 @@ from runlog_otel.core import semconv
 from runlog_otel.core.attributes import browser_url
 from runlog_otel.core.model import AttemptEvent, CodeIdentity, Facts, Header, Value
 from runlog_otel.core.redaction import MASK
+from runlog_otel.core.span_factory import span_from_attempt
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Execution, Span, SpanRole, span_from_attempt
+from runlog_otel.core.trace import Execution, Span, SpanRole
 from tests.core.logs import at, attempt, branch, composite, run, task, verdict
 
 _CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from runlog_otel.core import semconv
 from runlog_otel.core.identity import span_id
 from runlog_otel.core.memo import JoinedAttributes, SpanMemo
-from runlog_otel.core.model import Attempt, CatalogItem, CodeIdentity, Header, Run, Status
+from runlog_otel.core.model import Attempt, CatalogItem, CodeIdentity, Facts, Header, Run, Status
 from runlog_otel.core.redaction import RedactionPolicy
+from runlog_otel.core.span_factory import span_from_attempt
 from runlog_otel.core.spans import spans_from_run
-from runlog_otel.core.trace import Execution, Span, SpanRole, Trace, span_from_attempt
+from runlog_otel.core.trace import Execution, Span, SpanRole, Trace
 from runlog_otel.exporters.otlp.wire import payload_from_spans
 from tests.core.logs import at, attempt, branch, composite, run, runs, task, verdict
 
@@ -475,3 +476,17 @@ def test_a_plain_step_is_remembered() -> None:
     (trace,) = spans_from_run(replace(log, run_id="another"), memo=memo)
     assert [type(span.attributes) for span in trace.spans[-2:]] == [JoinedAttributes, JoinedAttributes]
     assert trace == spans_from_run(replace(log, run_id="another"))[0]
+
+
+def test_an_attempt_is_remembered_without_its_facts() -> None:
+    """Each attempt used its own time, in a process of its own."""
+    logs = [
+        run(task("a", replace(attempt(1, 2), facts=Facts({semconv.PROCESS_PID: pid, semconv.CPU_TIME: pid / 2}))))
+        for pid in (1, 2)
+    ]
+    memo = SpanMemo()
+    spans = [named(only(log, memo=memo).spans, "attempt a 1") for log in logs]
+    assert [type(span.attributes) for span in spans] == [dict, JoinedAttributes]
+    assert spans == [named(only(log).spans, "attempt a 1") for log in logs]
+    assert [span.attributes[semconv.CPU_TIME] for span in spans] == [0.5, 1.0]
+    assert len({payload_from_spans({}, [span]) for span in spans}) == len(logs)
