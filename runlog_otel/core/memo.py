@@ -26,7 +26,10 @@ class JoinedAttributes(Mapping[str, Value]):
         self.groups = groups
 
     def __getitem__(self, key: str) -> Value:
-        return self._joined()[key]
+        for group in self.groups:
+            if key in group:
+                return group[key]
+        raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._joined())

@@ -252,15 +252,14 @@ def _parameters(parameters: Document) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Names and values: runnable wraps values with a kind, and has none of objects; magnus does not wrap them."""
     if not parameters:
         return (), {}
-    names, values = [], {}
-    for name, logged in sorted(parameters.items()):
-        names.append(name)
-        value = logged
-        if isinstance(logged, _MAPPINGS) and "kind" in logged:
-            value = None if logged["kind"] == "object" else logged.get("value")
+    names, values = tuple(sorted(parameters)), {}
+    for name in names:
+        value = parameters[name]
+        if isinstance(value, _MAPPINGS) and "kind" in value:
+            value = None if value["kind"] == "object" else value.get("value")
         if value is not None:
             values[str(name)] = value
-    return tuple(names), values
+    return names, values
 
 
 def _metrics(metrics: Document) -> dict[str, Scalar]:
