@@ -41,6 +41,12 @@ Endpoint = Annotated[
     ),
 ]
 RunNamed = Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")]
+Revealing = Annotated[
+    bool,
+    typer.Option(
+        "--reveal", help="Show values of all parameters, but not of those named like a secret; secrets stay masked."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 MAX_AGE = timedelta(days=36_500)

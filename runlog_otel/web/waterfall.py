@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from runlog_otel.core import semconv
+from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS
 from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import ITERATED_KINDS
 from runlog_otel.core.trace import Span, SpanRole, Trace
@@ -68,9 +69,10 @@ class Row:
     url: str = ""
 
     @property
-    def duration_ns(self) -> int:
-        """How long it took, or has taken so far."""
-        return self.end_ns - self.start_ns
+    def duration_ns(self) -> int | None:
+        """How long it took, or has taken so far; None if the log does not say that."""
+        duration_ns = self.end_ns - self.start_ns
+        return duration_ns if duration_ns > MIN_SPAN_DURATION_NS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,20 @@ class Waterfall:
     rows: tuple[Row, ...] = field(repr=False)
     names: Mapping[bytes, str] = field(default_factory=dict, repr=False)
     """What steps and branches are called on the page, by their span ids: with all names above them."""
+    places: Mapping[bytes, str] = field(default_factory=dict, repr=False)
+    """The same without the values of iterations: equal for a step in all of them."""
     keys: Mapping[bytes, str] = field(default_factory=dict, repr=False)
     """The rows of parts that have none of their own, by their span ids."""
-    has_path: bool = False
+
+    @property
+    def has_path(self) -> bool:
+        """Whether any row is on a critical path."""
+        return any(row.path for row in self.rows)
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether it is known of any row what it used."""
+        return any(row.cpu_seconds is not None or row.memory_bytes is not None for row in self.rows)
 
     def row_of(self, span_id: bytes) -> str:
         """The key of the row that shows a step or a branch."""
@@ -195,33 +208,35 @@ class _Builder:
         return inside
 
     def waterfall(self) -> Waterfall:
-        names = {self._root.span_id: ""}
-        rows = tuple(self._rows(names))
+        names, places = {self._root.span_id: ""}, {self._root.span_id: ""}
+        rows = tuple(self._rows(names, places))
         keys = {part.span_id: above.hex() for above, part in self._repeating.items()}
-        return Waterfall(self._root.start_ns, self._end_ns, rows, names, keys, any(row.path for row in rows))
+        return Waterfall(self._root.start_ns, self._end_ns, rows, names, places, keys)
 
-    def _rows(self, names: dict[bytes, str]) -> Iterator[Row]:
-        """The rows in the order of the log; adds what each part is called."""
+    def _rows(self, names: dict[bytes, str], places: dict[bytes, str]) -> Iterator[Row]:
+        """The rows in the order of the log; adds what each part is called, and its place in the graph."""
         depths, labels = {self._root.span_id: -1}, {self._root.span_id: ""}
         for span in self._spans:
             above = span.parent_span_id
             depths[span.span_id] = depth = depths[above] + 1
             label = _label(span)
-            is_attempt = span.role is SpanRole.ATTEMPT
-            where = names[above] if is_attempt or labels[above] == label else _joined(names[above], label)
+            kind = self._kind(span)
             labels[span.span_id] = label
-            names[span.span_id] = where
+            is_named = span.role is SpanRole.ATTEMPT or labels[above] == label
+            names[span.span_id] = names[above] if is_named else _joined(names[above], label)
+            step = "*" if kind == "iteration" else label
+            places[span.span_id] = places[above] if is_named else _joined(places[above], step)
             if self._repeating.get(above) is not span:
-                yield self._row(span, label, where, min(depth, _MAX_DEPTH))
+                yield self._row(span, kind, label, names[span.span_id], min(depth, _MAX_DEPTH))
 
-    def _row(self, span: Span, label: str, where: str, depth: int) -> Row:
+    def _row(self, span: Span, kind: str, label: str, where: str, depth: int) -> Row:
         inside = self._inside[span.span_id]
         result = result_of_span(span, self._is_complete)
         end_ns = self._end_ns if result == RUNNING else span.end_ns
         last = self._repeating.get(span.span_id, span)
         return Row(
             key=span.span_id.hex(),
-            kind=self._kind(span),
+            kind=kind,
             label=label,
             where=where,
             depth=depth,
