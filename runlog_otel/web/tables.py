@@ -169,7 +169,8 @@ def _parameters(attempts: Iterable[Span], root: Span, places: Mapping[bytes, str
             names = attributes.get(key, ())
             for name in names if isinstance(names, tuple) else ():
                 parameter = known.setdefault(name, Parameter(name))
-                getattr(parameter, kind)[places[span.parent_span_id]] = None
+                if place := places.get(span.parent_span_id):
+                    getattr(parameter, kind)[place] = None
         for key, value in attributes.items():
             for prefix in (_INPUT, _OUTPUT):
                 if key.startswith(prefix):
