@@ -4,14 +4,15 @@ Rows are made of spans, which hold only what may leave the process.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple
 
 from runlog_otel.core import semconv
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS
 from runlog_otel.core.links import trace_url
-from runlog_otel.core.model import ITERATED_KINDS
+from runlog_otel.core.model import ITERATED_KINDS, Value
+from runlog_otel.core.quick_init import quick_init
 from runlog_otel.core.trace import Span, SpanRole, Trace
 
 CHUNK = 100
@@ -25,8 +26,7 @@ _RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT,
 _COLOURS = {"success": "ok", "skip": "none", RUNNING: "run", "": "none"}
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """A rectangle; `x` and `width` in thousandths of the chart."""
 
     x: float
@@ -34,6 +34,7 @@ class Bar:
     colour: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Row:
     """A step, a branch, an iteration, or an attempt of a step that has several.
@@ -161,17 +162,27 @@ class _Inside:
     memory_bytes: int | None = None
     critical: tuple[int, int] | None = None
 
-    def add(self, span: Span, inside: "_Inside", rows: int) -> None:
-        self.rows += rows
-        if span.role is SpanRole.ATTEMPT:
-            self.attempts.append(span)
-        else:
-            self.parts.append(span)
-        self.cpu_seconds = _combined(sum, self.cpu_seconds, inside.cpu_seconds)
-        self.memory_bytes = _combined(max, self.memory_bytes, inside.memory_bytes)
+    def add_attempt(self, attempt: Span) -> None:
+        """An attempt: it comes before those that were added."""
+        self.rows += 1
+        self.attempts.insert(0, attempt)
+        self.add_usage(_number(attempt.attributes.get(semconv.CPU_TIME)), attempt.attributes.get(semconv.MEMORY_PEAK))
+
+    def add_part(self, part: Span, inside: "_Inside") -> None:
+        """A step or a branch, and what is in it."""
+        self.rows += inside.rows + 1
+        self.parts.append(part)
+        self.add_usage(inside.cpu_seconds, inside.memory_bytes)
         if inside.critical:
             start, end = self.critical or inside.critical
             self.critical = min(start, inside.critical[0]), max(end, inside.critical[1])
+
+    def add_usage(self, cpu_seconds: float | None, memory_bytes: Value | None) -> None:
+        """What something in it used, as far as that is known."""
+        if cpu_seconds is not None:
+            self.cpu_seconds = cpu_seconds + (self.cpu_seconds or 0.0)
+        if isinstance(memory_bytes, int):
+            self.memory_bytes = max(memory_bytes, self.memory_bytes or 0)
 
 
 class _Builder:
@@ -192,19 +203,16 @@ class _Builder:
         """What is in each part, from the innermost on: a part comes before those in it."""
         inside: dict[bytes, _Inside] = defaultdict(_Inside)
         for span in reversed(self._spans):
-            own = inside[span.span_id]
-            own.attempts.reverse()
-            attributes = span.attributes
             if span.role is SpanRole.ATTEMPT:
-                own.cpu_seconds = _number(attributes.get(semconv.CPU_TIME))
-                peak = _number(attributes.get(semconv.MEMORY_PEAK))
-                own.memory_bytes = None if peak is None else int(peak)
-            elif own.critical is None and span.role is SpanRole.STEP:
-                own.critical = critical.get(str(attributes.get(semconv.TASK_RUN_ID)))
-            if len(own.attempts) == 1 or (span.role is SpanRole.BRANCH and own.rows == 1):
+                inside[span.parent_span_id].add_attempt(span)
+                continue
+            own = inside[span.span_id]
+            if critical and own.critical is None and span.role is SpanRole.STEP:
+                own.critical = critical.get(str(span.attributes[semconv.TASK_RUN_ID]))
+            if len(own.attempts) == 1 or (own.rows == 1 and span.role is SpanRole.BRANCH):
                 own.rows -= 1
                 self._repeating[span.span_id] = own.attempts[0] if own.attempts else own.parts[0]
-            inside[span.parent_span_id].add(span, own, own.rows + 1)
+            inside[span.parent_span_id].add_part(span, own)
         return inside
 
     def waterfall(self) -> Waterfall:
@@ -230,7 +238,10 @@ class _Builder:
                 yield self._row(span, kind, label, names[span.span_id], min(depth, _MAX_DEPTH))
 
     def _row(self, span: Span, kind: str, label: str, where: str, depth: int) -> Row:
-        inside = self._inside[span.span_id]
+        inside = self._inside.get(span.span_id)
+        if inside is None:  # an attempt
+            (inside := _Inside()).add_attempt(span)
+            inside.rows = 0
         result = result_of_span(span, self._is_complete)
         end_ns = self._end_ns if result == RUNNING else span.end_ns
         last = self._repeating.get(span.span_id, span)
@@ -305,12 +316,3 @@ def _counted(span: Span, inside: _Inside) -> str:
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) else None
-
-
-_Number = TypeVar("_Number", int, float)
-
-
-def _combined(combine: Callable[[tuple[_Number, _Number]], _Number], *values: _Number | None) -> _Number | None:
-    """The sum or the highest of the values that are there."""
-    known = [value for value in values if value is not None]
-    return combine((known[0], known[1])) if len(known) == 2 else (known[0] if known else None)  # noqa: PLR2004
