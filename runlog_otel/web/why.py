@@ -28,6 +28,8 @@ class Why:
     kind: str
     answer: str
     row: str = ""
+    parts: tuple[str, ...] = ()
+    """Of a slow run, the steps that took longer than usual."""
     sentences: tuple[str, ...] = ()
     seen_before: str = ""
     frames: str = ""
@@ -47,7 +49,7 @@ def why(diagnosis: Diagnosis, trace: Trace, chart: Waterfall) -> Why | None:
             frames=own_frames(cause.stacktrace),
         )
     if diagnosis.state == "slow":
-        return Why("slow", _capitalised(diagnosis.headline), sentences=tuple(_of_slowness(diagnosis)))
+        return Why("slow", _capitalised(diagnosis.headline), parts=tuple(_of_slowness(diagnosis)))
     if diagnosis.survived:
         return Why("survived", _of_survived(diagnosis), sentences=tuple(_flaky(diagnosis)))
     return None
@@ -72,7 +74,7 @@ def own_frames(stacktrace: str) -> str:
 
 def _of_cause(diagnosis: Diagnosis, cause: Cause) -> Iterator[str]:
     if cause.attempts > 1:
-        yield f"All {cause.attempts} attempts failed."
+        yield "Both attempts failed." if cause.attempts == 2 else f"All {cause.attempts} attempts failed."  # noqa: PLR2004
     if seen := diagnosis.seen:
         others = seen.of_runs - 1
         if seen.is_new and others:
@@ -105,7 +107,7 @@ def _of_slowness(diagnosis: Diagnosis) -> Iterator[str]:
     for step in diagnosis.timing.slow_steps[:5]:
         count = f" ({step.count} iterations, usually {step.usual_count:g})" if step.count != step.usual_count else ""
         usual = f"median {formats.duration(round(step.baseline.median))}" if step.baseline else "new"
-        yield f"{step.key}: {formats.duration(step.duration_ns)}, {usual}{count}."
+        yield f"{step.key.replace('/', ' / ')}: {formats.duration(step.duration_ns)}, {usual}{count}"
 
 
 def _of_survived(diagnosis: Diagnosis) -> str:
