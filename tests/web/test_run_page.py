@@ -245,7 +245,7 @@ def test_ten_thousand_steps_fit_on_a_page() -> None:
     html = rendered(page)
     assert html.count("<tr id=") == 10_007
     assert len(html) < 6_000_000
-    assert len(list(page.latest.waterfall.chunks)) == 101
+    assert len(list(page.latest.waterfall.chunks)) == 201
 
 
 HOSTILE = (
