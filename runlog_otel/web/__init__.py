@@ -1,0 +1,1 @@
+"""The pages: runs, a run, pipelines, comparisons, read-only, over any source."""
