@@ -58,6 +58,7 @@ def runs(
 
     Exit status: 0 all is shown, 1 a run cannot be read: it is reported and skipped.
     """
+    from runlog_otel.sources.listing import history_of
     from runlog_otel.stores.run_list import RunFilter
 
     run_filter = RunFilter(
@@ -72,8 +73,8 @@ def runs(
         skipped = _compare(loaded, page, limit, as_json=as_json)
     else:
         shown, skipped = _results_of_readable(page.runs, lambda run: _clean(run, history, patterns))
-        _list(replace(page, runs=tuple(shown)), [*skipped, *history.unread], as_json=as_json)
-    if skipped or history.unread:
+        _list(replace(page, runs=tuple(shown)), [*skipped, *page.unread], as_json=as_json)
+    if skipped or page.unread:
         raise typer.Exit(FAILED)
 
 
@@ -97,18 +98,6 @@ def _results_of_readable(
             skipped.append(run.run_id)
             output.problem(f"{run.run_id} is skipped: {problem_of(error)}")
     return results, skipped
-
-
-def history_of(source: "Source") -> "RunHistory | Listing":
-    """The object that lists the runs of a source."""
-    store = source.sql_store()
-    if store is None:
-        from runlog_otel.sources.listing import Listing
-
-        return Listing(source)
-    from runlog_otel.stores.sql.history import RunHistory
-
-    return RunHistory(store)
 
 
 def moment_ns(text: str, option: str) -> int | None:
