@@ -1,1 +1,1 @@
-"""The pages: runs, a run, pipelines, comparisons, read-only, over any source."""
+"""Pages of runs. `rendering` and `run_page` need Jinja2 alone, so that `report` works without a server."""

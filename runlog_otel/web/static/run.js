@@ -1,0 +1,3 @@
+// The page works without this.
+"use strict";
+document.documentElement.classList.add("js");
