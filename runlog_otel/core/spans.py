@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from runlog_otel.core import semconv
 from runlog_otel.core.attributes import exception_event, vcs_attributes
-from runlog_otel.core.endings import noted_ending, open_end_of
+from runlog_otel.core.endings import interval_of_execution, noted_ending, open_end_of
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, Intervals
 from runlog_otel.core.links import links_of_run, trace_url
@@ -117,8 +117,7 @@ class SpanBuilder:
         run = self._run
         start_ns = self._timeline.starts_ns.get(self._number)
         verdict = _verdict(self._timeline, run.steps, self._number)
-        end_ns = None if verdict else self._open_end.at_ns
-        interval = self._intervals.of_graph(run.steps, start_ns, end_ns)
+        interval = interval_of_execution(run, self._timeline, self._number, self._intervals)
         if interval is None:
             return
         if self._is_complete:
