@@ -3,7 +3,6 @@
 import signal
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,45 +10,12 @@ from typing import Annotated
 import typer
 
 from runlog_otel.cli import output
+from runlog_otel.cli.listening import Listening
 from runlog_otel.cli.loading import sources
-from runlog_otel.cli.options import ConfigFile, Endpoint, age
-from runlog_otel.errors import ConfigError
+from runlog_otel.cli.options import BasicAuthFile, ConfigFile, Endpoint, SourceUrls, TlsCert, TlsKey, age
 from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.sources.port import Source
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """Address, TLS files and credentials of the metrics server."""
-
-    address: str
-    certificate: Path | None = None
-    key: Path | None = None
-    credentials_file: Path | None = None
-
-    @property
-    def tls(self) -> tuple[Path, Path] | None:
-        """Certificate and key, or neither; raises ConfigError."""
-        if self.certificate and self.key:
-            return self.certificate, self.key
-        if self.certificate or self.key:
-            raise ConfigError("--tls-cert, --tls-key", "give both or neither")
-        return None
-
-    @property
-    def credentials(self) -> str:
-        """`user:password`, or nothing; raises ConfigError."""
-        if self.credentials_file is None:
-            return ""
-        try:
-            credentials = self.credentials_file.read_text(encoding="utf-8-sig").strip()
-        except (OSError, ValueError) as error:
-            raise ConfigError("--basic-auth-file", f"cannot be read: {error}") from error
-        user, _, password = credentials.partition(":")
-        if not user or not password or len(credentials.splitlines()) > 1:
-            raise ConfigError("--basic-auth-file", f"{self.credentials_file} must hold one line user:password")
-        return credentials
 
 
 def serve(
@@ -64,27 +30,14 @@ def serve(
     resend: Annotated[
         Resend, typer.Option(help="Traces to send: of unsent and abandoned runs, also of all that end, or none.")
     ] = Resend.UNSENT,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="PEM file of the certificate, for TLS.", show_default=False)
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the key, for TLS.", show_default=False)] = None,
-    basic_auth_file: Annotated[
-        Path | None,
-        typer.Option(help="File with one line user:password, which every scrape must send.", show_default=False),
-    ] = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    basic_auth_file: BasicAuthFile = None,
     push: Annotated[
         bool, typer.Option("--push", help="Also push the metrics to the endpoint by OTLP, after each poll.")
     ] = False,
     endpoint: Endpoint = "",
-    urls: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--source",
-            help="Where runs are, instead of the config's store, as for `show`; can be repeated.",
-            metavar="URL",
-            show_default=False,
-        ),
-    ] = None,
+    urls: SourceUrls = None,
     config: ConfigFile = "",
 ) -> None:
     """Serve the metrics of all runs to Prometheus, from their logs; send missing traces.

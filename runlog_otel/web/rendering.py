@@ -17,7 +17,12 @@ from runlog_otel.printable import printable
 from runlog_otel.web import formats
 from runlog_otel.web.site import Site
 
-STATIC = {"style.css": "text/css", "run.js": "text/javascript", "icon.svg": "image/svg+xml"}
+STATIC = {
+    "style.css": "text/css",
+    "run.js": "text/javascript",
+    "pages.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 """The files of the look, with their media types."""
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, or_, select, text, union_all
+from sqlalchemy import ColumnElement, Connection, Row, TextClause, and_, bindparam, func, or_, select, text, union_all
 from sqlalchemy.sql.expression import CompoundSelect
 
 from runlog_otel.core.model import Run, SecretFingerprint, Status, StoredRun
@@ -19,6 +19,7 @@ from runlog_otel.stores.run_list import Page, RunFilter, RunSummary
 from runlog_otel.stores.sql import bulk
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.rows import entry_from_row, searched
+from runlog_otel.stores.sql.schema import HAS_FAILED
 from runlog_otel.stores.sql.schema_version import schema_revision
 from runlog_otel.stores.sql.store import SqlStore
 
@@ -231,9 +232,9 @@ class RunHistory:
         names = [table.name for table in self.database.tables.metadata.tables.values()]
         return sum(int(connection.execute(size, {"name": name}).scalar_one()) for name in names)
 
-    def _conditions(self, run_filter: RunFilter) -> list[ColumnElement[bool]]:
+    def _conditions(self, run_filter: RunFilter) -> list[ColumnElement[bool] | TextClause]:
         runs, entries = self.database.tables.runs.c, self.database.tables.entries.c
-        conditions: list[ColumnElement[bool]] = []
+        conditions: list[ColumnElement[bool] | TextClause] = []
         if run_filter.run_ids:
             conditions.append(runs.run_id.in_(list(run_filter.run_ids)))
         for column, value in (
@@ -249,6 +250,7 @@ class RunHistory:
             conditions.append(runs.created_ns < run_filter.until_ns)
         if run_filter.failure:
             said = entries.failure.is_not(None) & entries.failure.icontains(run_filter.failure, autoescape=True)
+            conditions.append(text(f"({HAS_FAILED})"))
             conditions.append(select(entries.seq).where(entries.run_seq == runs.seq, said).exists())
         return conditions
 
