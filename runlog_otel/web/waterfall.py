@@ -202,13 +202,14 @@ class _Builder:
 
     def _rows(self, names: dict[bytes, str]) -> Iterator[Row]:
         """The rows in the order of the log; adds what each part is called."""
-        depths = {self._root.span_id: -1}
+        depths, labels = {self._root.span_id: -1}, {self._root.span_id: ""}
         for span in self._spans:
             above = span.parent_span_id
             depths[span.span_id] = depth = depths[above] + 1
             label = _label(span)
             is_attempt = span.role is SpanRole.ATTEMPT
-            where = names[above] if is_attempt else " / ".join(filter(None, (names[above], label)))
+            where = names[above] if is_attempt or labels[above] == label else _joined(names[above], label)
+            labels[span.span_id] = label
             names[span.span_id] = where
             if self._repeating.get(above) is not span:
                 yield self._row(span, label, where, min(depth, _MAX_DEPTH))
@@ -257,6 +258,10 @@ class _Builder:
         total = max(1, self._end_ns - self._root.start_ns)
         x = (start_ns - self._root.start_ns) * _WIDTH / total
         return Bar(round(x, 3), round((end_ns - start_ns) * _WIDTH / total, 3), colour)
+
+
+def _joined(above: str, label: str) -> str:
+    return f"{above} / {label}" if above else label
 
 
 def _label(span: Span) -> str:
