@@ -99,9 +99,10 @@ class Listing:
                 logger.info("%s has no outline: %s", run.run_id, one_line(error))
         return outlines
 
-    def pipelines(self, limit: int) -> list[str]:
+    def pipelines(self, limit: int, *, after: str = "") -> list[str]:
         """As `RunHistory.pipelines`: those of the runs that were written last."""
-        return sorted({run.pipeline for run in self.page(RunFilter(), limit=limit).runs})
+        names = {run.pipeline for run in self.page(RunFilter(), limit=self._max_visits or _REMEMBERED).runs}
+        return sorted(name for name in names if name > after)[:limit]
 
     @staticmethod
     def unfinished(limit: int) -> tuple[RunSummary, ...]:

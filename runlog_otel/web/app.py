@@ -15,8 +15,12 @@ from starlette.routing import Mount, Route
 from runlog_otel.errors import ConfigError, RunlogOtelError, RunNotFoundError
 from runlog_otel.loggers import package_logger
 from runlog_otel.sources.port import Source, one_line
+from runlog_otel.web import formats
+from runlog_otel.web.compare_page import compare_view
+from runlog_otel.web.pipeline_page import PIPELINES, pipeline_lines, pipeline_view
 from runlog_otel.web.reader import RunReader, now_ns
 from runlog_otel.web.rendering import STATIC, render, static
+from runlog_otel.web.run_page import run_page
 from runlog_otel.web.runs_page import STATUSES, query_from_url, runs_view, with_failure
 from runlog_otel.web.security import Access, Guard
 from runlog_otel.web.site import Site
@@ -61,6 +65,10 @@ def _routes(site: Site, reader: RunReader) -> list[Route]:
 
     return [
         route("/", show_runs, "runs"),
+        route("/runs/{run_id:path}", show_run, "runs"),
+        route("/pipelines", show_pipelines, "pipelines"),
+        route("/pipelines/{name:path}", show_pipeline, "pipelines"),
+        route("/compare", show_compare, "compare"),
         Route("/static/{name}", _file),
     ]
 
@@ -90,6 +98,44 @@ def show_runs(reader: RunReader, site: Site, request: Request) -> Response:
         return RedirectResponse(to, 303)
     view = runs_view(reader, query_from_url(request.query_params), now_ns())
     return _page("runs.html", site, view=view, statuses=STATUSES)
+
+
+def show_run(reader: RunReader, site: Site, request: Request) -> Response:
+    """A run; its source says where the output of its attempts is."""
+    run = reader.source.run(request.path_params["run_id"])
+    page = run_page(
+        run,
+        reader.settings,
+        now_ns=now_ns(),
+        is_revealed=reader.is_revealing,
+        read_output=partial(reader.source.output, run.run_id),
+    )
+    return _page("run.html", site, page=page)
+
+
+def show_pipelines(reader: RunReader, site: Site, request: Request) -> Response:
+    """The list of pipelines, by name."""
+    names = reader.history.pipelines(PIPELINES + 1, after=request.query_params.get("after", ""))
+    following = names[PIPELINES - 1] if len(names) > PIPELINES else ""
+    lines = pipeline_lines(reader, site, names[:PIPELINES], now_ns())
+    return _page("pipelines.html", site, lines=lines, following=following)
+
+
+def show_pipeline(reader: RunReader, site: Site, request: Request) -> Response:
+    """A pipeline over its last runs."""
+    name = request.path_params["name"]
+    view = pipeline_view(reader, site, name, now_ns())
+    if view is None:
+        return _problem(site, _NOT_FOUND, f"no run of a pipeline {formats.short(name)!r} is found")
+    return _page("pipeline.html", site, view=view, pipeline=name)
+
+
+def show_compare(reader: RunReader, site: Site, request: Request) -> Response:
+    """Runs side by side; without any, the form that asks for them."""
+    run_ids = [run_id for run_id in request.query_params.getlist("run") if run_id]
+    tag = request.query_params.get("tag", "")
+    view = compare_view(reader, run_ids, tag) if run_ids or tag else None
+    return _page("compare.html", site, view=view, tag="" if run_ids else tag)
 
 
 def _index(shown: Sequence[tuple[Site, RunReader]], request: Request) -> Response:

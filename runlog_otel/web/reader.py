@@ -7,23 +7,32 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING
 
-from runlog_otel.core.model import FINAL_STATUSES, Attempt, Run, Status, Step
+from runlog_otel.core.model import FINAL_STATUSES, Attempt, Header, Run, Status, Step
 from runlog_otel.core.redaction import MASK, Redaction
-from runlog_otel.core.trace import execution_of
+from runlog_otel.core.trace import Result, execution_of
 from runlog_otel.errors import RunNotFoundError
+from runlog_otel.loggers import package_logger
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.sources.listing import Listing, history_of
-from runlog_otel.sources.port import Source
+from runlog_otel.sources.port import Source, one_line
 from runlog_otel.stores.run_list import RunFilter, RunSummary
+from runlog_otel.web.digests import RunDigest, digest_of
 from runlog_otel.web.remembered import Remembered
 
 if TYPE_CHECKING:
     from runlog_otel.stores.sql.history import RunHistory
 
+logger = package_logger(__name__)
+
 MAX_VISITS = 200
 """How many runs of a source that is no SQL store are read for a page."""
+RUNNING = "running"
 ABANDONED_NS = 24 * 3600 * 10**9
 """A run that was not written for so long is not waited for any more."""
+MAX_STEPS = 20_000
+"""How many steps are read for a page of several runs."""
+_DIGESTS = 500
 _TYPICAL = 20
 _TYPICAL_SECONDS = 30.0
 
@@ -36,7 +45,8 @@ class RunLine:
     """As it may be shown."""
     pipeline: str
     """The name by which its page is found; empty if that may not be shown."""
-    is_running: bool
+    result: str
+    """`success`, `failure`, `running`, or how it was broken off; empty if nobody knows."""
     took_ns: int | None
     typical_ns: int | None
     """The median of the last runs of the pipeline that succeeded."""
@@ -60,6 +70,7 @@ class RunReader:
         self.is_revealing = is_revealing
         policy = source.settings.policy
         self.policy = replace(policy, parameters=(*policy.parameters, "*")) if is_revealing else policy
+        self._digests: Remembered[tuple[str, int], RunDigest] = Remembered(_DIGESTS)
         self._typical: Remembered[str, int | None] = Remembered(1_000)
 
     @cached_property
@@ -82,6 +93,32 @@ class RunReader:
         outlines = self.history.outlines(runs)
         return [self._line(run, outlines.get(run.run_id), now_ns) for run in runs]
 
+    def digests(self, runs: Sequence[RunSummary]) -> list[RunDigest]:
+        """What pages of several runs need of some, in order. One that cannot be read is left out.
+
+        The newest are read first, and only so many that they have `MAX_STEPS` steps together.
+        """
+        keys: list[tuple[str, int]] = []
+        steps = 0
+        for run in runs:
+            steps += run.steps
+            if keys and steps > MAX_STEPS:
+                break
+            keys.append((run.run_id, run.updated_ns))
+        known = {key: digest for key in keys if (digest := self._digests.get(key)) is not None}
+        changed = {run_id: changed_ns for run_id, changed_ns in keys if (run_id, changed_ns) not in known}
+        for read in self.source.read_runs(list(changed)) if changed else ():
+            if isinstance(read, Exception):
+                logger.info("a run is left out: %s", one_line(read))
+            elif (digest := self._digest_of(read)) is not None and read.run_id in changed:
+                key = (read.run_id, changed[read.run_id])
+                known[key] = self._digests[key] = digest
+        return [known[key] for key in keys if key in known]
+
+    def digest(self, run_id: str) -> RunDigest | None:
+        """The same for one run; None if its log has no time. Raises RunNotFoundError."""
+        return self._digest_of(self.source.run(run_id))
+
     def typical_ns(self, pipeline: str) -> int | None:
         """The median of the last runs of a pipeline that succeeded, in nanoseconds; remembered for half a minute."""
         if (known := self._typical.fresh(pipeline, _TYPICAL_SECONDS)) is not None:
@@ -91,19 +128,20 @@ class RunReader:
         self._typical[pipeline] = typical = round(median(durations)) if durations else None
         return typical
 
+    def _digest_of(self, run: Run) -> RunDigest | None:
+        return digest_of(run, traces_from_run(run, self.settings, policy=self.policy, is_abandoned=True))
+
     def _line(self, run: RunSummary, outline: Run | None, now_ns: int) -> RunLine:
-        is_running = is_going_on(run, now_ns)
-        took = max(0, now_ns - (run.started_ns or run.created_ns)) if is_running else took_ns(run)
+        result = _result(run, outline, now_ns)
+        took = max(0, now_ns - (run.started_ns or run.created_ns)) if result == RUNNING else took_ns(run)
         typical = self.typical_ns(run.pipeline)
         if outline is None:  # its secrets are unknown
             shown = replace(run, tag=run.tag and MASK, pipeline=run.pipeline and MASK)
-            return RunLine(shown, "", is_running, took, typical)
+            return RunLine(shown, "", result, took, typical)
         redaction = self.redaction(outline)
         shown = replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
         pipeline = run.pipeline if shown.pipeline == run.pipeline else ""
-        line = RunLine(shown, pipeline, is_running, took, typical, outline.header.utc_offset_seconds)
-        if run.status == Status.SUCCESS.value and not run.failed_steps:
-            return line
+        line = RunLine(shown, pipeline, result, took, typical, outline.header.utc_offset_seconds)
         for step, attempt in _failed(outline):
             name, text = self._failure(outline, step, attempt)
             return replace(line, failed_step=name, failure=text)
@@ -131,6 +169,17 @@ def took_ns(run: RunSummary) -> int | None:
 def is_going_on(run: RunSummary, now_ns: int) -> bool:
     """Whether a run has not ended, and was written to lately."""
     return run.status not in FINAL_STATUSES and now_ns - run.updated_ns < ABANDONED_NS
+
+
+def _result(run: RunSummary, outline: Run | None, now_ns: int) -> str:
+    """How a run ended, as far as its row and its header say it: the hosts leave a run that was broken off as it was."""
+    if run.status in FINAL_STATUSES:
+        return Result.SUCCESS.value if run.status == Status.SUCCESS.value else Result.FAILURE.value
+    header = outline.header if outline else Header()
+    latest_ns = max([run.ended_ns or 0, *(start_ns for _, start_ns in header.retries)])
+    if header.endings and header.endings[-1].at_ns >= latest_ns:
+        return header.endings[-1].result
+    return RUNNING if is_going_on(run, now_ns) else ""
 
 
 def now_ns() -> int:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runlog_otel.core.model import Status
+from runlog_otel.core.trace import Result
 from runlog_otel.errors import ConfigError
 from runlog_otel.sources.moments import moment_ns
 from runlog_otel.stores.run_list import Page, RunFilter, RunSummary
-from runlog_otel.web.reader import RunLine, RunReader, is_going_on
+from runlog_otel.web.reader import RUNNING, RunLine, RunReader, is_going_on
 
 PAGE = 50
 _UNFINISHED = 20
@@ -20,10 +21,8 @@ _STORED = {
     "success": Status.SUCCESS.value,
     "failure": Status.FAIL.value,
 }
-_WORDS = {
-    Status.SUCCESS.value: ("success", "ok"),
-    Status.FAIL.value: ("failure", "bad"),
-}
+_COLOURS = {Result.SUCCESS.value: "ok", RUNNING: "run", "": ""}
+"""Of the words for results; of all others `bad`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,6 @@ class RunsView:
 
     query: RunsQuery
     rows: tuple[Row, ...]
-    running: int
-    """How many of the first rows still run."""
     after: str
     before: str
     is_short: bool
@@ -108,10 +105,9 @@ def runs_view(reader: RunReader, query: RunsQuery, now_ns: int) -> RunsView:
     runs: Sequence[RunSummary] = page.runs
     if query.is_first_page:
         runs = _running_first(reader, run_filter, page, now_ns)
-    rows = tuple(Row(line, *_word(line)) for line in reader.lines(runs, now_ns))
-    running = sum(row.line.is_running for row in rows) if query.is_first_page else 0
+    rows = tuple(row_of(line) for line in reader.lines(runs, now_ns))
     is_short = page.after is not None and len(page.runs) < PAGE and not query.before
-    return RunsView(query, rows, running, page.after or "", page.before or "", is_short, page.unread)
+    return RunsView(query, rows, page.after or "", page.before or "", is_short, page.unread)
 
 
 def _running_first(reader: RunReader, run_filter: RunFilter, page: Page, now_ns: int) -> list[RunSummary]:
@@ -129,10 +125,9 @@ def _running_first(reader: RunReader, run_filter: RunFilter, page: Page, now_ns:
     return [*going_on, *(run for run in page.runs if not is_going_on(run, now_ns))]
 
 
-def _word(line: RunLine) -> tuple[str, str]:
-    if line.is_running:
-        return ("running" if line.summary.status == Status.PROCESSING.value else line.summary.status.lower()), "run"
-    return _WORDS.get(line.summary.status, ("not ended", ""))
+def row_of(line: RunLine) -> Row:
+    """A run with the word and the colour of its status."""
+    return Row(line, line.result or "not ended", _COLOURS.get(line.result, "bad"))
 
 
 def with_failure(text: str) -> RunsQuery:

@@ -103,15 +103,12 @@ class RunHistory:
         found = [run for status in statuses for run in self.page(RunFilter(status=status), limit=limit).runs]
         return tuple(sorted(found, key=lambda run: run.created_ns, reverse=True))
 
-    def pipelines(self, limit: int) -> list[str]:
+    def pipelines(self, limit: int, *, after: str = "") -> list[str]:
         """The names of at most `limit` pipelines, in the order of the database; a lookup in an index for each."""
         names: list[str] = []
-        runs = self.database.tables.runs.c
-        following = select(runs.pipeline).order_by(runs.pipeline).limit(1)
-        while len(names) < limit:
-            rows = self.database.rows(following.where(runs.pipeline > names[-1]) if names else following)
-            if not rows:
-                break
+        column = self.database.tables.runs.c.pipeline
+        following = select(column).where(column > bindparam("last", type_=column.type)).order_by(column).limit(1)
+        while len(names) < limit and (rows := self.database.rows(following, {"last": names[-1] if names else after})):
             names.append(rows[0].pipeline)
         return names
 
