@@ -57,6 +57,12 @@ BasicAuthFile = Annotated[
     Path | None,
     typer.Option(help="File with one line user:password, which every request must send.", show_default=False),
 ]
+Revealing = Annotated[
+    bool,
+    typer.Option(
+        "--reveal", help="Show values of all parameters, but not of those named like a secret; secrets stay masked."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 

@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,8 @@ from runlog_otel.cli import output
 from runlog_otel.cli.listening import Listening
 from runlog_otel.cli.loading import sources
 from runlog_otel.cli.options import BasicAuthFile, ConfigFile, Endpoint, SourceUrls, TlsCert, TlsKey, age
+from runlog_otel.cli.pages_process import Pages, PagesProcess
+from runlog_otel.cli.ui import Hosts, PageOptions
 from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.sources.port import Source
@@ -33,6 +36,12 @@ def serve(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     basic_auth_file: BasicAuthFile = None,
+    has_pages: Annotated[
+        bool,
+        typer.Option("--ui", help="Also serve the pages of `ui`, with the same TLS and login, in another process."),
+    ] = False,
+    pages_listen: Annotated[str, typer.Option("--ui-listen", help="host:port of the pages.")] = "127.0.0.1:9463",
+    hosts: Hosts = None,
     push: Annotated[
         bool, typer.Option("--push", help="Also push the metrics to the endpoint by OTLP, after each poll.")
     ] = False,
@@ -54,10 +63,20 @@ def serve(
         by_tag=metrics.by_tag,
         push_to=loaded[0].settings if push else None,
     )
-    serve_sources(loaded, state, Listening(listen, tls_cert, tls_key, basic_auth_file), options)
+    listening = Listening(listen, tls_cert, tls_key, basic_auth_file)
+    pages = None
+    if has_pages:
+        pages = Pages(urls or (), config, replace(listening, address=pages_listen), PageOptions(tuple(hosts or ())))
+    serve_sources(loaded, state, listening, options, pages)
 
 
-def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, options: ServeOptions) -> None:
+def serve_sources(
+    sources: Sequence[Source],
+    state_file: Path,
+    listening: Listening,
+    options: ServeOptions,
+    pages: Pages | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, which stop it at once: the state is always consistent, also after a kill."""
     from runlog_otel.exporters.metrics.prometheus import MetricsServer
 
@@ -67,6 +86,7 @@ def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listen
     server = MetricsServer(
         service.table, listening.address, is_ready=lambda: service.is_ready, tls=tls, credentials=credentials
     )
+    own_pages = PagesProcess(pages) if pages else None
     stop = threading.Event()
 
     def end(*_: object) -> None:
@@ -78,8 +98,12 @@ def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listen
     for source in sources:
         output.line(f"reading {source.where} every {options.interval_seconds:g} s; totals: {state_file}")
     output.line(f"metrics: {server.url}/metrics")
+    if own_pages:
+        output.line(f"pages: {own_pages.url}")
     try:
         service.run(stop)
     finally:
+        if own_pages:
+            own_pages.close()
         server.close()
         service.close()

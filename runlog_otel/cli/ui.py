@@ -10,7 +10,7 @@ import typer
 from runlog_otel.cli import output
 from runlog_otel.cli.listening import Listening
 from runlog_otel.cli.loading import sources
-from runlog_otel.cli.options import BasicAuthFile, ConfigFile, SourceUrls, TlsCert, TlsKey
+from runlog_otel.cli.options import BasicAuthFile, ConfigFile, Revealing, SourceUrls, TlsCert, TlsKey
 from runlog_otel.errors import ConfigError, MissingExtraError
 from runlog_otel.exporters.metrics.access import address_from_text
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from runlog_otel.sources.port import Source
     from runlog_otel.web.server import PagesServer
 
+_LIBRARIES = ("jinja2", "markupsafe", "starlette", "uvicorn")
 Hosts = Annotated[
     list[str] | None,
     typer.Option(
@@ -40,12 +41,7 @@ class PageOptions:
 def ui(
     listen: Annotated[str, typer.Option(help="host:port of the pages.")] = "127.0.0.1:9463",
     is_opened: Annotated[bool, typer.Option("--open", help="Open the pages in the browser.")] = False,
-    is_revealing: Annotated[
-        bool,
-        typer.Option(
-            "--reveal", help="Show the values of parameters, but not of those named like a secret; on loopback only."
-        ),
-    ] = False,
+    is_revealing: Revealing = False,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     basic_auth_file: BasicAuthFile = None,
@@ -53,7 +49,10 @@ def ui(
     urls: SourceUrls = None,
     config: ConfigFile = "",
 ) -> None:
-    """Serve pages of runs, pipelines and comparisons, read-only, until it is stopped."""
+    """Serve pages of runs, pipelines and comparisons, read-only, until it is stopped.
+
+    --reveal needs an address that only this machine reaches.
+    """
     listening = Listening(listen, tls_cert, tls_key, basic_auth_file)
     options = PageOptions(tuple(hosts or ()), is_revealing)
     loaded = sources(urls or (), config)
@@ -88,7 +87,9 @@ def pages_server(loaded: "Sequence[Source]", listening: Listening, options: Page
         from runlog_otel.web.security import Access
         from runlog_otel.web.server import PagesServer
     except ModuleNotFoundError as error:
-        raise MissingExtraError("the pages", "ui") from error
+        if error.name in _LIBRARIES:
+            raise MissingExtraError("the pages", "ui") from error
+        raise
     access = Access(listening.credentials, (*options.hosts, *([] if _is_address(host) else [host])))
     app = pages_app(loaded, access, is_revealing=options.is_revealing)
     return PagesServer(app, listening.address, listening.tls)

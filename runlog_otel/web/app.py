@@ -107,8 +107,9 @@ def show_run(reader: RunReader, site: Site, request: Request) -> Response:
         run,
         reader.settings,
         now_ns=now_ns(),
-        is_revealed=reader.is_revealing,
+        is_revealing=reader.is_revealing,
         read_output=partial(reader.source.output, run.run_id),
+        history=reader.history_before(run),
     )
     return _page("run.html", site, page=page)
 

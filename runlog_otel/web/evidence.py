@@ -1,7 +1,5 @@
 """Why attempts failed, as a page shows it. Pure: made of spans, so masked and bounded."""
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runlog_otel.core import semconv

@@ -7,10 +7,11 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING
 
+from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.model import FINAL_STATUSES, Attempt, Header, Run, Status, Step
 from runlog_otel.core.redaction import MASK, Redaction
 from runlog_otel.core.trace import Result, execution_of
-from runlog_otel.errors import RunNotFoundError
+from runlog_otel.errors import RunlogOtelError, RunNotFoundError
 from runlog_otel.loggers import package_logger
 from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
@@ -23,6 +24,8 @@ from runlog_otel.web.remembered import Remembered
 if TYPE_CHECKING:
     from runlog_otel.stores.sql.history import RunHistory
 
+MAX_SEARCHED = 255
+"""How much of a name is searched for, and fits into a URL."""
 logger = package_logger(__name__)
 
 MAX_VISITS = 200
@@ -33,6 +36,7 @@ ABANDONED_NS = 24 * 3600 * 10**9
 MAX_STEPS = 20_000
 """How many steps are read for a page of several runs."""
 _DIGESTS = 500
+_BEFORE = 20
 _TYPICAL = 20
 _TYPICAL_SECONDS = 30.0
 
@@ -115,6 +119,18 @@ class RunReader:
                 known[key] = self._digests[key] = digest
         return [known[key] for key in keys if key in known]
 
+    def history_before(self, run: Run) -> list[ExecutionRecord]:
+        """The executions of the last runs of its pipeline that began before a run; none if they cannot be read."""
+        begins = [attempt.start_ns for step in run.all_steps() for attempt in step.attempts if attempt.start_ns]
+        until_ns = min(begins, default=run.header.created_ns)
+        try:
+            page = self.history.page(RunFilter(pipeline=run.pipeline, until_ns=until_ns), limit=_BEFORE)
+            digests = self.digests([each for each in page.runs if each.run_id != run.run_id])
+        except RunlogOtelError as error:  # the run itself is there
+            logger.info("no history: %s", error)
+            return []
+        return [record for digest in digests for record in (*digest.earlier, digest.record)]
+
     def digest(self, run_id: str) -> RunDigest | None:
         """The same for one run; None if its log has no time. Raises RunNotFoundError."""
         return self._digest_of(self.source.run(run_id))
@@ -140,7 +156,8 @@ class RunReader:
             return RunLine(shown, "", result, took, typical)
         redaction = self.redaction(outline)
         shown = replace(run, tag=redaction(run.tag), pipeline=redaction(run.pipeline))
-        pipeline = run.pipeline if shown.pipeline == run.pipeline else ""
+        has_page = shown.pipeline == run.pipeline and len(run.pipeline) <= MAX_SEARCHED
+        pipeline = run.pipeline if has_page else ""
         line = RunLine(shown, pipeline, result, took, typical, outline.header.utc_offset_seconds)
         for step, attempt in _failed(outline):
             name, text = self._failure(outline, step, attempt)

@@ -3,25 +3,29 @@
 Everything on it is made of the spans that a backend would get: what may not leave the process is not on the page.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from runlog_otel.core import semconv
 from runlog_otel.core.critical_path import critical_path
+from runlog_otel.core.diagnosis import Changes, diagnosis_of
+from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.links import trace_url
 from runlog_otel.core.log_lines import Output
 from runlog_otel.core.model import ExecutionLog, Run, SecretFingerprint, Value
-from runlog_otel.core.spans import is_execution_complete
-from runlog_otel.core.trace import Span, SpanRole, Trace
+from runlog_otel.core.record_mapping import records_of
+from runlog_otel.core.trace import SpanRole, Trace
 from runlog_otel.mapping import execution_of_run, traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.web import formats
+from runlog_otel.web.dots import Dots, dots
 from runlog_otel.web.evidence import Failures, failures
 from runlog_otel.web.output_lines import AttemptOutput, outputs
 from runlog_otel.web.tables import Tables, tables
-from runlog_otel.web.waterfall import RUNNING, Waterfall, colour_of, result_of_span, waterfall
+from runlog_otel.web.waterfall import Waterfall, colour_of, result_of_span, waterfall
+from runlog_otel.web.why import Why, why
 
 _STALE_NS = 24 * 3600 * 10**9
 """Of a run that was not written for longer than this, nobody knows whether it still runs."""
@@ -46,16 +50,6 @@ class Fact(NamedTuple):
     url: str = ""
 
 
-class Changed(NamedTuple):
-    """What differs from the last run of the pipeline that succeeded."""
-
-    since: str
-    revision_before: str
-    revision: str
-    parameters: tuple[str, ...]
-    files: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class ExecutionView:
     """One execution: what happened when, and why it failed."""
@@ -63,14 +57,17 @@ class ExecutionView:
     number: int
     result: str
     colour: str
-    error: str
     is_complete: bool
     trace_id: str
     trace_url: str
     waterfall: Waterfall
+    why: Why | None
     failures: Failures
     tables: Tables
-    changed: Changed | None
+    changes: Changes | None
+    """What differs from the last successful run before."""
+    usual_ns: int | None
+    """The median duration of the successful runs before."""
     facts: tuple[Fact, ...]
     outputs: tuple[AttemptOutput, ...] = ()
 
@@ -92,9 +89,11 @@ class RunPage:
     utc_offset_seconds: int | None
     is_live: bool
     """Whether it has not ended, as far as is known: the page is worth to be read again."""
-    is_revealed: bool
+    is_revealing: bool
     original_run_id: str
     executions: tuple[ExecutionView, ...]
+    history: Dots | None
+    """The pipeline's runs, if there are others."""
 
     @property
     def latest(self) -> ExecutionView | None:
@@ -107,8 +106,10 @@ def run_page(
     settings: Settings,
     *,
     now_ns: int | None = None,
-    is_revealed: bool = False,
+    is_revealing: bool = False,
     read_output: ReadOutput | None = None,
+    history: Sequence[ExecutionRecord] = (),
+    elsewhere: Sequence[ExecutionRecord] = (),
 ) -> RunPage:
     """The page of a run.
 
@@ -117,14 +118,21 @@ def run_page(
         settings: how it is mapped, and what may be shown.
         now_ns: the time, in nanoseconds since the epoch, until when open parts are drawn; without it, until the latest
             time in the log, so that equal logs make equal pages.
-        is_revealed: whether values of all parameters are shown, but not those named like a secret; secrets in values
+        is_revealing: whether values of all parameters are shown, but not those named like a secret; secrets in values
             stay masked.
-        read_output: reads the output of an attempt; None if it is not at hand. What it raises is passed on.
+        read_output: reads the output of an attempt; None if it is not at hand.
+        history: executions of other runs of the pipeline, in any order.
+        elsewhere: executions of other pipelines, in which a failure is looked for too.
     """
-    policy = replace(settings.policy, parameters=(*settings.policy.parameters, "*")) if is_revealed else settings.policy
+    policy = (
+        replace(settings.policy, parameters=(*settings.policy.parameters, "*")) if is_revealing else settings.policy
+    )
     timeline = timeline_of(run)
     traces = traces_from_run(run, settings, policy=policy, is_abandoned=True)
-    views = tuple(_execution(run, trace, timeline, settings, now_ns, read_output) for trace in reversed(traces))
+    records = records_of(run, traces)
+    context = _Context(run, timeline, settings, now_ns, read_output, (*history, *records), elsewhere)
+    pairs = zip(reversed(traces), reversed(records), strict=True)
+    views = tuple(_execution(context, trace, record) for trace, record in pairs)
     redaction = execution_of_run(run, settings, 1).redaction(_marks(run))
     result = views[0].result if views else run.status.value.lower()
     last_ns = traces[-1].spans[0].end_ns if traces else None
@@ -137,41 +145,51 @@ def run_page(
         colour=colour_of(result) if views else "none",
         utc_offset_seconds=run.header.utc_offset_seconds,
         is_live=is_open and not (now_ns and last_ns and now_ns - last_ns > _STALE_NS),
-        is_revealed=is_revealed,
+        is_revealing=is_revealing,
         original_run_id="" if run.original_run_id == run.run_id else redaction.bounded(run.original_run_id),
         executions=views,
+        history=dots((*history, *records), run.run_id) if history else None,
     )
 
 
-def _execution(
-    run: Run,
-    trace: Trace,
-    timeline: Timeline,
-    settings: Settings,
-    now_ns: int | None,
-    read_output: ReadOutput | None,
-) -> ExecutionView:
-    root, number = trace.spans[0], trace.execution.number
-    is_complete = is_execution_complete(run, timeline, number)
-    result = result_of_span(root, is_complete)
-    until_ns = None if now_ns is None or now_ns - root.end_ns > _STALE_NS else now_ns
+class _Context(NamedTuple):
+    """What the executions of a run share."""
+
+    run: Run
+    timeline: Timeline
+    settings: Settings
+    now_ns: int | None
+    read_output: ReadOutput | None
+    records: Sequence[ExecutionRecord]
+    elsewhere: Sequence[ExecutionRecord]
+
+
+def _execution(context: _Context, trace: Trace, record: ExecutionRecord) -> ExecutionView:
+    run, timeline, settings, now_ns = context[:4]
+    number, end_ns = record.execution, trace.spans[0].end_ns
+    now_ns = None if now_ns is None or now_ns - end_ns > _STALE_NS else now_ns
     path = critical_path(run, number, timeline)
     critical = {step.step.path: (step.start_ns, step.end_ns) for step in path.steps} if path else {}
-    chart = waterfall(trace, is_complete=is_complete, now_ns=until_ns, critical=critical, ui=settings.ui)
+    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns, critical=critical, ui=settings.ui)
+    before = [past for past in context.records if past is not record and past.start_ns <= record.start_ns]
+    diagnosis = diagnosis_of(record, before, context.elsewhere, now_ns=now_ns)
+    result = result_of_span(trace.spans[0], record.is_complete)
+    read = context.read_output
     return ExecutionView(
         number=number,
         result=result,
         colour=colour_of(result),
-        error="" if result == RUNNING else root.error or "",
-        is_complete=is_complete,
-        trace_id=trace.execution.trace_id.hex(),
+        is_complete=record.is_complete,
+        trace_id=record.trace_id,
         trace_url=trace_url(settings.ui, trace.execution.trace_id),
         waterfall=chart,
+        why=why(diagnosis, trace, chart),
         failures=failures(trace, chart),
-        tables=tables(trace, chart.names),
-        changed=_changed(root),
+        tables=tables(trace, chart),
+        changes=diagnosis.changes,
+        usual_ns=round(diagnosis.timing.baseline.median) if diagnosis.timing.baseline else None,
         facts=tuple(_facts(trace)),
-        outputs=tuple(outputs(run, trace.execution, timeline, chart, read_output)) if read_output else (),
+        outputs=tuple(outputs(run, trace.execution, timeline, chart, read)) if read else (),
     )
 
 
@@ -212,21 +230,3 @@ def _commit_url(root: Mapping[str, Value]) -> str:
 def _web_address(value: Value | None) -> str:
     """A URL that a link may have: no other scheme than that of the web, which a script's URL has not."""
     return value if isinstance(value, str) and value.startswith(("https://", "http://")) else ""
-
-
-def _changed(root: Span) -> Changed | None:
-    for event in root.events:
-        if event.name == semconv.CHANGES_EVENT:
-            diff = event.attributes
-            return Changed(
-                str(diff.get(semconv.CHANGES_SINCE, "")),
-                str(diff.get(semconv.CHANGES_REVISION_BEFORE, "")),
-                str(diff.get(semconv.CHANGES_REVISION, "")),
-                _names(diff.get(semconv.CHANGES_PARAMETERS)),
-                _names(diff.get(semconv.CHANGES_FILES)),
-            )
-    return None
-
-
-def _names(value: Value | None) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else (str(value),) if value else ()

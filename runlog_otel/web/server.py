@@ -1,7 +1,11 @@
 """Serves the application of the pages with uvicorn, on an address of its own."""
 
+import signal
 import socket
+import threading
 from asyncio import TimerHandle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +65,7 @@ class PagesServer:
             self._socket = socket.create_server((self.host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             raise ConfigError(f"listen {listen}", f"cannot be used: {error}") from error
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         port = self._socket.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://{listen.rpartition(':')[0]}:{port}/"
 
@@ -75,6 +79,23 @@ class PagesServer:
     def stop(self) -> None:
         """Let `run` return."""
         self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """Ends at a signal as it does otherwise; uvicorn's own sends the signal to the process once more."""
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class _BoundedProtocol(H11Protocol):

@@ -3,6 +3,7 @@
 Rows are in the order of the log. A table has at most `MAX_ROWS`, and says how many more there are.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Value
 from runlog_otel.core.trace import Span, SpanRole, Trace
+from runlog_otel.web.waterfall import Waterfall
 
 MAX_ROWS = 200
 _METRIC, _INPUT, _OUTPUT, _CODE = map(
@@ -69,8 +71,9 @@ class Parameter:
     """A parameter, the steps that got it and those that returned it, and the values that may be shown."""
 
     name: str
-    readers: list[str] = field(default_factory=list)
-    writers: list[str] = field(default_factory=list)
+    readers: dict[str, None] = field(default_factory=dict)
+    writers: dict[str, None] = field(default_factory=dict)
+    """Both in the order of the log, each once."""
     values: list[str] = field(default_factory=list)
     """Different ones in the order of the log, a few of them."""
     more_values: int = 0
@@ -108,20 +111,20 @@ class Tables:
     code: Table
 
 
-def tables(trace: Trace, names: Mapping[bytes, str]) -> Tables:
-    """The tables of an execution.
-
-    Args:
-        trace: its spans.
-        names: what steps are called on the page, by their span ids.
-    """
-    attempts = [(span, _where(span, names)) for span in trace.spans if span.role is SpanRole.ATTEMPT]
-    parameters = list(_parameters(attempts, trace.spans[0]))
+def tables(trace: Trace, chart: Waterfall) -> Tables:
+    """The tables of an execution, whose chart knows what its steps are called."""
+    names = chart.names
+    spans = [span for span in trace.spans if span.role is SpanRole.ATTEMPT]
+    tries = Counter(span.parent_span_id for span in spans)
+    attempts = [(span, _where(span, names, tries[span.parent_span_id])) for span in spans]
+    parameters = list(_parameters(spans, trace.spans[0], chart.places))
     return Tables(
         said=_bounded(said for span, where in attempts for said in _said(span, where)),
         parameters=_bounded(parameters),
         has_values=any(parameter.values for parameter in parameters),
-        items=_bounded(item for span in trace.spans if span.role is SpanRole.STEP for item in _items(span, names)),
+        items=_bounded(
+            item for span in trace.spans if span.events and span.role is SpanRole.STEP for item in _items(span, names)
+        ),
         usage=_bounded(usage for span, where in attempts if (usage := _usage(span, where))),
         code=_bounded(_code(span for span, _ in attempts)),
     )
@@ -138,10 +141,9 @@ def _bounded(rows: Iterable[Any]) -> Table:
     return Table(tuple(kept), more)
 
 
-def _where(attempt: Span, names: Mapping[bytes, str]) -> str:
-    number = int(str(attempt.attributes[semconv.ATTEMPT_NUMBER]))
+def _where(attempt: Span, names: Mapping[bytes, str], tries: int) -> str:
     step = names[attempt.parent_span_id]
-    return step if number == 1 else f"{step}, attempt {number}"
+    return step if tries == 1 else f"{step}, attempt {attempt.attributes[semconv.ATTEMPT_NUMBER]}"
 
 
 def _said(attempt: Span, where: str) -> Iterator[Said]:
@@ -158,20 +160,17 @@ def _text(value: Value) -> Value:
     return ", ".join(value) if isinstance(value, tuple) else value
 
 
-def _parameters(attempts: Iterable[tuple[Span, str]], root: Span) -> Iterator[Parameter]:
+def _parameters(attempts: Iterable[Span], root: Span, places: Mapping[bytes, str]) -> Iterator[Parameter]:
     """Every parameter that is named, by its name."""
     known: dict[str, Parameter] = {}
-    for span, where in [*attempts, (root, "")]:
+    for span in (*attempts, root):
         attributes = span.attributes
-        for key, prefix, kind in (
-            (semconv.INPUT_PARAMETERS, _INPUT, "readers"),
-            (semconv.OUTPUT_PARAMETERS, _OUTPUT, "writers"),
-        ):
+        for key, kind in ((semconv.INPUT_PARAMETERS, "readers"), (semconv.OUTPUT_PARAMETERS, "writers")):
             names = attributes.get(key, ())
             for name in names if isinstance(names, tuple) else ():
                 parameter = known.setdefault(name, Parameter(name))
-                if where:
-                    getattr(parameter, kind).append(where)
+                if place := places.get(span.parent_span_id):
+                    getattr(parameter, kind)[place] = None
         for key, value in attributes.items():
             for prefix in (_INPUT, _OUTPUT):
                 if key.startswith(prefix):

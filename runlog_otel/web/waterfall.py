@@ -4,13 +4,15 @@ Rows are made of spans, which hold only what may leave the process.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple
 
 from runlog_otel.core import semconv
+from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS
 from runlog_otel.core.links import trace_url
-from runlog_otel.core.model import ITERATED_KINDS
+from runlog_otel.core.model import ITERATED_KINDS, Value
+from runlog_otel.core.quick_init import quick_init
 from runlog_otel.core.trace import Span, SpanRole, Trace
 
 CHUNK = 100
@@ -24,8 +26,7 @@ _RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT,
 _COLOURS = {"success": "ok", "skip": "none", RUNNING: "run", "": "none"}
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """A rectangle; `x` and `width` in thousandths of the chart."""
 
     x: float
@@ -33,6 +34,7 @@ class Bar:
     colour: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Row:
     """A step, a branch, an iteration, or an attempt of a step that has several.
@@ -68,9 +70,10 @@ class Row:
     url: str = ""
 
     @property
-    def duration_ns(self) -> int:
-        """How long it took, or has taken so far."""
-        return self.end_ns - self.start_ns
+    def duration_ns(self) -> int | None:
+        """How long it took, or has taken so far; None if the log does not say that."""
+        duration_ns = self.end_ns - self.start_ns
+        return duration_ns if duration_ns > MIN_SPAN_DURATION_NS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,20 @@ class Waterfall:
     rows: tuple[Row, ...] = field(repr=False)
     names: Mapping[bytes, str] = field(default_factory=dict, repr=False)
     """What steps and branches are called on the page, by their span ids: with all names above them."""
+    places: Mapping[bytes, str] = field(default_factory=dict, repr=False)
+    """The same without the values of iterations: equal for a step in all of them."""
     keys: Mapping[bytes, str] = field(default_factory=dict, repr=False)
     """The rows of parts that have none of their own, by their span ids."""
-    has_path: bool = False
+
+    @property
+    def has_path(self) -> bool:
+        """Whether any row is on a critical path."""
+        return any(row.path for row in self.rows)
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether it is known of any row what it used."""
+        return any(row.cpu_seconds is not None or row.memory_bytes is not None for row in self.rows)
 
     def row_of(self, span_id: bytes) -> str:
         """The key of the row that shows a step or a branch."""
@@ -148,17 +162,27 @@ class _Inside:
     memory_bytes: int | None = None
     critical: tuple[int, int] | None = None
 
-    def add(self, span: Span, inside: "_Inside", rows: int) -> None:
-        self.rows += rows
-        if span.role is SpanRole.ATTEMPT:
-            self.attempts.append(span)
-        else:
-            self.parts.append(span)
-        self.cpu_seconds = _combined(sum, self.cpu_seconds, inside.cpu_seconds)
-        self.memory_bytes = _combined(max, self.memory_bytes, inside.memory_bytes)
+    def add_attempt(self, attempt: Span) -> None:
+        """An attempt: it comes before those that were added."""
+        self.rows += 1
+        self.attempts.insert(0, attempt)
+        self.add_usage(_number(attempt.attributes.get(semconv.CPU_TIME)), attempt.attributes.get(semconv.MEMORY_PEAK))
+
+    def add_part(self, part: Span, inside: "_Inside") -> None:
+        """A step or a branch, and what is in it."""
+        self.rows += inside.rows + 1
+        self.parts.append(part)
+        self.add_usage(inside.cpu_seconds, inside.memory_bytes)
         if inside.critical:
             start, end = self.critical or inside.critical
             self.critical = min(start, inside.critical[0]), max(end, inside.critical[1])
+
+    def add_usage(self, cpu_seconds: float | None, memory_bytes: Value | None) -> None:
+        """What something in it used, as far as that is known."""
+        if cpu_seconds is not None:
+            self.cpu_seconds = cpu_seconds + (self.cpu_seconds or 0.0)
+        if isinstance(memory_bytes, int):
+            self.memory_bytes = max(memory_bytes, self.memory_bytes or 0)
 
 
 class _Builder:
@@ -179,49 +203,51 @@ class _Builder:
         """What is in each part, from the innermost on: a part comes before those in it."""
         inside: dict[bytes, _Inside] = defaultdict(_Inside)
         for span in reversed(self._spans):
-            own = inside[span.span_id]
-            own.attempts.reverse()
-            attributes = span.attributes
             if span.role is SpanRole.ATTEMPT:
-                own.cpu_seconds = _number(attributes.get(semconv.CPU_TIME))
-                peak = _number(attributes.get(semconv.MEMORY_PEAK))
-                own.memory_bytes = None if peak is None else int(peak)
-            elif own.critical is None and span.role is SpanRole.STEP:
-                own.critical = critical.get(str(attributes.get(semconv.TASK_RUN_ID)))
-            if len(own.attempts) == 1 or (span.role is SpanRole.BRANCH and own.rows == 1):
+                inside[span.parent_span_id].add_attempt(span)
+                continue
+            own = inside[span.span_id]
+            if critical and own.critical is None and span.role is SpanRole.STEP:
+                own.critical = critical.get(str(span.attributes[semconv.TASK_RUN_ID]))
+            if len(own.attempts) == 1 or (own.rows == 1 and span.role is SpanRole.BRANCH):
                 own.rows -= 1
                 self._repeating[span.span_id] = own.attempts[0] if own.attempts else own.parts[0]
-            inside[span.parent_span_id].add(span, own, own.rows + 1)
+            inside[span.parent_span_id].add_part(span, own)
         return inside
 
     def waterfall(self) -> Waterfall:
-        names = {self._root.span_id: ""}
-        rows = tuple(self._rows(names))
+        names, places = {self._root.span_id: ""}, {self._root.span_id: ""}
+        rows = tuple(self._rows(names, places))
         keys = {part.span_id: above.hex() for above, part in self._repeating.items()}
-        return Waterfall(self._root.start_ns, self._end_ns, rows, names, keys, any(row.path for row in rows))
+        return Waterfall(self._root.start_ns, self._end_ns, rows, names, places, keys)
 
-    def _rows(self, names: dict[bytes, str]) -> Iterator[Row]:
-        """The rows in the order of the log; adds what each part is called."""
+    def _rows(self, names: dict[bytes, str], places: dict[bytes, str]) -> Iterator[Row]:
+        """The rows in the order of the log; adds what each part is called, and its place in the graph."""
         depths, labels = {self._root.span_id: -1}, {self._root.span_id: ""}
         for span in self._spans:
             above = span.parent_span_id
             depths[span.span_id] = depth = depths[above] + 1
             label = _label(span)
-            is_attempt = span.role is SpanRole.ATTEMPT
-            where = names[above] if is_attempt or labels[above] == label else _joined(names[above], label)
+            kind = self._kind(span)
             labels[span.span_id] = label
-            names[span.span_id] = where
+            is_named = span.role is SpanRole.ATTEMPT or labels[above] == label
+            names[span.span_id] = names[above] if is_named else _joined(names[above], label)
+            step = "*" if kind == "iteration" else label
+            places[span.span_id] = places[above] if is_named else _joined(places[above], step)
             if self._repeating.get(above) is not span:
-                yield self._row(span, label, where, min(depth, _MAX_DEPTH))
+                yield self._row(span, kind, label, names[span.span_id], min(depth, _MAX_DEPTH))
 
-    def _row(self, span: Span, label: str, where: str, depth: int) -> Row:
-        inside = self._inside[span.span_id]
+    def _row(self, span: Span, kind: str, label: str, where: str, depth: int) -> Row:
+        inside = self._inside.get(span.span_id)
+        if inside is None:  # an attempt
+            (inside := _Inside()).add_attempt(span)
+            inside.rows = 0
         result = result_of_span(span, self._is_complete)
         end_ns = self._end_ns if result == RUNNING else span.end_ns
         last = self._repeating.get(span.span_id, span)
         return Row(
             key=span.span_id.hex(),
-            kind=self._kind(span),
+            kind=kind,
             label=label,
             where=where,
             depth=depth,
@@ -290,12 +316,3 @@ def _counted(span: Span, inside: _Inside) -> str:
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) else None
-
-
-_Number = TypeVar("_Number", int, float)
-
-
-def _combined(combine: Callable[[tuple[_Number, _Number]], _Number], *values: _Number | None) -> _Number | None:
-    """The sum or the highest of the values that are there."""
-    known = [value for value in values if value is not None]
-    return combine((known[0], known[1])) if len(known) == 2 else (known[0] if known else None)  # noqa: PLR2004

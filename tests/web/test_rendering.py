@@ -3,27 +3,13 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 
 import jinja2
 import pytest
-from typing_extensions import override
 
 from runlog_otel.web.rendering import CONTENT_SECURITY_POLICY, STATIC, render, static
 from runlog_otel.web.site import Site
-
-
-class Page(HTMLParser):
-    """The tags of a page with their attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    @override
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+from tests.web.pages import Page
 
 
 def test_a_served_page_has_nothing_inline() -> None:

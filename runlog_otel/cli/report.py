@@ -1,0 +1,68 @@
+"""`runlog-otel report`: the page of a run as one HTML file, to mail or to archive."""
+
+import os
+import tempfile
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runlog_otel.cli import output
+from runlog_otel.cli.loading import log_file, run_named, source
+from runlog_otel.cli.options import ConfigFile, Revealing, RunNamed, SourceUrl
+from runlog_otel.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from runlog_otel.sources.port import Source
+
+_TEMPLATES = ("jinja2", "markupsafe")
+
+
+def report(
+    run: RunNamed,
+    file: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE.html")],
+    url: SourceUrl = "",
+    config: ConfigFile = "",
+    is_overwriting: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    is_revealing: Revealing = False,
+) -> None:
+    """Write the page of a run as one HTML file, which makes no request.
+
+    It shows what may be exported, and only its owner can read it.
+    """
+    if file.exists() and not is_overwriting:
+        raise ConfigError("--output", f"{file} exists; --force replaces it")
+    if not file.parent.is_dir():
+        raise ConfigError("--output", f"there is no folder {file.parent}")
+    page = _page_of_run(source(url, config), run, is_revealing=is_revealing)
+    _write(file, page)
+    output.line(str(file))
+
+
+def _page_of_run(loaded: "Source", name: str, *, is_revealing: bool) -> str:
+    try:
+        from runlog_otel.web.rendering import render
+    except ModuleNotFoundError as error:
+        if error.name in _TEMPLATES:
+            raise MissingExtraError("a report", "ui") from error
+        raise
+    from runlog_otel.web.run_page import run_page
+
+    run = run_named(loaded, name)
+    read = None if log_file(name) else partial(loaded.output, run.run_id)
+    return render("run.html", page=run_page(run, loaded.settings, is_revealing=is_revealing, read_output=read))
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a private file, whole or not at all; a file in its place is replaced."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name[:100]}.", dir=file.parent)  # with mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).replace(file)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
