@@ -45,7 +45,7 @@ def spans_from_run(
     Args:
         run: the run log.
         namespace: part of every id.
-        ui: base URL of Jaeger's user interface, for links.
+        ui: where the pages of traces are (`links.trace_url`).
         policy: what may be exported; by default no parameter's value.
         is_abandoned: close a last execution that has not ended; its open parts get the result `error`.
         iteration_names: whether the spans of a map's or loop's branches are named by their values.
@@ -144,7 +144,7 @@ class SpanBuilder:
             semconv.PIPELINE_ACTION: "RUN",
             semconv.PIPELINE_RESULT: result.value,
             semconv.ERROR_TYPE: error_type,
-            semconv.PIPELINE_RUN_URL: trace_url(self._execution.ui, factory.trace_id),
+            semconv.PIPELINE_RUN_URL: trace_url(self._execution.ui, factory.trace_id, interval=interval),
             semconv.RUN_HOST: run.host,
             semconv.RUN_TAG: run.tag,
             semconv.RUN_DAG_HASH: run.dag_hash,
@@ -230,7 +230,8 @@ class SpanBuilder:
             semconv.TASK_RESULT: result.value,
         }
         if self._execution.ui:
-            attributes[semconv.TASK_RUN_URL] = trace_url(self._execution.ui, self._factory.trace_id, span_id)
+            ids = (self._factory.trace_id, span_id)
+            attributes[semconv.TASK_RUN_URL] = trace_url(self._execution.ui, *ids, interval)
         error = None
         if result not in _HARMLESS:
             error, attributes[semconv.ERROR_TYPE] = self._step_failure(step, attempts, result)

@@ -13,11 +13,18 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from runlog_otel.core.headline import counted
 from runlog_otel.printable import printable
 from runlog_otel.web import formats
 from runlog_otel.web.site import Site
 
-STATIC = {"style.css": "text/css", "run.js": "text/javascript", "icon.svg": "image/svg+xml"}
+STATIC = {
+    "style.css": "text/css",
+    "pages.css": "text/css",
+    "run.js": "text/javascript",
+    "pages.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 """The files of the look, with their media types."""
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
@@ -27,6 +34,7 @@ CONTENT_SECURITY_POLICY = (
 _FILTERS = {
     "bytes": formats.size,
     "count": formats.count,
+    "counted": counted,
     "duration": formats.duration,
     "iso": formats.iso,
     "moment": formats.moment,
