@@ -17,6 +17,7 @@ _COMMANDS = {
     "runs": "List runs, newest first, or compare them.",
     "demo": "Run a real pipeline through the wrapper and show its trace.",
     "show": "Show a run from its log: what ran when, how it ended, its trace id.",
+    "why": "Say why a run failed or was slow: the first cause, what changed, whether it was seen before.",
     "audit": "Print exactly what is exported of a run, and names and counts of what is held back.",
     "export": "Send whole runs from their logs; a backend drops what it already has.",
     "serve": "Serve the metrics of all runs to Prometheus, from their logs; send missing traces.",
