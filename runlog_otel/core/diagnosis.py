@@ -103,7 +103,8 @@ def diagnosis_of(
     last = max(successes, key=lambda past: (past.start_ns, past.run_id, past.execution), default=None)
     duration_ns = record.duration_ns if record.is_complete or now_ns is None else max(0, now_ns - record.start_ns)
     timing = timing_of(record, successes, duration_ns)
-    followed = consequences(record, cause, last.names if last else ()) if cause else ()
+    usual = [step.name for step in last.steps.values()] if last else []
+    followed = consequences(record, cause, usual) if cause else ()
     failure = cause or (harmless[-1] if harmless else None)
     seen = sightings_of(failure.fingerprint, record, [*before, *elsewhere]) if failure else None
     is_known_step = failure is not None and failure.key in record.steps

@@ -96,7 +96,7 @@ def consequences(record: ExecutionRecord, cause: Cause, usual: Iterable[str] = (
     Args:
         record: the execution.
         cause: its first cause.
-        usual: the names of the steps that ran in the last successful run; without them those of the definition.
+        usual: the names of the steps that ran in the last successful run, in order; else those of the definition count.
     """
     fatal = [part for part in record.parts if not part.survived_by]
     tried = {part.path: part for part in fatal if part.role is SpanRole.ATTEMPT and not part.has_failed_inside}
@@ -110,8 +110,8 @@ def consequences(record: ExecutionRecord, cause: Cause, usual: Iterable[str] = (
         is_same = evidence is not None and evidence.fingerprint == cause.fingerprint
         followed.append(Consequence(how, part.path, part.error_type, is_same))
     if record.is_complete:
-        expected = sorted(usual) or record.nodes
-        followed += [Consequence(NOT_RUN, name) for name in expected if name not in record.names]
+        expected = tuple(usual) or record.nodes
+        followed += [Consequence(NOT_RUN, name) for name in dict.fromkeys(expected) if name not in record.names]
     return tuple(followed)
 
 
