@@ -42,10 +42,24 @@ def test_a_file_is_replaced_only_with_force(quick: Command, project: Path) -> No
 
 
 def test_a_report_needs_only_the_log(quick: Command, project: Path) -> None:
-    """A file that somebody sent gives the same page as the store it is from."""
+    """A file that somebody sent gives the same page as a store without other runs."""
     assert quick("report", str(GOLDEN / "job.log.json"), "-o", "file.html").status == 0
     assert quick("report", RUNS["job"], "-o", "store.html").status == 0
     assert (project / "file.html").read_bytes() == (project / "store.html").read_bytes()
+
+
+def test_the_runs_of_a_tag_are_compared(quick: Command, project: Path) -> None:
+    """Side by side in one file; a run and a tag are two reports."""
+    for number in (1, 2):
+        log = json.loads((GOLDEN / "demo.log.json").read_text())
+        log |= {"run_id": f"tagged-{number}", "tag": "nightly"}
+        (project / ".run_log_store" / f"tagged-{number}.json").write_text(json.dumps(log))
+    assert quick("report", "--tag", "nightly", "-o", "tag.html").status == 0
+    text = (project / "tag.html").read_text()
+    assert [name in text for name in ("tagged-1", "tagged-2", RUNS["demo"])] == [True, True, False]
+    assert re.findall(r"(?:src|href|action)=\"(?!#)|url\(|@import|https?://", text) == []
+    for call in (("report", "-o", "x.html"), ("report", "a", "--tag", "b", "-o", "x.html")):
+        assert quick(*call).err == "error: RUN_ID, --tag: give one of them\n"
 
 
 def test_values_of_parameters_are_shown_on_demand(quick: Command, project: Path) -> None:

@@ -35,9 +35,9 @@ def opened(tmp_path: Path) -> Callable[[str], str]:
     return open_
 
 
-def _iterations(count: int, **more: object) -> Run:
+def _iterations(count: int, status: Status = Status.SUCCESS) -> Run:
     inner = {f"v{n}": (step("wash", attempt(n, n + 1), path=f"clean.v{n}.wash"),) for n in range(count)}
-    return run_of(mapped("clean", inner), step("tail", attempt(count, count + 1)), **more)
+    return run_of(mapped("clean", inner), step("tail", attempt(count, count + 1)), status=status)
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
