@@ -120,7 +120,11 @@ class Settings(MaskedModel):
         description="Folder that remembers the runs that were not fully acknowledged",
     )
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Metrics of runs")
-    ui: str = Field("", description="Base URL of Jaeger's user interface, for links")
+    ui: str = Field(
+        "",
+        description="Where the page of a trace is, for links: the base URL of Jaeger; `PRESET+URL` with jaeger, "
+        "tempo-grafana, zipkin, datadog or honeycomb; or a URL with {trace_id}, {span_id}, {start_ms}, {end_ms}",
+    )
     redact: tuple[SecretStr, ...] = Field(
         (), description="Regular expressions (Python's); matches are masked in everything that leaves, like secrets"
     )
@@ -312,6 +316,16 @@ class Settings(MaskedModel):
         if isinstance(logs, bool):  # as YAML reads `no`, too
             raise ValueError(f"must be none, failed or all, not {str(logs).lower()}")
         return logs
+
+    @field_validator("ui")
+    @classmethod
+    def _check_ui(cls, ui: str) -> str:
+        if ui:
+            from runlog_otel.core.links import problem_of_ui  # not in the process of every step
+
+            if problem := problem_of_ui(ui):
+                raise ValueError(problem)
+        return ui
 
     @field_validator("time_zone")
     @classmethod

@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,45 +11,14 @@ from typing import Annotated
 import typer
 
 from runlog_otel.cli import output
+from runlog_otel.cli.listening import Listening
 from runlog_otel.cli.loading import sources
-from runlog_otel.cli.options import ConfigFile, Endpoint, age
-from runlog_otel.errors import ConfigError
+from runlog_otel.cli.options import BasicAuthFile, ConfigFile, Endpoint, SourceUrls, TlsCert, TlsKey, age
+from runlog_otel.cli.pages_process import Pages, PagesProcess
+from runlog_otel.cli.ui import Hosts, PageOptions
 from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.sources.port import Source
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """Address, TLS files and credentials of the metrics server."""
-
-    address: str
-    certificate: Path | None = None
-    key: Path | None = None
-    credentials_file: Path | None = None
-
-    @property
-    def tls(self) -> tuple[Path, Path] | None:
-        """Certificate and key, or neither; raises ConfigError."""
-        if self.certificate and self.key:
-            return self.certificate, self.key
-        if self.certificate or self.key:
-            raise ConfigError("--tls-cert, --tls-key", "give both or neither")
-        return None
-
-    @property
-    def credentials(self) -> str:
-        """`user:password`, or nothing; raises ConfigError."""
-        if self.credentials_file is None:
-            return ""
-        try:
-            credentials = self.credentials_file.read_text(encoding="utf-8-sig").strip()
-        except (OSError, ValueError) as error:
-            raise ConfigError("--basic-auth-file", f"cannot be read: {error}") from error
-        user, _, password = credentials.partition(":")
-        if not user or not password or len(credentials.splitlines()) > 1:
-            raise ConfigError("--basic-auth-file", f"{self.credentials_file} must hold one line user:password")
-        return credentials
 
 
 def serve(
@@ -64,27 +33,20 @@ def serve(
     resend: Annotated[
         Resend, typer.Option(help="Traces to send: of unsent and abandoned runs, also of all that end, or none.")
     ] = Resend.UNSENT,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="PEM file of the certificate, for TLS.", show_default=False)
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the key, for TLS.", show_default=False)] = None,
-    basic_auth_file: Annotated[
-        Path | None,
-        typer.Option(help="File with one line user:password, which every scrape must send.", show_default=False),
-    ] = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    basic_auth_file: BasicAuthFile = None,
+    has_pages: Annotated[
+        bool,
+        typer.Option("--ui", help="Also serve the pages of `ui`, with the same TLS and login, in another process."),
+    ] = False,
+    pages_listen: Annotated[str, typer.Option("--ui-listen", help="host:port of the pages.")] = "127.0.0.1:9463",
+    hosts: Hosts = None,
     push: Annotated[
         bool, typer.Option("--push", help="Also push the metrics to the endpoint by OTLP, after each poll.")
     ] = False,
     endpoint: Endpoint = "",
-    urls: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--source",
-            help="Where runs are, instead of the config's store, as for `show`; can be repeated.",
-            metavar="URL",
-            show_default=False,
-        ),
-    ] = None,
+    urls: SourceUrls = None,
     config: ConfigFile = "",
 ) -> None:
     """Serve the metrics of all runs to Prometheus, from their logs; send missing traces.
@@ -101,10 +63,20 @@ def serve(
         by_tag=metrics.by_tag,
         push_to=loaded[0].settings if push else None,
     )
-    serve_sources(loaded, state, Listening(listen, tls_cert, tls_key, basic_auth_file), options)
+    listening = Listening(listen, tls_cert, tls_key, basic_auth_file)
+    pages = None
+    if has_pages:
+        pages = Pages(urls or (), config, replace(listening, address=pages_listen), PageOptions(tuple(hosts or ())))
+    serve_sources(loaded, state, listening, options, pages)
 
 
-def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listening, options: ServeOptions) -> None:
+def serve_sources(
+    sources: Sequence[Source],
+    state_file: Path,
+    listening: Listening,
+    options: ServeOptions,
+    pages: Pages | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, which stop it at once: the state is always consistent, also after a kill."""
     from runlog_otel.exporters.metrics.prometheus import MetricsServer
 
@@ -114,6 +86,7 @@ def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listen
     server = MetricsServer(
         service.table, listening.address, is_ready=lambda: service.is_ready, tls=tls, credentials=credentials
     )
+    own_pages = PagesProcess(pages) if pages else None
     stop = threading.Event()
 
     def end(*_: object) -> None:
@@ -125,8 +98,12 @@ def serve_sources(sources: Sequence[Source], state_file: Path, listening: Listen
     for source in sources:
         output.line(f"reading {source.where} every {options.interval_seconds:g} s; totals: {state_file}")
     output.line(f"metrics: {server.url}/metrics")
+    if own_pages:
+        output.line(f"pages: {own_pages.url}")
     try:
         service.run(stop)
     finally:
+        if own_pages:
+            own_pages.close()
         server.close()
         service.close()

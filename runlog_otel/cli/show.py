@@ -62,7 +62,7 @@ def waterfall(run: Run, settings: Settings) -> None:
         again = f", execution {trace.execution.number}" if len(traces) > 1 else ""
         output.rendered(*_execution(run, trace, is_complete, again))
         output.line(f"trace {trace.execution.trace_id.hex()}")
-        if url := trace_url(settings.ui, trace.execution.trace_id):
+        if url := _url(trace, settings):
             output.line(url)
 
 
@@ -91,13 +91,18 @@ def document(run: Run, settings: Settings) -> dict[str, Any]:
             {
                 "execution": trace.execution.number,
                 "trace_id": trace.execution.trace_id.hex(),
-                "url": trace_url(settings.ui, trace.execution.trace_id),
+                "url": _url(trace, settings),
                 "is_complete": is_complete,
                 "spans": [_span_document(span, is_complete) for span in trace.spans],
             }
             for trace, is_complete in _traces(run, settings)
         ],
     }
+
+
+def _url(trace: Trace, settings: Settings) -> str:
+    root = trace.spans[0]
+    return trace_url(settings.ui, trace.execution.trace_id, interval=(root.start_ns, root.end_ns))
 
 
 def _traces(run: Run, settings: Settings) -> list[tuple[Trace, bool]]:

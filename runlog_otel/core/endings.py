@@ -5,6 +5,7 @@ from typing import NamedTuple
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import Timeline
 from runlog_otel.core.failure import Failure
+from runlog_otel.core.intervals import Interval, Intervals
 from runlog_otel.core.model import Ending, Header, Run
 from runlog_otel.core.trace import Execution, Result
 
@@ -53,6 +54,16 @@ def open_end_of(header: Header, execution: Execution) -> OpenEnding:
     seen = failure.type if failure else semconv.ABANDONED
     default = seen if result is Result.ERROR else result.value
     return OpenEnding(result, ending.error_type or default, ending.at_ns, failure, frozenset(ending.open_steps))
+
+
+def interval_of_execution(run: Run, timeline: Timeline, number: int, intervals: Intervals) -> Interval | None:
+    """Start and end of an execution, with what was noted of both; None if the log has no time for it.
+
+    A verdict counts more than an end that was noted. `intervals` are those of the execution.
+    """
+    has_verdict = any(step.is_terminal and timeline.attempts(step, number) for step in run.steps)
+    ending = None if has_verdict else noted_ending(run.header, number)
+    return intervals.of_graph(run.steps, timeline.starts_ns.get(number), ending.at_ns if ending else None)
 
 
 def open_steps(run: Run, timeline: Timeline, number: int) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ class Timeline:
 
     def executions(self, part: Step | Branch) -> set[int]:
         """The executions in which a step or a branch, or anything inside it, was attempted."""
+        if self.count == 1:
+            return {1} if _is_attempted(part) else set()
         if isinstance(part, Branch):
             return set().union(*(self.executions(step) for step in part.steps))
         own = {self.numbers[part.path, index] for index in range(len(part.attempts))}
@@ -66,6 +68,12 @@ def timeline_of(run: Run) -> Timeline:
         next_number=count + any(path in roots for path, _ in last),
         last_indicator=recorded[last[-1]].retry_indicator if last else None,
     )
+
+
+def _is_attempted(part: Step | Branch) -> bool:
+    if isinstance(part, Branch):
+        return any(map(_is_attempted, part.steps))
+    return bool(part.attempts) or any(map(_is_attempted, part.branches))
 
 
 def _ran_once(run: Run, steps: Sequence[Step]) -> bool:

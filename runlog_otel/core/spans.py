@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from runlog_otel.core import semconv
 from runlog_otel.core.attributes import exception_event, vcs_attributes
-from runlog_otel.core.endings import noted_ending, open_end_of
+from runlog_otel.core.endings import interval_of_execution, noted_ending, open_end_of
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, Intervals
 from runlog_otel.core.links import links_of_run, trace_url
@@ -45,7 +45,7 @@ def spans_from_run(
     Args:
         run: the run log.
         namespace: part of every id.
-        ui: base URL of Jaeger's user interface, for links.
+        ui: where the pages of traces are (`links.trace_url`).
         policy: what may be exported; by default no parameter's value.
         is_abandoned: close a last execution that has not ended; its open parts get the result `error`.
         iteration_names: whether the spans of a map's or loop's branches are named by their values.
@@ -117,8 +117,7 @@ class SpanBuilder:
         run = self._run
         start_ns = self._timeline.starts_ns.get(self._number)
         verdict = _verdict(self._timeline, run.steps, self._number)
-        end_ns = None if verdict else self._open_end.at_ns
-        interval = self._intervals.of_graph(run.steps, start_ns, end_ns)
+        interval = interval_of_execution(run, self._timeline, self._number, self._intervals)
         if interval is None:
             return
         if self._is_complete:
@@ -145,7 +144,7 @@ class SpanBuilder:
             semconv.PIPELINE_ACTION: "RUN",
             semconv.PIPELINE_RESULT: result.value,
             semconv.ERROR_TYPE: error_type,
-            semconv.PIPELINE_RUN_URL: trace_url(self._execution.ui, factory.trace_id),
+            semconv.PIPELINE_RUN_URL: trace_url(self._execution.ui, factory.trace_id, interval=interval),
             semconv.RUN_HOST: run.host,
             semconv.RUN_TAG: run.tag,
             semconv.RUN_DAG_HASH: run.dag_hash,
@@ -231,7 +230,8 @@ class SpanBuilder:
             semconv.TASK_RESULT: result.value,
         }
         if self._execution.ui:
-            attributes[semconv.TASK_RUN_URL] = trace_url(self._execution.ui, self._factory.trace_id, span_id)
+            ids = (self._factory.trace_id, span_id)
+            attributes[semconv.TASK_RUN_URL] = trace_url(self._execution.ui, *ids, interval)
         error = None
         if result not in _HARMLESS:
             error, attributes[semconv.ERROR_TYPE] = self._step_failure(step, attempts, result)

@@ -39,7 +39,13 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Runs, newest first; `after` is where the next page begins, None on the last one."""
+    """Runs, newest first.
+
+    `after` is where the page of older runs begins, None on the last one; `before` is where the page of newer runs ends.
+    """
 
     runs: tuple[RunSummary, ...]
     after: str | None
+    before: str | None = None
+    unread: tuple[str, ...] = ()
+    """The ids of runs that were passed over, because they cannot be read."""

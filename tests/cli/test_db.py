@@ -18,7 +18,7 @@ def sql(project: Path, command: Command) -> Command:
     (project / "sql.yaml").write_text(
         "run-log-store: {type: sql, config: {connection_string: 'sqlite:///runs.db', retention_days: 0}}"
     )
-    assert command("db", "upgrade", "-c", "sql.yaml").out == "sqlite:///runs.db: upgraded to version 0002\n"
+    assert command("db", "upgrade", "-c", "sql.yaml").out == "sqlite:///runs.db: upgraded to version 0003\n"
     copied = command("db", "copy", "--from", "files.yaml", "--to", "sql.yaml")
     assert (copied.status, copied.out, copied.err) == (0, "3 copied, 0 there, 0 differs, 0 failed\n", "")
     return command
@@ -126,7 +126,7 @@ def test_a_database_needs_no_config(command: Command, project: Path) -> None:
     url = ("--source", "sqlite:///team.db?table=team")
     absent = command("db", "stats", *url)
     assert (absent.status, absent.err) == (1, "error: sqlite:///team.db: the file does not exist; check the path\n")
-    assert command("db", "upgrade", *url).out == "sqlite:///team.db: upgraded to version 0002\n"
+    assert command("db", "upgrade", *url).out == "sqlite:///team.db: upgraded to version 0003\n"
     assert command("db", "copy", "--from", ".run_log_store", "--to", url[1]).out.startswith("3 copied")
     assert json.loads(command("db", "stats", *url, "--json").out)["total"] == 3
     assert command("db", "check", *url).out == "sqlite:///team.db: nothing is wrong\n"

@@ -264,9 +264,10 @@ def test_odd_runs_do_not_keep_the_others_from_being_listed(tmp_path: Path, caplo
     for name in (RUNS["demo"], "odd"):
         shutil.copy(GOLDEN / "demo.log.json", tmp_path / f"{name}.json")
     listing = Listing(Brittle(tmp_path, Settings.load({}, {})))
-    assert [run.run_id for run in listing.page(RunFilter()).runs] == [RUNS["demo"]]
-    assert (listing.unread, [record.getMessage() for record in caplog.records]) == (
-        ["odd"],
+    page = listing.page(RunFilter())
+    assert [run.run_id for run in page.runs] == [RUNS["demo"]]
+    assert (page.unread, [record.getMessage() for record in caplog.records]) == (
+        ("odd",),
         ["odd is not listed: KeyError: 'no such column\\n\\x1b[2K, password=********'"],
     )
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from runlog_otel.cli.serve import Listening
+from runlog_otel.cli.listening import Listening
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Point
 from runlog_otel.errors import ConfigError

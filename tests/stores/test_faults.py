@@ -125,8 +125,8 @@ def test_a_file_that_tools_expect(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "told"),
     [
-        ("0000", "the tables are of version 0000, older than 0002 of this program; run `runlog-otel db upgrade`"),
-        ("9999", "the tables are of version 9999, newer than 0002 of this program; upgrade runlog-otel"),
+        ("0000", "the tables are of version 0000, older than 0003 of this program; run `runlog-otel db upgrade`"),
+        ("9999", "the tables are of version 9999, newer than 0003 of this program; upgrade runlog-otel"),
     ],
 )
 def test_tables_of_another_version(url: str, version: str, told: str) -> None:

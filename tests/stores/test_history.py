@@ -132,7 +132,7 @@ def test_stats_count_by_status(history: RunHistory) -> None:
         failed=1,
         oldest_ns=0,
         newest_ns=2,
-        schema="0002",
+        schema="0003",
         deleted=0,
     )
     assert stats == expected

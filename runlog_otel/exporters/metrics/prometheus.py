@@ -1,10 +1,7 @@
 """Series as Prometheus scrapes them: text and OpenMetrics with exemplars, over HTTP. Imports prometheus-client."""
 
-import base64
-import hmac
 import math
 import os
-import re
 import socket
 import ssl
 import sys
@@ -27,6 +24,7 @@ from prometheus_client.samples import Exemplar as PrometheusExemplar
 from runlog_otel.core import semconv
 from runlog_otel.core.points import Labels
 from runlog_otel.errors import ConfigError
+from runlog_otel.exporters.metrics.access import address_from_text, is_login
 from runlog_otel.exporters.metrics.series import Exemplar, Series, SeriesTable
 
 Answer = Callable[[str, list[tuple[str, str]]], Any]
@@ -98,9 +96,6 @@ _FAMILIES: dict[str, Any] = {
     "histogram": HistogramMetricFamily,
 }
 _ROWS: dict[str, Any] = {"counter": _counter, "gauge": _gauge, "updowncounter": _gauge, "histogram": _histogram}
-
-
-_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^][]+)\]|(?P<host>[^][:]+)):(?P<port>[0-9]{1,5})")
 
 
 class MetricsServer:
@@ -249,14 +244,6 @@ class _Handler(WSGIRequestHandler):
         """Scrapes are not logged."""
 
 
-def address_from_text(listen: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[::1]:port`; raises ConfigError."""
-    address = _ADDRESS.fullmatch(listen)
-    if not address or int(address["port"]) > 65535:  # noqa: PLR2004 - TCP's
-        raise ConfigError("listen", f"must be host:port, such as 127.0.0.1:9464 or [::1]:9464, not {listen!r}")
-    return address["ipv6"] or address["host"], int(address["port"])
-
-
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -273,7 +260,7 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
             return _plain(answer, "200 OK", "healthy\n")
         if path == "/-/ready":
             return _plain(answer, *(("200 OK", "ready\n") if is_ready() else _NOT_READY))
-        if credentials and not _is_login(environ.get("HTTP_AUTHORIZATION", ""), credentials):
+        if credentials and not is_login(environ.get("HTTP_AUTHORIZATION", ""), credentials):
             return _plain(answer, "401 Unauthorized", "authentication required\n", ("WWW-Authenticate", "Basic"))
         if path == "/":
             return _plain(answer, "200 OK", "runlog-otel: /metrics, /-/healthy, /-/ready\n")
@@ -296,13 +283,6 @@ def _app(metrics: App, is_ready: Callable[[], bool], credentials: str) -> App:
         return []
 
     return app
-
-
-def _is_login(authorization: str, credentials: str) -> bool:
-    """Whether a header is of the scheme Basic, in any case (RFC 7617), and has the credentials."""
-    scheme, _, login = authorization.strip().partition(" ")
-    expected = base64.b64encode(credentials.encode())
-    return hmac.compare_digest(login.strip().encode(), expected) and scheme.lower() == "basic"
 
 
 _NOT_READY = (

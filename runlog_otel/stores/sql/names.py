@@ -2,7 +2,7 @@
 
 import re
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that this code was written for; a test compares it with the newest one."""
 
 DEFAULT_TABLE_NAME = "runnable_logs"

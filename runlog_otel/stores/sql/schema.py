@@ -29,6 +29,8 @@ MAX_TABLE_NAME = 40
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SERVER_CODEC = "runlog_otel_codec"
 """The attribute of a dialect that names the codec of a database that cannot hold any text; else None."""
+HAS_FAILED = "failed_steps > 0 OR status = 'FAIL'"
+"""Whether something was said of a failure in a run. A query has the same words, as the index on them."""
 
 
 class Name(TypeDecorator[str]):
@@ -124,6 +126,9 @@ class Tables:
         Index(f"{self.name}_by_created", *newest)
         for column in (runs.status, runs.tag, runs.pipeline):
             Index(f"{self.name}_by_{column.name}", column, *newest)
+        for first, second in ((runs.pipeline, runs.status), (runs.pipeline, runs.tag), (runs.tag, runs.status)):
+            Index(f"{self.name}_by_{first.name}_{second.name}", first, second, *newest)
+        Index(f"{self.name}_by_failed", *newest, sqlite_where=text(HAS_FAILED))
         Index(f"{self.name}_by_finished", runs.finished_ns)
         Index(f"{self.name}_by_updated", runs.updated_ns, runs.seq)
         Index(f"{self.name}_entries_by_key", entries.run_seq, entries.identity, unique=True)

@@ -1,0 +1,62 @@
+"""Why attempts failed, as a page shows it. Pure: made of spans, so masked and bounded."""
+
+from dataclasses import dataclass
+
+from runlog_otel.core import semconv
+from runlog_otel.core.trace import Span, SpanRole, Trace
+from runlog_otel.web.waterfall import Waterfall
+
+MAX_SHOWN = 50
+"""Failed attempts with their evidence on a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A failed attempt; `row` is the key of its step's row in the waterfall."""
+
+    row: str
+    key: str
+    where: str
+    attempt: int
+    result: str
+    error_type: str
+    message: str
+    stacktrace: str
+    exit_code: int | None
+    is_recovered: bool
+    """Whether a later attempt of the step succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The failed attempts of an execution, in the order of the log, and how many are not shown."""
+
+    shown: tuple[Evidence, ...] = ()
+    more: int = 0
+
+
+def failures(trace: Trace, waterfall: Waterfall) -> Failures:
+    """The evidence of every failed attempt: of those that decided first, then of those that a retry made up for."""
+    succeeded = {span.parent_span_id for span in trace.spans if span.role is SpanRole.ATTEMPT and span.error is None}
+    failed = [span for span in trace.spans if span.role is SpanRole.ATTEMPT and span.error is not None]
+    failed.sort(key=lambda span: span.parent_span_id in succeeded)
+    shown = tuple(_evidence(span, waterfall, span.parent_span_id in succeeded) for span in failed[:MAX_SHOWN])
+    return Failures(shown, len(failed) - len(shown))
+
+
+def _evidence(span: Span, waterfall: Waterfall, is_recovered: bool) -> Evidence:
+    attributes, evidence = span.attributes, span.evidence
+    step = span.parent_span_id
+    exit_code = attributes.get(semconv.PROCESS_EXIT_CODE)
+    return Evidence(
+        row=waterfall.row_of(step),
+        key=span.span_id.hex(),
+        where=waterfall.names[step],
+        attempt=int(str(attributes[semconv.ATTEMPT_NUMBER])),
+        result=str(attributes.get(semconv.ATTEMPT_RESULT, "")),
+        error_type=str(attributes.get(semconv.ERROR_TYPE, "")),
+        message=str(evidence.get(semconv.EXCEPTION_MESSAGE, span.error or "")),
+        stacktrace=str(evidence.get(semconv.EXCEPTION_STACKTRACE, "")),
+        exit_code=exit_code if isinstance(exit_code, int) else None,
+        is_recovered=is_recovered,
+    )
