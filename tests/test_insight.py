@@ -81,7 +81,7 @@ def in_sqlite(folder: Path, logs: Iterable[Log]) -> Source:
 
 Keep = Callable[[Path, Iterable[Log]], Source]
 KEPT = pytest.mark.parametrize("keep", [in_folder, in_sqlite])
-HISTORY = (
+HISTORY: tuple[Callable[[], Log], ...] = (
     lambda: recorded("exception", 1),
     lambda: recorded("exception", 2, "billing"),
     lambda: succeeded(3),

@@ -39,6 +39,8 @@ _RESOURCES = {
 }
 _BY = {"step": "the step succeeded on a retry", "branch": "the branch succeeded", "run": "the run succeeded"}
 _UNIT = 1024
+_DIGITS = 12
+"""Of a digest."""
 
 
 def why(
@@ -163,7 +165,10 @@ def _difference(difference: "Difference") -> str:
     kind = _KINDS.get(difference.kind, difference.kind)
     if not (difference.before or difference.after):
         return f"{kind}{name}"
-    return f"{kind}{name}: {difference.before or '(not shown)'} → {difference.after or '(not shown)'}"
+    values = (difference.before, difference.after)
+    if difference.kind in ("revision", "graph", "catalog"):
+        values = (difference.before[:_DIGITS], difference.after[:_DIGITS])
+    return f"{kind}{name}: {' → '.join(value or '(not shown)' for value in values)}"
 
 
 def _slower(timing: "Timing") -> Iterator[str]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
 
+from runlog_otel.core.comparison import comparison_of
 from runlog_otel.core.diagnosis import Diagnosis, diagnosis_of, document_of
 from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.first_cause import consequences, first_cause, survived
@@ -19,7 +21,7 @@ from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.core.spans import spans_from_run
 from tests.core.failures.expected import CAUSES, NOTHING, Expected
-from tests.core.logs import at, attempt, branch, composite, task, verdict
+from tests.core.logs import at, attempt, branch, composite, runs, task, verdict
 
 FOLDER = Path(__file__).parent / "failures"
 LOGS: Mapping[str, Any] = {
@@ -215,3 +217,16 @@ def test_steps_of_the_last_success_are_expected_to_run() -> None:
     failed = only(run(task("load", attempt(1, 2, ok=False)), verdict("fail", 3)))
     diagnosis = diagnosis_of(failed, [replace(success, start_ns=success.start_ns - 1)])
     assert [(part.how, part.path) for part in diagnosis.followed.parts] == [("not_run", "report")]
+
+
+@given(runs(), runs())
+def test_every_log_has_an_answer(own: Run, other: Run) -> None:
+    """Whatever is in it: JSON that reads back equal, in which a failure has a cause and a success has none."""
+    past = records_of_run(other)
+    for record in records_of_run(own):
+        diagnosis = diagnosis_of(record, past, past)
+        document = document_of(diagnosis)
+        assert json.loads(json.dumps(document, allow_nan=False)) == document
+        assert (diagnosis.cause is not None) == (diagnosis.state == "failed") or diagnosis.state == "running"
+        comparison = document_of(comparison_of(record, (past or [record])[0]))
+        assert json.loads(json.dumps(comparison, allow_nan=False)) == comparison
