@@ -112,7 +112,7 @@ def test_a_run_is_diagnosed_against_what_was_before(tmp_path: Path, keep: Keep) 
     assert (revision.kind, revision.before, rest) == ("revision", "b" * 40, [])
     assert diagnosis.flakiness is not None
     assert diagnosis.flakiness.is_flaky
-    assert [(part.how, part.path) for part in diagnosis.followed.parts] == [("not_run", "report")]
+    assert [(part.how, part.path) for part in diagnosis.aftermath.parts] == [("not_run", "report")]
 
 
 @KEPT
