@@ -2,11 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from runlog_otel.cli import output
-from runlog_otel.cli.loading import run_named, source
-from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
+from runlog_otel.cli.durations import duration_text
+from runlog_otel.cli.guard import FAILED
+from runlog_otel.cli.loading import LATEST, run_named, source
+from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age
 from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
 from runlog_otel.core.executions import timeline_of
@@ -14,7 +19,7 @@ from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import Run
 from runlog_otel.core.redaction import bounded
 from runlog_otel.core.spans import is_execution_complete
-from runlog_otel.core.trace import Span, SpanRole, Trace
+from runlog_otel.core.trace import Result, Span, SpanRole, Trace
 from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 
@@ -38,13 +43,38 @@ _ORIGIN = {
 
 
 def show(
-    run: RunNamed,
+    run: Annotated[
+        str, typer.Argument(help="A run id, or a run log's JSON file; latest: the newest run.", metavar="RUN_ID")
+    ] = LATEST,
+    is_followed: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show the run while it runs, until it ends; Ctrl-C leaves it alone.")
+    ] = False,
+    interval: Annotated[str, typer.Option(help="With --follow: how often the run is looked at.", metavar="AGE")] = "1s",
+    abandoned_after: Annotated[
+        str, typer.Option(help="With --follow: a run not written for this long counts as abandoned.", metavar="AGE")
+    ] = "24h",
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show a run from its log: what ran when, how it ended, its trace id."""
+    """Show a run from its log: what ran when, how it ended, its trace id.
+
+    Exit status with --follow: 0 the run succeeded, 1 it failed, was cancelled or abandoned, 130 Ctrl-C.
+    """
+    second = timedelta(seconds=1)
+    interval_seconds = age(interval, "--interval", at_least=second).total_seconds()
+    abandoned_after_seconds = age(abandoned_after, "--abandoned-after", at_least=second).total_seconds()
     loaded = source(url, config)
+    if is_followed:
+        from runlog_otel.cli.follow import followed
+
+        recorded, result = followed(loaded, run, interval_seconds, abandoned_after_seconds, is_shown=not as_json)
+        if as_json:
+            output.document(document(recorded, loaded.settings))
+        else:
+            for trace, _ in _traces(recorded, loaded.settings)[-1:]:
+                _print_trace(trace, loaded.settings)
+        raise typer.Exit(0 if result == Result.SUCCESS.value else FAILED)
     recorded = run_named(loaded, run)
     if as_json:
         output.document(document(recorded, loaded.settings))
@@ -61,9 +91,13 @@ def waterfall(run: Run, settings: Settings) -> None:
     for trace, is_complete in traces:
         again = f", execution {trace.execution.number}" if len(traces) > 1 else ""
         output.rendered(*_execution(run, trace, is_complete, again))
-        output.line(f"trace {trace.execution.trace_id.hex()}")
-        if url := trace_url(settings.ui, trace.execution.trace_id):
-            output.line(url)
+        _print_trace(trace, settings)
+
+
+def _print_trace(trace: Trace, settings: Settings) -> None:
+    output.line(f"trace {trace.execution.trace_id.hex()}")
+    if url := trace_url(settings.ui, trace.execution.trace_id):
+        output.line(url)
 
 
 def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterator["RenderableType"]:
@@ -73,7 +107,7 @@ def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterato
     result = _result(root, is_complete)
     yield Text.assemble(
         cell(run.run_id, "bold"),
-        cell(f"  {run.pipeline}{again}  {_duration(root)}  "),
+        cell(f"  {run.pipeline}{again}  {duration_text(root.end_ns - root.start_ns)}  "),
         cell(result, _STYLES.get(result, "")),
     )
     yield _table(trace, is_complete, max(_MIN_WIDTH, min(output.terminal_width(), _MAX_WIDTH)))
@@ -154,7 +188,12 @@ def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
     for span, label in zip(rows, labels, strict=True):
         result = _result(span, is_complete)
         style = _STYLES.get(result, "")
-        table.add_row(label, Text(_bar(span, trace.spans[0], bar_width), style), _duration(span), cell(result, style))
+        table.add_row(
+            label,
+            Text(_bar(span, trace.spans[0], bar_width), style),
+            duration_text(span.end_ns - span.start_ns),
+            cell(result, style),
+        )
         if message := messages.get(span.span_id, "").splitlines():
             table.add_row("", cell(message[0], "red"))
     return table
@@ -227,14 +266,3 @@ def _bar(span: Span, root: Span, width: int) -> str:
     covered = (min(end, at + 8) - max(start, at) for at in range(0, width * 8, 8))
     blocks = _EIGHTHS if output.is_encodable(_EIGHTHS) else _ASCII_EIGHTHS
     return "".join(blocks[max(0, min(8, eighths))] for eighths in covered).rstrip()
-
-
-def _duration(span: Span) -> str:
-    seconds = (span.end_ns - span.start_ns) / 1e9
-    if seconds < 1:
-        return f"{seconds * 1e3:.1f}ms"
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.2f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m{rest:02}s" if hours else f"{minutes}m{rest:02}s"
