@@ -15,7 +15,7 @@ from runlog_otel.cli.output import cell
 from runlog_otel.cli.progress_text import ProgressText, Row
 from runlog_otel.cli.watch import RunWatch
 from runlog_otel.core.model import Run
-from runlog_otel.core.progress import Part, Progress, State
+from runlog_otel.core.progress import Progress, State
 from runlog_otel.sources.files import Files
 from runlog_otel.sources.port import Source
 
@@ -28,7 +28,7 @@ _SECOND_NS = 10**9
 _QUIET_NS = 600 * _SECOND_NS
 """After this long without a write, the process of a run may have died; a step writes nothing before it ends."""
 _MAX_OUTPUTS = 3
-"""Of how many failed attempts the output is printed after a poll."""
+"""Of how many attempts the output is read after a poll."""
 _STYLES = {State.SUCCESS: "green", State.RUNNING: "yellow"}
 _FAILED, _DIM = "red", "dim"
 _MIN_HEIGHT = 12
@@ -122,8 +122,8 @@ class _Tree:
 
     def __init__(self, draw: "Callable[[RenderableType], None]") -> None:
         self._draw = draw
-        self._attempt = ("", 0)
-        """The attempt whose output was read last: path of its step, and how many attempts that had."""
+        self._read: list[tuple[str, int]] = []
+        """The attempts whose output was looked at: path of the step, and how many it had."""
         self._output: list[str] = []
 
     def show(self, watch: RunWatch, note: str) -> None:
@@ -140,11 +140,16 @@ class _Tree:
 
     def _last_lines(self, watch: RunWatch) -> list[str]:
         """The end of the output of the attempt that ended last, of those that have one."""
-        part = watch.latest_with_output()
-        if part is not None and (attempt := (part.path, len(part.attempts))) != self._attempt:
-            self._attempt = attempt
-            lines = watch.last_lines(part)
-            self._output = [_title(watch, part), *(f"  {line}" for line in lines)] if lines else []
+        newest = watch.with_output(_MAX_OUTPUTS)
+        attempts = [(part.path, len(part.attempts)) for part in newest]
+        for part, attempt in zip(newest, attempts, strict=True):
+            if attempt in self._read:
+                break
+            if lines := watch.last_lines(part):
+                self._output = [f"{watch.redaction.bounded(part.path)}, attempt {part.attempts[-1].number}:"]
+                self._output += [f"  {line}" for line in lines]
+                break
+        self._read = attempts
         return self._output
 
 
@@ -180,10 +185,6 @@ def _text(watch: RunWatch) -> ProgressText:
 def _offset(progress: Progress, at_ns: int) -> str:
     after = "" if progress.start_ns is None else f"+{duration_text(max(0, at_ns - progress.start_ns))}"
     return f"{after:>9}"
-
-
-def _title(watch: RunWatch, part: Part) -> str:
-    return f"{watch.redaction.bounded(part.path)}, attempt {part.attempts[-1].number}:"
 
 
 def _header(watch: RunWatch, text: ProgressText) -> "Text":

@@ -58,6 +58,8 @@ class ProgressText:
             return f"{result}{took}"
         took = "" if progress.start_ns is None else f" {about_text(max(0, self.now_ns - progress.start_ns))}"
         left_ns = progress.remaining_ns(self.usual, self.now_ns)
+        if left_ns == 0 and not any(part.state.is_open for part in progress.parts):
+            return f"running{took}"
         if left_ns is None:
             return f"running{took}, time left unknown"
         return f"running{took}, {_left_text(left_ns) if left_ns else 'longer than usual'}"
@@ -93,12 +95,18 @@ class ProgressText:
             if new_attempts or old is None or old.state is not State.RUNNING:
                 usual = _usual_text(self.usual.get(part.key, 0))
                 yield part.start_ns or self.now_ns, f"running{usual and f', {usual}'}"
-        elif part.state not in (State.QUEUED, State.NOT_RUN) and (old is None or old.state is not part.state):
+        elif self._is_news(old, part):
             took = "" if part.start_ns is None or part.end_ns is None else self._took(part)
             why = self._why(part.attempts[-1], ": ") if part.state.has_failed and part.attempts else ""
             yield part.end_ns or self.now_ns, f"{part.state.value}{took and f' in {took}'}{why}"
         if _is_long(part) and (old is None or _counts(old) != _counts(part)):
             yield self.now_ns, _counts(part)
+
+    def _is_news(self, old: Part | None, part: Part) -> bool:
+        """Whether a part has ended since, in this execution."""
+        is_of_before = self.execution.number > 1 and part.state.is_done and part.end_ns is None
+        is_over = not (part.state.is_open or part.state is State.NOT_RUN or is_of_before)
+        return is_over and (old is None or old.state is not part.state)
 
     def _row(self, depth: int, part: Part, inner: Part | None) -> Row:
         notes = []

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from heapq import nlargest
 
 from runlog_otel.core import semconv
 from runlog_otel.core.expectation import Key, durations_of, usual_durations
@@ -61,7 +62,9 @@ class RunWatch:
         """Why the run cannot be read."""
         self._failing_since: float | None = None
         self._seen_ns: dict[str, int] = {}
-        self._history: Iterator[Run] | None = None
+        self._history: Iterator[Run] = iter(())
+        self._pipeline = ""
+        """Whose history is read; the first write of a run may lack its name."""
         self._durations: list[dict[Key, int]] = []
         self._read_history()
 
@@ -114,14 +117,14 @@ class RunWatch:
                     lines = [record.body for record in AttemptLog(self.execution, part.path, attempt, output).records()]
         return [bounded(line, _MAX_LINE_BYTES) for line in lines[-limit:]] if len(lines) > 1 or attempt.log else []
 
-    def latest_with_output(self) -> Part | None:
-        """The step whose attempt ended last, of those that may have an output."""
+    def with_output(self, limit: int) -> list[Part]:
+        """The steps whose last attempt may have an output, those that ended last first."""
         ended = [
             (part.attempts[-1].end_ns or 0, part)
             for part in self.progress.all_parts()
             if part.attempts and (part.attempts[-1].log is not None or part.attempts[-1].status is Status.FAIL)
         ]
-        return max(ended, key=lambda pair: pair[0])[1] if ended else None
+        return [part for _, part in nlargest(limit, ended, key=lambda pair: pair[0])]
 
     def _take(self, run: Run, now_ns: int) -> None:
         before, progress = self.progress, progress_of(run, self._seen_ns)
@@ -150,7 +153,8 @@ class RunWatch:
             return
         until = time.monotonic() + _HISTORY_SECONDS
         try:
-            if self._history is None:
+            if self._pipeline != self.run.pipeline:
+                self._pipeline, self._durations = self.run.pipeline, []
                 self._history = recent_successes(self._source, self.run.pipeline, _HISTORY_RUNS)
             before = len(self._durations)
             for earlier in self._history:

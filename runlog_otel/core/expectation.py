@@ -9,6 +9,8 @@ from runlog_otel.core.model import Branch, Run, Step
 
 Key = tuple[str, ...]
 """Identifies a part in every run of a pipeline: the names on the way to it, with `""` for any iteration."""
+RUN_KEY: Key = ()
+"""The key of the whole run."""
 
 
 def step_key(graph: Key, name: str) -> Key:
@@ -36,7 +38,9 @@ def durations_of(run: Run) -> dict[Key, int]:
         if interval is not None:
             durations[key].append(interval[1] - interval[0])
 
-    waiting: list[tuple[Key, Sequence[Step]]] = [((), run.steps)]
+    if timeline.count == 1 and (interval := intervals[1].of_graph(run.steps, timeline.starts_ns.get(1))):
+        durations[RUN_KEY].append(interval[1] - interval[0])
+    waiting: list[tuple[Key, Sequence[Step]]] = [(RUN_KEY, run.steps)]
     while waiting:
         graph, steps = waiting.pop()
         for step in steps:

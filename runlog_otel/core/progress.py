@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from runlog_otel.core.endings import open_end_of
+from runlog_otel.core.endings import noted_ending, open_end_of
 from runlog_otel.core.executions import Timeline, timeline_of
-from runlog_otel.core.expectation import Key, branch_key, remaining_ns, step_key, total_ns
-from runlog_otel.core.intervals import Intervals
+from runlog_otel.core.expectation import RUN_KEY, Key, branch_key, remaining_ns, step_key, total_ns
+from runlog_otel.core.intervals import Interval, Intervals
 from runlog_otel.core.model import NO_PLAN, Attempt, Branch, Plan, PlannedStep, Run, Status, Step
 from runlog_otel.core.spans import is_execution_complete
 from runlog_otel.core.trace import Execution, Result, result_of
@@ -57,7 +57,6 @@ class Part:
     attempts: tuple[Attempt, ...] = ()
     parts: tuple["Part", ...] = ()
     is_branch: bool = False
-    is_iteration: bool = False
 
     def remaining_ns(self, usual: Mapping[Key, int], now_ns: int) -> int | None:
         """How long it usually still takes, in nanoseconds; 0 if it has ended, None if unknown."""
@@ -77,9 +76,13 @@ class Progress:
     start_ns: int | None
     end_ns: int | None
     parts: tuple[Part, ...]
+    is_planned: bool = False
+    """Whether the log says which steps are to come."""
 
     def remaining_ns(self, usual: Mapping[Key, int], now_ns: int) -> int | None:
-        """How long the steps that run and those that are to come usually still take; None if unknown."""
+        """How long what runs and what is to come usually still takes, in nanoseconds; None if unknown."""
+        if not self.is_planned:
+            return remaining_ns(usual.get(RUN_KEY), self.start_ns, now_ns)
         return total_ns(part.remaining_ns(usual, now_ns) for part in self.parts)
 
     def all_parts(self) -> Iterator[Part]:
@@ -101,7 +104,9 @@ def progress_of(run: Run, seen_ns: Mapping[str, int] | None = None) -> Progress:
     timeline = timeline_of(run)
     number = timeline.count
     is_complete = is_execution_complete(run, timeline, number)
-    builder = _Builder(run, timeline, seen_ns or {}, is_complete=is_complete)
+    if is_complete and _is_retried(run, timeline):
+        number, is_complete = number + 1, False
+    builder = _Builder(run, timeline, number, seen_ns or {}, is_complete=is_complete)
     start_ns = timeline.starts_ns.get(number)
     interval = builder.intervals.of_graph(run.steps, start_ns)
     return Progress(
@@ -109,16 +114,19 @@ def progress_of(run: Run, seen_ns: Mapping[str, int] | None = None) -> Progress:
         is_complete,
         start_ns if interval is None else interval[0],
         interval[1] if interval and is_complete else None,
-        tuple(builder.graph(run.steps, run.plan, (), "", start_ns)),
+        tuple(builder.graph(run.steps, run.plan, RUN_KEY, "", start_ns)),
+        is_planned=bool(run.plan.steps),
     )
 
 
 class _Builder:
     """Makes the parts of one execution."""
 
-    def __init__(self, run: Run, timeline: Timeline, seen_ns: Mapping[str, int], *, is_complete: bool) -> None:
+    def __init__(
+        self, run: Run, timeline: Timeline, number: int, seen_ns: Mapping[str, int], *, is_complete: bool
+    ) -> None:
         self._timeline = timeline
-        self._number = timeline.count
+        self._number = number
         self._seen_ns = seen_ns
         self._is_complete = is_complete
         self.intervals = Intervals(timeline, self._number)
@@ -139,7 +147,7 @@ class _Builder:
                 now_ns = max((ns for ns in (now_ns, part.end_ns) if ns is not None), default=None)
                 yield part
         if is_open and not self._is_complete and not self._verdict(steps):
-            for later in _to_come(plan, states):
+            for later in _following(plan, states):
                 own_path = f"{path}.{later.name}" if path else later.name
                 yield Part(later.name, own_path, step_key(key, later.name), State.QUEUED)
 
@@ -148,21 +156,17 @@ class _Builder:
         interval = self.intervals.of(step)
         start_ns = interval[0] if interval and (attempts or before_ns is None) else before_ns
         branches = sorted(step.branches, key=self.intervals.position)
-        parts = tuple(self._branch(step, branch, planned, key, start_ns) for branch in branches)
+        parts = tuple(
+            sorted(
+                (self._branch(step, branch, planned, key, start_ns) for branch in branches),
+                key=lambda part: part.state in (State.QUEUED, State.NOT_RUN),
+            )
+        )
         state = self._state_of_step(step, attempts, parts)
         if state is State.RUNNING and attempts:  # it is tried again
             start_ns = attempts[-1].end_ns or start_ns
-        has_ended = interval is not None and not state.is_open
-        return Part(
-            step.name,
-            step.path,
-            key,
-            state,
-            None if state in (State.QUEUED, State.NOT_RUN) or (interval is None and not state.is_open) else start_ns,
-            interval[1] if has_ended and interval else None,
-            attempts,
-            parts,
-        )
+        started, ended = self._moments(state, start_ns, interval)
+        return Part(step.name, step.path, key, state, started, ended, attempts, parts)
 
     def _branch(
         self, step: Step, branch: Branch, planned: PlannedStep | None, step_key: Key, step_start_ns: int | None
@@ -176,17 +180,15 @@ class _Builder:
         is_open = self._verdict(branch.steps) is None and bool(branch.steps)
         parts = tuple(self.graph(branch.steps, plan, key, branch.path, start_ns, is_open=is_open))
         state = self._state_of_branch(branch, parts)
-        return Part(
-            branch.name,
-            branch.path,
-            key,
-            state,
-            start_ns if interval or state is State.RUNNING else None,
-            interval[1] if interval and not state.is_open else None,
-            parts=parts,
-            is_branch=True,
-            is_iteration=step.has_iterations,
-        )
+        started, ended = self._moments(state, start_ns, interval)
+        return Part(branch.name, branch.path, key, state, started, ended, parts=parts, is_branch=True)
+
+    @staticmethod
+    def _moments(state: State, start_ns: int | None, interval: Interval | None) -> tuple[int | None, int | None]:
+        """Start and end of a part as far as its state has them; when it has ended, those of its span."""
+        if state is State.RUNNING:
+            return start_ns, None
+        return (None, None) if interval is None or state in (State.QUEUED, State.NOT_RUN) else interval
 
     def _state_of_step(self, step: Step, attempts: tuple[Attempt, ...], parts: tuple[Part, ...]) -> State:
         if attempts and attempts[-1].status.is_final and not step.is_composite:
@@ -230,7 +232,21 @@ class _Builder:
         return next((step.verdict for step in verdicts), None)
 
 
-def _to_come(plan: Plan, states: Mapping[str, State]) -> Iterator[PlannedStep]:
+def _is_retried(run: Run, timeline: Timeline) -> bool:
+    """Whether a retry has begun of which nothing is recorded yet: a step runs although the last execution failed.
+
+    The hosts leave the status of the run as it is until the retry has ended.
+    """
+    has_failed = any(step.verdict is Status.FAIL and timeline.attempts(step, timeline.count) for step in run.steps)
+    ending = noted_ending(run.header, timeline.count)
+    left_open = ending.open_steps if ending else ()
+    return has_failed and any(
+        step.status is Status.PROCESSING and not step.is_terminal and step.path not in left_open
+        for step in run.all_steps()
+    )
+
+
+def _following(plan: Plan, states: Mapping[str, State]) -> Iterator[PlannedStep]:
     """The steps that are not in the log and follow, if none of those that have not ended fails."""
     name = plan.start_at
     passed: set[str] = set()
