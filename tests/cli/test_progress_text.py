@@ -7,6 +7,7 @@ import pytest
 
 from runlog_otel.cli.durations import about_text, duration_text
 from runlog_otel.cli.progress_text import MAX_BRANCHES, ProgressText, Row
+from runlog_otel.core.expectation import Key
 from runlog_otel.core.model import Plan, PlannedStep, Run, SecretFingerprint, Status, Step
 from runlog_otel.core.progress import Progress, progress_of
 from runlog_otel.core.redaction import fingerprint_of
@@ -16,7 +17,7 @@ from tests.core.logs import SECOND, at, attempt, branch, composite, run, task, v
 RUNNING = Status.PROCESSING
 
 
-def text(log: Run, now: float = 10, usual: Mapping[tuple[str, ...], int] | None = None) -> ProgressText:
+def text(log: Run, now: float = 10, usual: Mapping[Key, int] | None = None) -> ProgressText:
     execution = execution_of(log, progress_of(log).execution)
     return ProgressText(execution, execution.redaction(), usual or {}, at(now))
 
@@ -30,7 +31,7 @@ def going(*steps: Step, planned: tuple[str, ...] = ()) -> Run:
     return replace(run(*steps, status=RUNNING), plan=plan)
 
 
-def tree(log: Run, limit: int = 100, usual: Mapping[tuple[str, ...], int] | None = None) -> list[str]:
+def tree(log: Run, limit: int = 100, usual: Mapping[Key, int] | None = None) -> list[str]:
     """The rows as text, without columns that are empty."""
     rows, left_out = text(log, usual=usual).rows(progress_of(log), limit)
     lines = [_line(row) for row in rows]
@@ -64,7 +65,7 @@ def mapped(done: int, running: int, failed: int, queued: int = 0) -> Step:
 def test_a_tree_has_a_row_for_each_step() -> None:
     """With what it took, takes, and still takes; the open parts of a step stand below it."""
     log = going(task("load", attempt(0, 2)), mapped(1, 1, 1, 1), planned=("load", "m", "train"))
-    usual = {("m",): 20 * SECOND, ("m", ""): 4 * SECOND, ("train",): 60 * SECOND}
+    usual: dict[Key, int] = {("m",): 20 * SECOND, ("m", ""): 4 * SECOND, ("train",): 60 * SECOND}
     assert tree(log, usual=usual) == [
         "load | 2.00s | success",
         "m | 8s | running | 1 of 4 done, 1 running, 1 queued, 1 failed; about 12s left",
@@ -113,13 +114,13 @@ def test_time_left_is_said_to_be_unknown() -> None:
     """Not estimated from nothing; and a step that takes longer than usual has no negative time."""
     log = going(task("a", status=RUNNING), planned=("a",))
     assert text(log).summary(progress_of(log), "") == "running 10s, time left unknown"
-    late = {("a",): 3 * SECOND}
+    late: dict[Key, int] = {("a",): 3 * SECOND}
     assert text(log, usual=late).summary(progress_of(log), "") == "running 10s, longer than usual"
     assert tree(log, usual=late) == ["a | 10s | running | usually 3s"]
 
 
-def lines(before: Run | None, after: Run, usual: Mapping[tuple[str, ...], int] | None = None) -> list[str]:
-    changes = text(after, usual=usual).changes(before and progress_of(before), progress_of(after))
+def lines(before: Run | None, after: Run, usual: Mapping[Key, int] | None = None) -> list[str]:
+    changes = text(after, usual=usual).changes(progress_of(before) if before else None, progress_of(after))
     return [f"{(at_ns - at(0)) // SECOND} {line}" for at_ns, line, _ in changes]
 
 
