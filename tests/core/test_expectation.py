@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runlog_otel.core.executions import timeline_of
-from runlog_otel.core.expectation import RUN_KEY, durations_of, remaining_ns, total_ns, usual_durations
+from runlog_otel.core.expectation import RUN_KEY, Key, durations_of, remaining_ns, total_ns, usual_durations
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS
 from runlog_otel.core.model import Run
 from tests.core.logs import SECOND, attempt, branch, composite, run, runs, task, verdict
@@ -48,7 +48,7 @@ def test_a_step_of_several_executions_is_left_out() -> None:
 
 def test_the_usual_duration_is_the_median() -> None:
     """One slow run does not matter; of two values the smaller counts, and a new step has its own runs only."""
-    histories = [{("a",): 1, ("b",): 7}, {("a",): 900}, {("a",): 3, ("b",): 5}]
+    histories: list[dict[Key, int]] = [{("a",): 1, ("b",): 7}, {("a",): 900}, {("a",): 3, ("b",): 5}]
     assert usual_durations(histories) == {("a",): 3, ("b",): 5}
 
 

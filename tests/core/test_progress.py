@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 
 from runlog_otel.core.executions import timeline_of
+from runlog_otel.core.expectation import Key
 from runlog_otel.core.model import Ending, Header, Plan, PlannedStep, Run, Status, Step
 from runlog_otel.core.progress import Part, Progress, State, progress_of
 from runlog_otel.core.runlogs.json_runlog import run_from_log
@@ -139,12 +140,14 @@ def test_an_execution_that_was_cancelled_has_no_part_that_runs() -> None:
 def test_what_remains_is_the_rest_of_what_runs_and_all_that_is_to_come() -> None:
     """Unknown if one of these is; without a definition, the rest of the whole run."""
     log = going(task("a", attempt(0, 2)), task("b", status=RUNNING), planned=plan("a", "b", "c"))
-    usual = {("a",): 2 * SECOND, ("b",): 5 * SECOND, ("c",): 10 * SECOND}
+    usual: dict[Key, int] = {("a",): 2 * SECOND, ("b",): 5 * SECOND, ("c",): 10 * SECOND}
+    rest: dict[Key, int] = {("b",): 5 * SECOND}
+    whole: dict[Key, int] = {(): 9 * SECOND}
     progress = progress_of(log)
     assert progress.remaining_ns(usual, at(4)) == 13 * SECOND
     assert progress.remaining_ns(usual, at(400)) == 10 * SECOND
-    assert progress.remaining_ns({("b",): 5 * SECOND}, at(4)) is None
-    assert progress_of(replace(log, plan=Plan())).remaining_ns({(): 9 * SECOND}, at(4)) == 5 * SECOND
+    assert progress.remaining_ns(rest, at(4)) is None
+    assert progress_of(replace(log, plan=Plan())).remaining_ns(whole, at(4)) == 5 * SECOND
 
 
 @given(runs())
