@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.terminals import SHOW_CURSOR, on_terminal
 from tests.hosts.project import LOCAL, LOGS, Project, environment, kill
+from tests.peers.postgres import Postgres
 from tests.peers.process import PATIENCE_SECONDS, wait_until
 
 STEPS = ("load", "each side", "train", "ship it")
@@ -22,11 +23,11 @@ STEPS = ("load", "each side", "train", "ship it")
 class Gated:
     """A project whose pipeline waits before each step until it is let in."""
 
-    def __init__(self, folder: Path, store: str) -> None:
+    def __init__(self, folder: Path, store: str, url: str = "sqlite:///runs.db") -> None:
         telemetry = {"endpoint": (folder / "traces.jsonl").as_uri()}
         self.project = Project(folder, store="chunked-fs", telemetry=telemetry)
         if store == "sql":
-            inner = {"type": "sql", "config": {"connection_string": "sqlite:///runs.db"}}
+            inner = {"type": "sql", "config": {"connection_string": url}}
             wrapped = {"type": "otel", "config": {"inner": inner, "telemetry": telemetry}}
             self.project.write_config({"run-log-store": wrapped, "pipeline-executor": LOCAL})
         self.folder = folder
@@ -94,6 +95,15 @@ def _until(lines: IO[str], *words: str) -> str:
 @pytest.mark.canary
 def test_a_run_is_followed_in_a_pipe(gated: Gated) -> None:
     """A line for each change, as it comes, without a control character; the exit status is that of the run."""
+    _follow_in_a_pipe(gated)
+
+
+def test_a_run_in_postgresql_is_followed(postgres: Postgres, tmp_path: Path) -> None:
+    """As in any other store."""
+    _follow_in_a_pipe(Gated(tmp_path, "sql", postgres.create_database()))
+
+
+def _follow_in_a_pipe(gated: Gated) -> None:
     with gated.running("first") as pipeline, gated.followed("first") as follower:
         out = follower.stdout
         assert out is not None
