@@ -1,5 +1,6 @@
 """Follows a run until it ends: a tree that is redrawn in place on a terminal, elsewhere a line for each change."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,8 +34,8 @@ _STYLES = {State.SUCCESS: "green", State.RUNNING: "yellow"}
 _FAILED, _DIM = "red", "dim"
 _MIN_HEIGHT = 12
 """Of a terminal that has room for the last lines of an output."""
-_FIXED_CELLS = 26
-"""The cells of a row beside its label and its note."""
+_TOOK_CELLS, _STATE_CELLS, _GAPS = 9, 12, 5
+"""The cells of a row beside its label and its note; the first at least."""
 
 View = Callable[[RunWatch, str], None]
 """Shows a run as it is now, and what else is to be said of it."""
@@ -102,7 +103,8 @@ def _note(watch: RunWatch, quiet_ns: int, *, is_abandoned: bool) -> str:
     usual = (watch.usual.get(part.key, 0) for part in watch.progress.parts if part.state is State.RUNNING)
     if quiet_ns > max(_QUIET_NS, 2 * max(usual, default=0)):
         quiet = about_text(quiet_ns // _QUIET_NS * _QUIET_NS)
-        return f"not written for {quiet}; if its process has died: runlog-otel export {watch.run_id} --as cancellation"
+        closing = f"runlog-otel export {shlex.quote(watch.run_id)} --as cancellation"
+        return f"not written for {quiet}; if its process has died: {closing}"
     return ""
 
 
@@ -124,21 +126,21 @@ class _Tree:
         self._draw = draw
         self._read: list[tuple[str, int]] = []
         """The attempts whose output was looked at: path of the step, and how many it had."""
-        self._output: list[str] = []
+        self._output: tuple[str, list[str]] = ("", [])
 
     def show(self, watch: RunWatch, note: str) -> None:
         """Draw a frame."""
         from rich.console import Group
 
         text, height = _text(watch), output.terminal_height() - 1
-        title, *lines = self._last_lines(watch) or [""]
-        lines = lines[-max(0, height // 3 - 1) or len(lines) :]
-        below = [*([title, *lines] if title and height > _MIN_HEIGHT else []), *([note] if note else [])]
+        title, lines = self._last_lines(watch)
+        below = [title, *lines[-(height // 3 - 1) :]] if lines and height >= _MIN_HEIGHT else []
+        below += [note] if note else []
         rows, left_out = text.rows(watch.progress, height - 2 - len(below))
         below = [*([f"… {left_out}"] if left_out else []), *below]
         self._draw(Group(_header(watch, text), _table(rows), *(_one_line(cell(line, _DIM)) for line in below)))
 
-    def _last_lines(self, watch: RunWatch) -> list[str]:
+    def _last_lines(self, watch: RunWatch) -> tuple[str, list[str]]:
         """The end of the output of the attempt that ended last, of those that have one."""
         newest = watch.with_output(_MAX_OUTPUTS)
         attempts = [(part.path, len(part.attempts)) for part in newest]
@@ -146,8 +148,8 @@ class _Tree:
             if attempt in self._read:
                 break
             if lines := watch.last_lines(part):
-                self._output = [f"{watch.redaction.bounded(part.path)}, attempt {part.attempts[-1].number}:"]
-                self._output += [f"  {line}" for line in lines]
+                title = f"{watch.redaction.bounded(part.path)}, attempt {part.attempts[-1].number}:"
+                self._output = title, [f"  {line}" for line in lines]
                 break
         self._read = attempts
         return self._output
@@ -207,10 +209,13 @@ def _table(rows: list[Row]) -> "Table":
     width = output.terminal_width()
     labels = [cell("  " * (row.depth + 1) + row.label) for row in rows]
     label_width = min(max((cell_len(label.plain) for label in labels), default=1), width // 2)
+    took_width = max([_TOOK_CELLS, *(len(row.took) for row in rows)])
+    note_width = max(1, width - label_width - took_width - _STATE_CELLS - _GAPS)
     table = Table(box=None, show_header=False, pad_edge=False, width=width)
-    for cells, justify in ((label_width, "left"), (9, "right"), (12, "left")):
-        table.add_column(width=cells, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
-    table.add_column(width=max(1, width - label_width - _FIXED_CELLS), no_wrap=True, overflow="ellipsis")
+    table.add_column(width=label_width, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=took_width, no_wrap=True, justify="right")
+    table.add_column(width=_STATE_CELLS, no_wrap=True)
+    table.add_column(width=note_width, no_wrap=True, overflow="ellipsis")
     for row, label in zip(rows, labels, strict=True):
         style = _style(row.state)
         table.add_row(

@@ -73,8 +73,9 @@ def terminal_height() -> int:
 
 
 def is_redrawable() -> bool:
-    """Whether standard output is a terminal that can redraw its lines."""
-    return sys.stdout.isatty() and not _console(sys.stdout).is_dumb_terminal
+    """Whether standard output is a terminal that can redraw its lines: each character must take its own place."""
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return is_utf8 and sys.stdout.isatty() and not _console(sys.stdout).is_dumb_terminal
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import IO
 
 import pytest
 
+from runlog_otel.stores.sql.upgrade import create_tables
 from tests.e2e.terminals import SHOW_CURSOR, on_terminal
 from tests.hosts.project import LOCAL, LOGS, Project, environment, kill
 from tests.peers.postgres import Postgres
@@ -100,7 +101,9 @@ def test_a_run_is_followed_in_a_pipe(gated: Gated) -> None:
 
 def test_a_run_in_postgresql_is_followed(postgres: Postgres, tmp_path: Path) -> None:
     """As in any other store."""
-    _follow_in_a_pipe(Gated(tmp_path, "sql", postgres.create_database()))
+    url = postgres.create_database()
+    create_tables(url)
+    _follow_in_a_pipe(Gated(tmp_path, "sql", url))
 
 
 def _follow_in_a_pipe(gated: Gated) -> None:
