@@ -11,6 +11,8 @@ PEERS = "tests.peers.fixtures"
 pytest_plugins = [PEERS, "tests.e2e.serving", "tests.hosts.magnus.environment"]
 
 TIERS = {
+    "cli/test_progress_text.py": "unit",
+    "cli/test_watch.py": "unit",
     "cli": "process",
     "hosts": "process",
     "e2e": "process",
@@ -20,7 +22,7 @@ TIERS = {
     "peers": "peers",
     "stack": "peers",
 }
-"""Tiers by folder or file; all others hold unit tests."""
+"""Tiers by file or folder, the first that holds; all others hold unit tests."""
 DATABASES = frozenset(["postgres", "postgresql"])
 """Values of a test's parameters for which it asks for a backend while it runs."""
 

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from runlog_otel.cli import output
+from runlog_otel.cli.durations import duration_text
 from runlog_otel.cli.output import cell
-from runlog_otel.cli.show import duration_text
 from runlog_otel.core.critical_totals import CriticalTimes, CriticalTotals, critical_times
 from runlog_otel.core.redaction import Redaction
 

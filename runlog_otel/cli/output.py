@@ -5,8 +5,10 @@ import json
 import logging
 import math
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from runlog_otel.errors import OutputError
@@ -65,6 +67,39 @@ def terminal_width() -> int:
     return _console(sys.stdout).width
 
 
+def terminal_height() -> int:
+    """The number of lines."""
+    return _console(sys.stdout).height
+
+
+def is_redrawable() -> bool:
+    """Whether standard output is a terminal that can redraw its lines: each character must take its own place."""
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return is_utf8 and sys.stdout.isatty() and not _console(sys.stdout).is_dumb_terminal
+
+
+@contextmanager
+def live() -> "Iterator[Callable[[RenderableType], None]]":
+    """A block of lines that is redrawn in place; yields what draws it, and leaves the last drawing on the terminal.
+
+    Lines for standard error appear above it, if that is a terminal. SIGTERM ends the program as an exception does, so
+    that the cursor comes back.
+    """
+    from rich.live import Live
+
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        with Live(
+            console=_console(sys.stdout),
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=sys.stderr.isatty(),
+        ) as block:
+            yield lambda content: block.update(content, refresh=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def is_encodable(text: str) -> bool:
     """Whether the encoding of standard output has these characters."""
     try:
@@ -102,7 +137,7 @@ def progress() -> "Progress":
 
 def log_to_stderr(template: str = "%(message)s") -> None:
     """Write the records of every logger to standard error, printable, one line each."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(_PrintableFormatter(template))
     logging.basicConfig(handlers=[handler], force=True)
 
@@ -151,6 +186,18 @@ def _text(text: str, path: str, notes: list[str]) -> str:
     if encodable != text:
         notes.append(printable(f"{path} has a lone surrogate, which is shown escaped"))
     return encodable
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is the standard error at that moment: `live` replaces it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """As `logging.lastResort` has it."""
+        return sys.stderr
 
 
 class _PrintableFormatter(logging.Formatter):

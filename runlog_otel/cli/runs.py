@@ -76,7 +76,7 @@ def runs(
         limit = min(limit, _MAX_COMPARED)
     page = history.page(run_filter, after=after or None, limit=limit)
     if critical:
-        skipped = _critical(loaded, page, critical, history.unread, as_json=as_json)
+        skipped = _critical(loaded, page, critical, page.unread, as_json=as_json)
     elif is_compared:
         skipped = _compare(loaded, page, limit, as_json=as_json)
     else:

@@ -2,11 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
 
 from runlog_otel.cli import output
-from runlog_otel.cli.loading import run_named, source
-from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
+from runlog_otel.cli.durations import duration_text
+from runlog_otel.cli.guard import FAILED
+from runlog_otel.cli.loading import LATEST, run_named, source
+from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age
 from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
 from runlog_otel.core.critical_path import CriticalPath, critical_path
@@ -15,7 +20,7 @@ from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import Run
 from runlog_otel.core.redaction import bounded
 from runlog_otel.core.spans import is_execution_complete
-from runlog_otel.core.trace import Span, SpanRole, Trace
+from runlog_otel.core.trace import Result, Span, SpanRole, Trace
 from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 
@@ -48,13 +53,38 @@ class _Shown(NamedTuple):
 
 
 def show(
-    run: RunNamed,
+    run: Annotated[
+        str, typer.Argument(help="A run id, or a run log's JSON file; latest: the newest run.", metavar="RUN_ID")
+    ] = LATEST,
+    is_followed: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show the run while it runs, until it ends; Ctrl-C leaves it alone.")
+    ] = False,
+    interval: Annotated[str, typer.Option(help="With --follow: how often the run is looked at.", metavar="AGE")] = "1s",
+    abandoned_after: Annotated[
+        str, typer.Option(help="With --follow: a run not written for this long counts as abandoned.", metavar="AGE")
+    ] = "24h",
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show a run from its log: what ran when, how it ended, its trace id."""
+    """Show a run from its log: what ran when, how it ended, its trace id.
+
+    Exit status with --follow: 0 the run succeeded, 1 it failed, was cancelled or abandoned, 130 Ctrl-C.
+    """
+    second = timedelta(seconds=1)
+    interval_seconds = age(interval, "--interval", at_least=second).total_seconds()
+    abandoned_after_seconds = age(abandoned_after, "--abandoned-after", at_least=second).total_seconds()
     loaded = source(url, config)
+    if is_followed:
+        from runlog_otel.cli.follow import followed
+
+        recorded, result = followed(loaded, run, interval_seconds, abandoned_after_seconds, is_shown=not as_json)
+        if as_json:
+            output.document(document(recorded, loaded.settings))
+        else:
+            for shown in _executions(recorded, loaded.settings)[-1:]:
+                _print_trace(shown.trace, loaded.settings)
+        raise typer.Exit(0 if result == Result.SUCCESS.value else FAILED)
     recorded = run_named(loaded, run)
     if as_json:
         output.document(document(recorded, loaded.settings))
@@ -72,9 +102,13 @@ def waterfall(run: Run, settings: Settings) -> None:
         execution = shown.trace.execution
         again = f", execution {execution.number}" if len(executions) > 1 else ""
         output.rendered(*_rendered(run, shown, again))
-        output.line(f"trace {execution.trace_id.hex()}")
-        if url := _url(shown.trace, settings):
-            output.line(url)
+        _print_trace(shown.trace, settings)
+
+
+def _print_trace(trace: Trace, settings: Settings) -> None:
+    output.line(f"trace {trace.execution.trace_id.hex()}")
+    if url := _url(trace, settings):
+        output.line(url)
 
 
 def _rendered(run: Run, shown: _Shown, again: str) -> Iterator["RenderableType"]:
@@ -85,7 +119,7 @@ def _rendered(run: Run, shown: _Shown, again: str) -> Iterator["RenderableType"]
     result = _result(root, shown.is_complete)
     yield Text.assemble(
         cell(run.run_id, "bold"),
-        cell(f"  {run.pipeline}{again}  {_duration(root)}  "),
+        cell(f"  {run.pipeline}{again}  {duration_text(root.end_ns - root.start_ns)}  "),
         cell(result, _STYLES.get(result, "")),
     )
     yield _table(trace, shown.is_complete, max(_MIN_WIDTH, min(output.terminal_width(), _MAX_WIDTH)))
@@ -202,7 +236,8 @@ def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
         style = _STYLES.get(result, "")
         bar = Text(_bar(span, trace.spans[0], bar_width), style)
         mark = _CRITICAL if semconv.STEP_IS_CRITICAL in span.attributes else " "
-        table.add_row(label, bar, f"{mark}{_duration(span):>9}", cell(result, style))
+        duration = duration_text(span.end_ns - span.start_ns)
+        table.add_row(label, bar, f"{mark}{duration:>9}", cell(result, style))
         if message := messages.get(span.span_id, "").splitlines():
             table.add_row("", cell(message[0], "red"))
     return table
@@ -285,19 +320,3 @@ def _bar(span: Span, root: Span, width: int) -> str:
     covered = (min(end, at + 8) - max(start, at) for at in range(0, width * 8, 8))
     blocks = _EIGHTHS if output.is_encodable(_EIGHTHS) else _ASCII_EIGHTHS
     return "".join(blocks[max(0, min(8, eighths))] for eighths in covered).rstrip()
-
-
-def _duration(span: Span) -> str:
-    return duration_text(span.end_ns - span.start_ns)
-
-
-def duration_text(ns: int) -> str:
-    """A duration for people."""
-    seconds = ns / 1e9
-    if seconds < 1:
-        return f"{seconds * 1e3:.1f}ms"
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.2f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m{rest:02}s" if hours else f"{minutes}m{rest:02}s"

@@ -254,6 +254,32 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A step in the definition of a graph, and the names of those that follow it."""
+
+    name: str
+    next_name: str = ""
+    on_failure: str = ""
+    branches: Mapping[str, "Plan"] = field(default_factory=dict)
+    """The graphs in it by the names of their branches; by the empty name, the one of all branches."""
+
+    def plan_of(self, branch: str) -> "Plan":
+        """The definition of a branch."""
+        return self.branches.get(branch) or self.branches.get("") or NO_PLAN
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The definition of a graph: where it starts, and its steps by name, without the terminal ones."""
+
+    start_at: str = ""
+    steps: Mapping[str, PlannedStep] = field(default_factory=dict)
+
+
+NO_PLAN = Plan()
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run log. A retry adds to it; a re-run is another one, with `original_run_id`."""
 
@@ -273,6 +299,8 @@ class Run:
     """Whether the executor may run a step again within an execution; a run that fails then reaches no verdict."""
     graph: tuple[Node, ...] = ()
     """The nodes of the definition at every depth, without the terminal ones."""
+    plan: Plan = NO_PLAN
+    """What the definition says of the order of the steps; left out of a run that has succeeded: nothing follows."""
     attributes: Mapping[str, Value] = field(default_factory=dict)
     """What only this host records of a run, by the names in `semconv`."""
     input_values: Mapping[str, Any] = field(default_factory=dict)

@@ -22,8 +22,9 @@ from runlog_otel.core.failure import STACKTRACE_BYTES, Failure, failure_from_mes
 from runlog_otel.core.fingerprint import fingerprint_of
 from runlog_otel.core.model import ITERATED_KINDS, Attempt, Run, SecretFingerprint, Status, Step
 from runlog_otel.core.redaction import bounded
+from runlog_otel.core.span_factory import SpanFactory
 from runlog_otel.core.spans import is_execution_complete
-from runlog_otel.core.trace import Execution, Result, Span, SpanFactory, SpanRole, Trace
+from runlog_otel.core.trace import Execution, Result, Span, SpanRole, Trace
 
 _RESULTS = (semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.PIPELINE_RESULT, semconv.ATTEMPT_RESULT)
 _OF_CODE = (

@@ -14,7 +14,7 @@ from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError,
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import RunLogs
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.files import document_in, document_in_file, ordered, runs_in_folder, runs_missing
+from runlog_otel.stores.files import changed_in, document_in, document_in_file, ordered, runs_in_folder, runs_missing
 
 _MAX_SHOWN_BYTES = 200
 
@@ -51,6 +51,10 @@ class Files(RunLogs):
         if document.get("run_id") != run_id:
             raise RunNotFoundError(run_id, self.where)
         return document
+
+    @override
+    def changed_ns(self, run_id: str) -> int | None:
+        return None if self.path.is_file() else changed_in(self.path, run_id)
 
     @override
     def missing(self, run_ids: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ from runlog_otel.hosts.kit.wrapper import OWN_TYPE, inner_store, parts
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import RunLogs, RunLogTarget
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.files import is_file, ordered, runs_in_folder, runs_missing
+from runlog_otel.stores.files import changed_in, is_file, ordered, runs_in_folder, runs_missing
 
 if TYPE_CHECKING:
     from runlog_otel.core.log_lines import Output
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _OF_ONE_RUN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, PermissionError)
 """What a host raises for a damaged log; anything else may be the client of a bucket that cannot be reached."""
+
+_FOLDERS = ("file-system", "chunked-fs")
+"""The kinds of stores that keep runs in a folder."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,16 @@ class Project(RunLogTarget):
             raise
         except Exception as error:
             raise self._unreachable(error) from error
+
+    @override
+    def changed_ns(self, run_id: str) -> int | None:
+        if self.kind in _FOLDERS:
+            return changed_in(Path(self.store.log_folder), run_id)
+        if not isinstance(self.store, SqlPlugin) or self.store.documents.database.is_missing:
+            return None
+        from runlog_otel.stores.sql.bulk import changed_ns
+
+        return changed_ns(self.store.documents.database, run_id)
 
     @override
     def missing(self, run_ids: Sequence[str]) -> Iterable[str]:

@@ -16,7 +16,14 @@ from runlog_otel.errors import RunlogOtelError, SourceError
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.files import document_in_file, ordered, refuse_odd_files, runs_in_folder, runs_missing
+from runlog_otel.stores.files import (
+    changed_in,
+    document_in_file,
+    ordered,
+    refuse_odd_files,
+    runs_in_folder,
+    runs_missing,
+)
 
 if TYPE_CHECKING:
     from runlog_otel.core.log_lines import Output
@@ -67,6 +74,10 @@ class HostFolder(RunLogTarget):
     @override
     def output(self, run_id: str, log: ExecutionLog) -> "Output | None":
         return self._by_host.output(run_id, log)
+
+    @override
+    def changed_ns(self, run_id: str) -> int | None:
+        return changed_in(Path(self.folder), run_id)
 
     @override
     def missing(self, run_ids: Sequence[str]) -> Iterable[str]:

@@ -93,6 +93,13 @@ class Source(ABC):
         """
         return ()
 
+    def changed_ns(self, run_id: str) -> int | None:
+        """When a run was last written, in nanoseconds since the epoch; None if only reading it would tell.
+
+        Who follows a run asks this at each poll: it must cost less than to read the run.
+        """
+        return None
+
     def size_bytes(self) -> int | None:
         """How much disk space the runs take; None if that is expensive to find out."""
         return None

@@ -11,7 +11,7 @@ from runlog_otel.settings import Settings
 from runlog_otel.sources.databases import database_at, place, string_and_table
 from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.sql.bulk import changed, documents
+from runlog_otel.stores.sql.bulk import changed, changed_ns, documents
 from runlog_otel.stores.sql.database import Database
 from runlog_otel.stores.sql.history import RunHistory
 from runlog_otel.stores.sql.names import DEFAULT_TABLE_NAME
@@ -45,6 +45,10 @@ class SqlRuns(RunLogTarget):
     @override
     def changes(self, since_ns: int) -> Iterator[StoredRun]:
         return changed(self.reader(), since_ns)
+
+    @override
+    def changed_ns(self, run_id: str) -> int | None:
+        return changed_ns(self.reader(), run_id)
 
     @override
     def document(self, run_id: str) -> Document:

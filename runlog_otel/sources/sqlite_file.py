@@ -11,7 +11,7 @@ from runlog_otel.core.model import Run, StoredRun
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import RunLogTarget
 from runlog_otel.stores.entries import Document
-from runlog_otel.stores.sql.bulk import changed, documents
+from runlog_otel.stores.sql.bulk import changed, changed_ns, documents
 from runlog_otel.stores.sql.sqlite_reader import SqliteReader, plain_file
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class SqliteFileRuns(RunLogTarget):
     @override
     def changes(self, since_ns: int) -> Iterator[StoredRun]:
         return changed(self._reader, since_ns)
+
+    @override
+    def changed_ns(self, run_id: str) -> int | None:
+        return changed_ns(self._reader, run_id)
 
     @override
     def read_runs(self, run_ids: Sequence[str]) -> Iterator[Run | Exception]:

@@ -64,6 +64,17 @@ def is_file(path: Path) -> bool:
         raise
 
 
+def changed_in(folder: Path, run_id: str) -> int | None:
+    """When the file or the chunks of a run were last written; None if that cannot be known."""
+    try:
+        path, header_path = _paths(folder, run_id)
+        if _is_there(path):
+            return path.stat().st_mtime_ns
+        return max(file.stat().st_mtime_ns for file in os.scandir(header_path.parent) if file.name.endswith(".json"))
+    except (OSError, ValueError, RunOutsideError):
+        return None
+
+
 def runs_missing(folder: Path, run_ids: Iterable[str]) -> list[str]:
     """Those of some runs that are not in a folder; none when the folder itself is not there."""
     if not folder.is_dir():

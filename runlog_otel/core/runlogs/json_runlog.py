@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from runlog_otel.core.model import (
     JOB_KIND,
     NO_FACTS,
+    NO_PLAN,
     TERMINAL_KINDS,
     Attempt,
     Branch,
@@ -30,6 +31,7 @@ from runlog_otel.core.model import (
 from runlog_otel.core.runlogs.execution_logs import LOG, log_of_attempt
 from runlog_otel.core.runlogs.facts import FACTS, facts_from_text
 from runlog_otel.core.runlogs.header import MARKS, header_from_config, marks_from_text, own_entry, text_of
+from runlog_otel.core.runlogs.plans import plan_from_graph
 from runlog_otel.core.runlogs.timestamps import (
     NOTE,
     AttemptNote,
@@ -94,12 +96,12 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
         _refuse_depth(steps)
         executor = config.get("pipeline_executor") or config.get("job_executor") or config.get("executor") or {}
         executor_name = text_of(executor.get("service_name") or executor.get("type"))
-        host = host_of(log)
+        host, status = host_of(log), _status(log)
         return Run(
             run_id=text_of(log["run_id"]),
             pipeline=pipeline or pipeline_from_config(config) or host,
             host=host,
-            status=_status(log),
+            status=status,
             header=header,
             steps=steps,
             tag=text_of(log.get("tag")),
@@ -110,6 +112,7 @@ def run_from_log(log: Document, pipeline: str = "", zone: tzinfo | None = None) 
             executor=executor_name,
             has_executor_retries=executor_name == _ARGO,
             graph=tuple(dict.fromkeys(_nodes(_graph(config)))),
+            plan=NO_PLAN if status is Status.SUCCESS else plan_from_graph(_graph(config)),
         )
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         name = log.get("run_id") if isinstance(log, Mapping) else None

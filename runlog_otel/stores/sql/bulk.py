@@ -79,6 +79,13 @@ def changed(reader: Reader, since_ns: int, *, at_once: int = _AT_ONCE) -> Iterat
         _, at["since"], _, at["seq"] = rows[-1]
 
 
+def changed_ns(reader: Reader, run_id: str) -> int | None:
+    """When a run was last written; None if there is none of that id."""
+    sql = f"SELECT updated_ns FROM {_quoted(reader.table_name)} WHERE run_id IN :run_ids"  # noqa: S608 - as above
+    rows = reader.query(sql, {"run_ids": [run_id]})
+    return int(rows[0][0]) if rows else None
+
+
 def documents(reader: Reader, run_ids: Sequence[str]) -> Iterator[_Read]:
     """The whole documents of some runs, in order; in the place of one that cannot be read, the error.
 
