@@ -19,6 +19,7 @@ _COMMANDS = {
     "show": "Show a run from its log: what ran when, how it ended, its trace id.",
     "audit": "Print exactly what is exported of a run, and names and counts of what is held back.",
     "export": "Send whole runs from their logs; a backend drops what it already has.",
+    "verify": "Compare what Jaeger, Tempo and Prometheus have with the run logs: spans one by one, and counters.",
     "serve": "Serve the metrics of all runs to Prometheus, from their logs; send missing traces.",
     "trace-id": "Print the trace id of a run, which follows from the run id (and the setting `namespace`).",
     "check": "Show the settings in force and where each came from; try the store and the endpoint.",
