@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import groupby, islice
@@ -119,16 +120,30 @@ def verify(
     wait_seconds = age(wait, "--wait").total_seconds()
     loaded = source(url, config, endpoint=endpoint)
     is_whole = every and not since and position is None and limit is None
-    verification = verification_of(
-        loaded, servers, outboxes(url, loaded.settings), heal=heal, is_whole=is_whole, wait_seconds=wait_seconds
-    )
-    selected = map(Selected, runs) if runs else _listed(loaded, oldest_ns, position)
-    report = Report(verification.where, as_json=as_json, is_healing=heal)
-    raise typer.Exit(run_verification(verification, selected, report, limit))
+    with ExitStack() as clients:
+        verification = verification_of(
+            loaded,
+            servers,
+            outboxes(url, loaded.settings),
+            clients,
+            heal=heal,
+            is_whole=is_whole,
+            wait_seconds=wait_seconds,
+        )
+        selected = map(Selected, runs) if runs else _listed(loaded, oldest_ns, position)
+        report = Report(verification.where, as_json=as_json, is_healing=heal)
+        raise typer.Exit(run_verification(verification, selected, report, limit))
 
 
 def verification_of(
-    source: Source, servers: Servers, folders: Sequence[Path], *, heal: bool, is_whole: bool, wait_seconds: float
+    source: Source,
+    servers: Servers,
+    folders: Sequence[Path],
+    clients: ExitStack,
+    *,
+    heal: bool,
+    is_whole: bool,
+    wait_seconds: float,
 ) -> Verification:
     """What compares the runs of a source with servers, once these have answered.
 
@@ -136,6 +151,7 @@ def verification_of(
         source: the runs, and the settings of the export.
         servers: what to compare with.
         folders: the outboxes of the source.
+        clients: what closes the connections to the servers.
         heal: send what is missing.
         is_whole: all runs are compared, so that counters can be too large.
         wait_seconds: how long something may be on its way.
@@ -149,11 +165,13 @@ def verification_of(
         require_sending(settings)
     headers, problems = headers_from_text(os.environ.get(HEADERS, ""))
     if problems:
-        raise ConfigError(HEADERS, problems[0])
+        raise ConfigError(HEADERS, problems[0].partition(": ")[2])
 
     def client(option: str, url: str) -> QueryClient:
         whole = filled(url, os.environ.get, option)
-        return QueryClient(option, whole, settings, headers=headers, requests_per_second=servers.rate)
+        one = QueryClient(option, whole, settings, headers=headers, requests_per_second=servers.rate)
+        clients.callback(one.close)
+        return one
 
     urls = ((Jaeger, servers.jaeger), (Tempo, servers.tempo))
     backends = [kind(client(f"--{kind.name}", url)) for kind, url in urls if url]

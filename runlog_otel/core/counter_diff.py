@@ -50,10 +50,11 @@ def too_large(
         actual: what the counters read.
     """
     ours, theirs = _comparable(at_most, actual)
+    least, _ = _comparable(at_least, actual)
     for sample, value in sorted(theirs.items(), key=_by_name):
         most = ours.get(sample, 0.0)
         if _is_less(sample, most, value):
-            yield _difference(sample, min(most, at_least.get(sample, most)), most, value)
+            yield _difference(sample, least.get(sample, 0.0), most, value)
 
 
 def _comparable(

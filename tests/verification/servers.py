@@ -30,8 +30,8 @@ class Server:
     url: str = ""
     traces: dict[str, list[ResourceSpans]] = field(default_factory=lambda: defaultdict(list))
     """By the hexadecimal id: each span with its resource and scope, as it came."""
-    table: SeriesTable | None = None
-    """What Prometheus has scraped, from `instance`."""
+    samples: dict[str, list[tuple[dict[str, str], float]]] = field(default_factory=dict)
+    """What Prometheus has scraped, by name, from each of `instances`."""
     instances: tuple[str, ...] = ("serve:9464",)
     has_tempo_2: bool = True
     drops: Callable[[Span], bool] = lambda _: False
@@ -73,47 +73,56 @@ class Server:
                     one.scope_spans.add(scope=of_scope.scope).spans.append(span)
                     self.traces[span.trace_id.hex()].append(one)
 
+    def scrape(self, table: SeriesTable) -> None:
+        """Keep what `serve` shows now, as Prometheus does."""
+        self.samples = defaultdict(list)
+        for family in SeriesCollector(table).collect():
+            for sample in family.samples:
+                labels = {name: value for name, value in sample.labels.items() if value}
+                self.samples[sample.name].append((labels, float(sample.value)))
+
     def answer(self, target: str) -> Answer:
         """What is answered to a GET request."""
         parts = urlsplit(target)
         if self.fails[parts.path]:
             return self.fails[parts.path].pop(0)
-        kind, _, trace_id = parts.path.rpartition("/")
-        kept = self.traces.get(trace_id, [])
-        match kind:
-            case "/api/v3" if trace_id == "services":
-                return _json({"services": ["train"]})
-            case "/api/v3/traces" if kept:
-                return _json({"result": {"resourceSpans": _with_hex_ids(_documents(kept, use_integers=True))}})
-            case "/api/v3/traces":
-                return _json({"error": {"httpCode": 404, "message": "No traces found"}}, 404)
-            case "/api" if trace_id == "echo":
-                return 200, "text/plain", b"echo"
-            case "/api/v2/traces" if kept and self.has_tempo_2:
-                status = {"status": "PARTIAL", "message": self.partial} if self.partial else {}
-                return _json({"trace": {"resourceSpans": _documents(kept)}, "metrics": {}, **status})
-            case "/api/traces" if kept:
-                return _json({"batches": _documents(kept)})
-            case "/api/v1":
-                return _json({"status": "success", "data": {"resultType": "vector", "result": self._vector(parts.query)}})
-            case _:
-                return 404, "text/plain", b"404 page not found"
+        kind, _, name = parts.path.rpartition("/")
+        kept = self.traces.get(name, [])
+        if parts.path == "/api/v3/services":
+            return _json({"services": ["train"]})
+        if parts.path == "/api/echo":
+            return 200, "text/plain", b"echo"
+        if parts.path == "/api/v1/query":
+            vector = {"resultType": "vector", "result": self._vector(parts.query)}
+            return _json({"status": "success", "data": vector})
+        if not kept:
+            return _json({"error": {"httpCode": 404, "message": "No traces found"}}, 404)
+        return self._trace(kind, kept)
+
+    def _trace(self, kind: str, kept: list[ResourceSpans]) -> Answer:
+        if kind == "/api/v3/traces":
+            return _json({"result": {"resourceSpans": _with_hex_ids(_documents(kept, use_integers=True))}})
+        if kind == "/api/v2/traces" and self.has_tempo_2:
+            status = {"status": "PARTIAL", "message": self.partial} if self.partial else {}
+            return _json({"trace": {"resourceSpans": _documents(kept)}, "metrics": {}, **status})
+        if kind == "/api/traces":
+            return _json({"batches": _documents(kept)})
+        return 404, "text/plain", b"404 page not found"
 
     def _vector(self, query: str) -> list[Any]:
         (expression,) = parse_qs(query)["query"]
         matched = re.fullmatch(r'\{__name__="(\w+)"(?:,instance="(.*)")?\}', expression)
-        if matched is None or self.table is None:
+        if matched is None:
             return []
         name, instance = matched.groups()
-        samples = [s for family in SeriesCollector(self.table).collect() for s in family.samples if s.name == name]
         return [
             {
-                "metric": {"__name__": name, "instance": one, "job": "runs"} | {k: v for k, v in s.labels.items() if v},
-                "value": [1_790_000_000.5, repr(float(s.value))],
+                "metric": {"__name__": name, "instance": one, "job": "runs"} | labels,
+                "value": [1_790_000_000.5, repr(value)],
             }
             for one in self.instances
             if instance in (None, one)
-            for s in samples
+            for labels, value in self.samples.get(name, [])
         ]
 
 
@@ -130,9 +139,7 @@ def _with_hex_ids(value: Any) -> Any:
         return [_with_hex_ids(part) for part in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: base64.b64decode(part).hex() if key in _IDS else _with_hex_ids(part) for key, part in value.items()
-    }
+    return {key: base64.b64decode(part).hex() if key in _IDS else _with_hex_ids(part) for key, part in value.items()}
 
 
 @contextmanager
@@ -142,9 +149,12 @@ def running_server() -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
         def do_POST(self) -> None:
-            state.take(self.rfile.read(int(self.headers["content-length"])))
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path == "/v1/traces":
+                state.take(body)
             self._answer(200, "application/x-protobuf", b"")
 
         def do_GET(self) -> None:
