@@ -122,9 +122,9 @@ class Report:
             found = ", ".join(f"{self.kinds[kind]} {kind.value}" for kind in Kind)
             healed = f", {self.healed_spans} healed" if self.is_healing else ""
             yield f"{self.runs} runs, {self.spans} spans compared with {' and '.join(self.where)}: {found}{healed}"
-            excused = [f"{self.states[state]} {state.value}" for state in State if state is not State.COMPLETE]
-            if any(self.states[state] for state in State if state is not State.COMPLETE):
-                yield f"executions: {', '.join(excused)}"
+            others = [state for state in State if state is not State.COMPLETE and self.states[state]]
+            if others:
+                yield f"executions: {', '.join(f'{self.states[state]} {state.value}' for state in others)}"
         if self.counters is not None:
             yield f"counters of {self.runs} runs: {len(self.counters)} not as the logs say"
 

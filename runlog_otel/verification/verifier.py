@@ -27,11 +27,11 @@ class State(str, Enum):
 
     COMPLETE = "complete"
     """All of its spans."""
-    OPEN = "has not ended"
+    OPEN = "not ended"
     """Some of its final spans: its processes send the others."""
-    UNSENT = "waits to be sent"
+    UNSENT = "waiting to be sent"
     """Some of its spans: the outbox remembers the run."""
-    NOT_SAMPLED = "is not sampled"
+    NOT_SAMPLED = "not sampled"
     """Nothing; it is not looked at."""
 
 

@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from runlog_otel.exporters.metrics.prometheus import SeriesCollector
 from runlog_otel.exporters.metrics.series import SeriesTable
+from tests.peers.loopback import request
 
 Answer = tuple[int, str, bytes]
 _IDS = ("traceId", "spanId", "parentSpanId")
@@ -143,10 +144,39 @@ def _with_hex_ids(value: Any) -> Any:
 
 
 @contextmanager
+def running_forwarder(target: str, edit: Callable[[Span], bool]) -> Iterator[str]:
+    """A server on the way to a real backend, which spoils what it forwards; gives its URL.
+
+    Args:
+        target: the base URL for OTLP over HTTP.
+        edit: changes a span, and says whether it is forwarded.
+    """
+
+    def forwarded(body: bytes) -> None:
+        message = ExportTraceServiceRequest.FromString(body)
+        for of_resource in message.resource_spans:
+            for of_scope in of_resource.scope_spans:
+                kept = [span for span in of_scope.spans if edit(span)]
+                del of_scope.spans[:]
+                of_scope.spans.extend(kept)
+        request(f"{target}/v1/traces", message.SerializeToString(), "application/x-protobuf")
+
+    state = Server()
+    state.take = forwarded  # type: ignore[method-assign]
+    with _running(state):
+        yield state.url
+
+
+@contextmanager
 def running_server() -> Iterator[Server]:
     """A running server."""
     state = Server()
+    with _running(state):
+        yield state
 
+
+@contextmanager
+def _running(state: Server) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
@@ -177,7 +207,7 @@ def running_server() -> Iterator[Server]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield state
+            yield
         finally:
             server.shutdown()
             thread.join()

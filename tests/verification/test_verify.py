@@ -155,7 +155,7 @@ def test_a_run_that_waits_in_the_outbox_is_no_fault(project: Path, command: Comm
     outbox.add("a", "HTTP 503")
     called = command(*ALL, "--jaeger", server.url)
     assert (called.status, called.err.partition(", trace")[0]) == (0, "a, execution 1 in jaeger")
-    assert called.err.endswith(": waits to be sent; 25 of 25 spans are missing\n")
+    assert called.err.endswith(": waiting to be sent; 25 of 25 spans are missing\n")
     healed = command(*ALL, "--jaeger", server.url, "--heal", "--json", "--wait", "60s")
     assert (healed.status, healed.document["healed_spans"], list(outbox)) == (0, 25, [])
     assert states(command(*ALL, "--jaeger", server.url, "--json")) == {"complete": 4}
