@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NamedTuple
 from typing_extensions import override
 
 from runlog_otel.core.span_diff import Loss, StoredSpan
-from runlog_otel.errors import BackendError, ConfigError
 from runlog_otel.verification.otlp_json import spans_from_otlp
 from runlog_otel.verification.query_client import NOT_FOUND, QueryClient
 
@@ -38,7 +37,7 @@ class TraceBackend(ABC):
 
         Raises:
             ConfigError: it is not.
-            BackendError: it does not answer.
+            BackendError: there is no answer, or one with another status.
         """
 
     @abstractmethod
@@ -62,12 +61,10 @@ class Jaeger(TraceBackend):
 
     @override
     def check(self) -> None:
-        try:
-            services = self.client.document("/api/v3/services")
-        except BackendError as error:
-            raise _no_backend(self.client, "Jaeger, as http://HOST:16686 is", str(error)) from error
+        path = "/api/v3/services"
+        services = self.client.document(path)
         if not isinstance(services, dict) or services.keys() - {"services"}:
-            raise _no_backend(self.client, "Jaeger, as http://HOST:16686 is", "GET /api/v3/services lists none")
+            raise self.client.no_backend(path, "Jaeger, as http://HOST:16686 is")
 
     @override
     def trace(self, trace_id: bytes) -> StoredTrace:
@@ -97,12 +94,9 @@ class Tempo(TraceBackend):
 
     @override
     def check(self) -> None:
-        try:
-            answer = self.client.get("/api/echo")
-        except BackendError as error:
-            raise _no_backend(self.client, "Tempo, as http://HOST:3200 is", str(error)) from error
-        if answer.body.strip() != b"echo":
-            raise _no_backend(self.client, "Tempo, as http://HOST:3200 is", "GET /api/echo is not answered by echo")
+        path = "/api/echo"
+        if self.client.get(path).body.strip() != b"echo":
+            raise self.client.no_backend(path, "Tempo, as http://HOST:3200 is")
 
     @override
     def trace(self, trace_id: bytes) -> StoredTrace:
@@ -134,7 +128,3 @@ def _object(body: bytes) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
     return document
-
-
-def _no_backend(client: QueryClient, what: str, reason: str) -> ConfigError:
-    return ConfigError(client.option, f"{client.where} is no query API of {what}: {reason}")

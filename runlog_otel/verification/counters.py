@@ -94,11 +94,8 @@ class Prometheus:
 
     def check(self) -> None:
         """Ask whether the server is one; raises ConfigError if not, BackendError if it does not answer."""
-        try:
-            self._result("vector(1)")
-        except BackendError as error:
-            text = f"is no query API of Prometheus, as http://HOST:9090 is: {error}"
-            raise ConfigError(self.client.option, text) from error
+        if _result_of(self.client.document(_query("vector(1)"))) is None:
+            raise self.client.no_backend("/api/v1/query", "Prometheus, as http://HOST:9090 is")
 
     def counters(self) -> dict[Sample, float]:
         """What it has now of the counters and histograms of runs.
@@ -125,18 +122,23 @@ class Prometheus:
 
     def _series(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
         matcher = f",{self._matcher}" if self._matcher else ""
-        rows = self._result(f'{{__name__="{name}"{matcher}}}')
+        rows = _result_of(self.client.document(_query(f'{{__name__="{name}"{matcher}}}')))
         try:
-            yield from ((row["metric"], float(row["value"][1])) for row in rows)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise BackendError(self.client.where, f"it answers no vector to the query of {name}") from error
+            yield from ((row["metric"], float(row["value"][1])) for row in rows or {})
+        except (KeyError, IndexError, TypeError, ValueError):
+            rows = None
+        if rows is None:
+            raise BackendError(self.client.where, f"it answers no vector to the query of {name}")
 
-    def _result(self, query: str) -> list[Any]:
-        document = self.client.document(f"/api/v1/query?query={quote(query)}")
-        try:
-            result = document["data"]["result"]
-        except (KeyError, TypeError):
-            result = None
-        if not isinstance(result, list):
-            raise BackendError(self.client.where, "it answers no vector to GET /api/v1/query")
-        return result
+
+def _query(expression: str) -> str:
+    return f"/api/v1/query?query={quote(expression)}"
+
+
+def _result_of(document: Any) -> list[Any] | None:
+    """The vector in an answer; None if it has none."""
+    try:
+        result = document["data"]["result"]
+    except (KeyError, TypeError):
+        return None
+    return result if isinstance(result, list) else None

@@ -86,13 +86,12 @@ class QueryClient:
         raise problem
 
     def document(self, path: str) -> Any:
-        """The JSON at a path; None where there is nothing.
-
-        Raises:
-            BackendError: there is no answer, or one that is no JSON.
-        """
+        """The JSON at a path; None where there is nothing, or something that is no JSON. Raises as `get`."""
         answer = self.get(path)
-        return None if answer.status == NOT_FOUND else self.parsed(answer, json.loads)
+        try:
+            return None if answer.status == NOT_FOUND else json.loads(answer.body)
+        except (ValueError, RecursionError):
+            return None
 
     def parsed(self, answer: Answer, parse: Callable[[bytes], Any]) -> Any:
         """The content of an answer; raises BackendError where `parse` raises ValueError."""
@@ -101,6 +100,10 @@ class QueryClient:
         except (ValueError, RecursionError) as error:
             kind = answer.headers.get("content-type", "no type")
             raise BackendError(self.where, f"its answer ({kind}) cannot be read: {redacted(str(error))}") from error
+
+    def no_backend(self, path: str, what: str) -> ConfigError:
+        """The error for a URL that leads to another server, which does not answer to a path as `what` does."""
+        return ConfigError(self.option, f"{self.where} does not answer GET {path} as the query API of {what}")
 
     def close(self) -> None:
         """Close the connection."""

@@ -20,26 +20,33 @@ def client(url: str, **telemetry: object) -> QueryClient:
 
 
 @pytest.mark.parametrize("option", CHECKED)
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        ((404, "text/plain", b"404 page not found"), "is no query API of "),
-        ((401, "text/plain", b"who are you?"), "answers HTTP 401 to GET"),
-        ((302, "text/html", b"<a href='/login'>"), "answers HTTP 302 to GET"),
-        ((200, "text/html", b"<html>"), "no query API of "),
-        ((500, "text/plain", b"password=hunter2"), "answers HTTP 500 to GET"),
-    ],
-)
+@pytest.mark.parametrize("answer", [(404, "text/plain", b"404 page not found"), (200, "text/html", b"<html>")])
 def test_another_server_is_no_backend(
-    command: Command, server: Server, option: str, answer: tuple[int, str, bytes], said: str
+    command: Command, server: Server, option: str, answer: tuple[int, str, bytes]
 ) -> None:
     """Its traces would look as if they were missing; the exit status is 2."""
     server.fails[CHECKED[option]] = [answer]
     called = command("verify", "--all", option, server.url)
-    assert (called.status, called.out, called.err.count("\n")) == (2, "", 1)
-    assert called.err.startswith(f"error: {option}: ")
-    assert said in called.err
+    assert (called.status, called.out) == (2, "")
+    said = f"{option}: {server.url} does not answer GET {CHECKED[option]} as the query API of "
+    assert called.err.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize("option", CHECKED)
+@pytest.mark.parametrize(
+    ("status", "body", "shown"),
+    [(401, b"who?", " who?"), (302, b"<a href='/login'>", ""), (500, b"password=hunter2", "")],
+)
+def test_a_server_that_refuses_is_quoted(  # noqa: PLR0917 - a table's row
+    command: Command, server: Server, option: str, status: int, body: bytes, shown: str
+) -> None:
+    """In one line, without secrets and without pages."""
+    server.fails[CHECKED[option]] = [(status, "text/plain", body)]
+    called = command("verify", "--all", option, server.url)
+    said = f"error: {server.url}: answers HTTP {status} to GET {CHECKED[option]}{shown}"
+    assert (called.status, called.out, called.err.startswith(said)) == (2, "", True)
     assert "hunter2" not in called.err
+    assert "login" not in called.err
 
 
 def test_a_backend_that_is_not_there(command: Command) -> None:

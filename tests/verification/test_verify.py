@@ -1,13 +1,23 @@
 """`runlog-otel verify`: what a backend lacks, has too much or otherwise is found, and nothing else."""
 
 import json
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from runlog_otel.cli.export import Selection, export_runs
+from runlog_otel.cli.verifying import Selected, Verification
+from runlog_otel.core.model import Run
 from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.settings import Settings
+from runlog_otel.sources.files import Files
+from runlog_otel.verification.backends import Jaeger
+from runlog_otel.verification.query_client import QueryClient
 from tests.verification.conftest import Called, Command, configure, copies
 from tests.verification.servers import Server
 
@@ -314,3 +324,58 @@ def test_names_and_values_of_a_backend_are_masked(verify: Callable[..., Called],
     )
     assert "hunter2" not in called.out
     assert "status description" in called.out
+
+
+def test_an_interrupted_call_says_where_to_go_on(verify: Callable[..., Called], server: Server) -> None:
+    """With the runs that it has compared."""
+    first = verify("--limit", "1", "--json").document["after"]
+    compared = [path for path, _ in server.asked if "/traces/" in path]
+    answer = server.answer
+
+    def interrupting(target: str) -> tuple[int, str, bytes]:
+        if "/traces/" in target and target not in compared:
+            os.kill(os.getpid(), signal.SIGINT)
+        return answer(target)
+
+    server.answer = interrupting  # type: ignore[method-assign]
+    called = verify()
+    assert (called.status, called.out) == (130, "")
+    assert called.err == f"to go on after the runs that were compared: --after {first}\n"
+
+
+class Counting(Files):
+    """A source that notes the runs that were read, which is frozen."""
+
+    noted: ClassVar[list[Run | Exception]] = []
+
+    def read_runs(self, run_ids: Sequence[str]) -> Iterator[Run | Exception]:
+        """See `Source.read_runs`."""
+        for run in super().read_runs(run_ids):
+            self.noted.append(run)
+            yield run
+
+
+@pytest.mark.parametrize("is_healing", [False, True])
+def test_memory_does_not_grow_with_the_number_of_runs(project: Path, server: Server, is_healing: bool) -> None:
+    """At no time are more runs read than are sent again together; nothing of a run is kept."""
+    source = Counting(project / ".run_log_store", Settings.load({"endpoint": server.url}, {}))
+    backend = Jaeger(QueryClient("--jaeger", server.url, source.settings, headers={}))
+    folders = [project / "unsent"]
+    verification = Verification(source, [backend], folders, is_healing=is_healing, wait_seconds=60.0)
+    export_runs(source, Selection(every=True), folders, close=False, dry_run=False, as_json=True)
+    ahead = []
+    source.noted.clear()
+    for number, result in enumerate(verification.results(Selected("a", f"{at}.a") for at in range(400)), 1):
+        ahead.append(len(source.noted) - number)
+        assert result.check.is_good
+    backend.client.close()
+    assert len(ahead) == 400
+    assert max(ahead) <= (39 if is_healing else 1)
+
+
+def test_a_run_that_is_deleted_meanwhile_is_passed_over(project: Path, server: Server) -> None:
+    """It was listed, and is gone when it is read."""
+    source = Counting(project / ".run_log_store", Settings.load({"endpoint": server.url}, {}))
+    verification = Verification(source, [], [], is_healing=False, wait_seconds=0.0)
+    selected = [Selected("a", "1.a"), Selected("gone", "2.gone"), Selected("b", "3.b")]
+    assert [result.check.run_id for result in verification.results(selected)] == ["a", "b"]
