@@ -5,6 +5,7 @@ RunlogOtelError
   MissingExtraError         a library is not installed (also an ImportError)
   DeliveryError             a backend did not acknowledge an export
     TooLargeError           it refused the size of a request
+  BackendError              a backend that is asked for what it has did not answer as it should
   RunNotFoundError          there is no such run (also a LookupError)
     RunOutsideError         its id is a path out of the folder
   PartNotFoundError         the run has no such part (also a LookupError)
@@ -85,6 +86,15 @@ class TooLargeError(DeliveryError):
     def __init__(self, endpoint: str, reason: str, size_bytes: int) -> None:
         self.size_bytes = size_bytes
         super().__init__(endpoint, reason)
+
+
+class BackendError(RunlogOtelError):
+    """A backend that is asked for traces or metrics did not answer as it should."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where = where
+        self.reason = reason
+        super().__init__(f"{where}: {reason}")
 
 
 class RunNotFoundError(RunlogOtelError, LookupError):

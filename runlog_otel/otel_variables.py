@@ -89,7 +89,8 @@ def _decoded(text: str) -> str:
         raise ValueError("what is percent-encoded must be UTF-8") from None
 
 
-def _headers(raw: str) -> tuple[Any, tuple[str, ...]]:
+def headers_from_text(raw: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Headers as `OTEL_EXPORTER_OTLP_HEADERS` has them, and a sentence for each pair that is wrong."""
     return _pairs(raw, header_problem)
 
 
@@ -135,7 +136,7 @@ def _otlp(name: str) -> tuple[str, str]:
 
 _VARIABLES: tuple[tuple[Any, ...], ...] = (
     ("protocol", _lower, *_otlp("PROTOCOL")),  # before the endpoint, which has to fit it
-    ("headers", _headers, *_otlp("HEADERS")),
+    ("headers", headers_from_text, *_otlp("HEADERS")),
     ("timeout_seconds", _seconds, *_otlp("TIMEOUT")),
     ("compression", _lower, *_otlp("COMPRESSION")),
     ("certificate", _text, *_otlp("CERTIFICATE")),

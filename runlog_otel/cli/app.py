@@ -22,6 +22,7 @@ _COMMANDS = {
     "audit": "Print exactly what is exported of a run, and names and counts of what is held back.",
     "export": "Send whole runs from their logs; a backend drops what it already has.",
     "ui": "Serve pages of runs, pipelines and comparisons, read-only, until it is stopped.",
+    "verify": "Compare what Jaeger, Tempo and Prometheus have with the run logs: spans one by one, and counters.",
     "serve": "Serve the metrics of all runs to Prometheus, from their logs; send missing traces.",
     "trace-id": "Print the trace id of a run, which follows from the run id (and the setting `namespace`).",
     "check": "Show the settings in force and where each came from; try the store and the endpoint.",

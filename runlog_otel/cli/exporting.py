@@ -3,7 +3,7 @@
 import shlex
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,8 @@ class Candidate:
     is_abandoned: bool = False
     is_asked_for: bool = True
     """Named in the call: then it is sent whether or not it is sampled."""
+    span_ids: frozenset[bytes] | None = None
+    """The only spans to send; None for all."""
 
 
 @dataclass(slots=True)
@@ -207,6 +209,10 @@ class _Exporter:
         outcome.is_complete = bool(traces) and all(trace.is_complete for trace in traces)
         if not candidate.is_asked_for:
             traces = [trace for trace in traces if sends(trace, settings)]
+        if (ids := candidate.span_ids) is not None:
+            traces = [
+                replace(trace, spans=tuple(span for span in trace.spans if span.span_id in ids)) for trace in traces
+            ]
         outcome.executions = len(traces)
         outcome.spans = sum(len(trace.spans) for trace in traces)
         if self._replay is not None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,9 @@ from tests.peers.process import PATIENCE_SECONDS, Server, running, wait_until
 NOT_FOUND = 404
 
 Trace = dict[str, Any]
+MEMORY: Mapping[str, Any] = {"memory": {"max_traces": 100_000}}
+BADGER: Mapping[str, Any] = {"badger": {"directories": {"keys": "keys", "values": "values"}, "ephemeral": False}}
+"""Storages of Jaeger; the folders of the second are in that of the server."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,11 @@ class Jaeger:
 
 
 @contextmanager
-def running_jaeger(binaries: Path, folder: Path) -> Iterator[Jaeger]:
-    """Run a Jaeger of its own ports in a folder."""
+def running_jaeger(binaries: Path, folder: Path, storage: Mapping[str, Any] = MEMORY) -> Iterator[Jaeger]:
+    """Run a Jaeger of its own ports in a folder, with its traces in one of the storages."""
     http, grpc, ui, ui_grpc, health = (f"{HOST}:{port}" for port in free_ports(5))
     config = folder / "jaeger.json"  # JSON is YAML
-    config.write_text(json.dumps(_config(http, grpc, ui, ui_grpc, health), indent=2))
+    config.write_text(json.dumps(_config(http, grpc, ui, ui_grpc, health, storage), indent=2))
     server = Server([f"{binaries}/jaeger", f"--config={config}"], folder, lambda: answers(f"http://{health}/status"))
     with running(server):
         yield Jaeger(otlp_http=f"http://{http}", otlp_grpc=f"http://{grpc}", ui=f"http://{ui}")
@@ -122,14 +125,16 @@ def running_shipped_jaeger(
         yield Jaeger(otlp_http=f"http://{http}", otlp_grpc=f"http://{grpc}", ui=f"http://{ui}"), server
 
 
-def _config(http: str, grpc: str, ui: str, ui_grpc: str, health: str) -> dict[str, Any]:
+def _config(  # noqa: PLR0917 - addresses
+    http: str, grpc: str, ui: str, ui_grpc: str, health: str, storage: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": http}, "grpc": {"endpoint": grpc}}}},
-        "exporters": {"jaeger_storage_exporter": {"trace_storage": "memory"}},
+        "exporters": {"jaeger_storage_exporter": {"trace_storage": "traces"}},
         "extensions": {
-            "jaeger_storage": {"backends": {"memory": {"memory": {"max_traces": 100_000}}}},
+            "jaeger_storage": {"backends": {"traces": dict(storage)}},
             "jaeger_query": {
-                "storage": {"traces": "memory"},
+                "storage": {"traces": "traces"},
                 "http": {"endpoint": ui},
                 "grpc": {"endpoint": ui_grpc},
                 "enable_tracing": False,

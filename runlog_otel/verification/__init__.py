@@ -1,0 +1,1 @@
+"""Reads back what backends have, and compares it with the log."""
