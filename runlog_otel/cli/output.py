@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    _TextHandler = logging.StreamHandler[TextIO]
+else:
+    _TextHandler = logging.StreamHandler  # it cannot be subscripted before Python 3.11
+
 CLOSED_PIPE_STATUS = 141
 """128 + SIGPIPE: the usual status of a program whose reader closed the pipe (`| head`)."""
 
@@ -188,7 +192,7 @@ def _text(text: str, path: str, notes: list[str]) -> str:
     return encodable
 
 
-class _StderrHandler(logging.StreamHandler[TextIO]):
+class _StderrHandler(_TextHandler):
     """Writes to what is the standard error at that moment: `live` replaces it."""
 
     def __init__(self) -> None:

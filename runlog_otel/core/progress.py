@@ -202,7 +202,8 @@ class _Builder:
             return State.SUCCESS
         if step.status is Status.FAIL:
             return State.FAILURE if self._is_of_this(step) else self._to_come
-        return self._to_come if step.status is Status.CREATED and not attempts else self._open
+        is_waiting = step.status is Status.CREATED and not attempts and not step.is_job  # a job has it while it runs
+        return self._to_come if is_waiting else self._open
 
     def _state_of_branch(self, branch: Branch, parts: tuple[Part, ...]) -> State:
         verdict = self._verdict(branch.steps)

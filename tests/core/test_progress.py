@@ -54,6 +54,15 @@ def test_a_step_that_is_tried_again_runs() -> None:
     assert (part(progress, "a").state, part(progress, "a").start_ns) == (State.RUNNING, at(2))
 
 
+def test_a_step_that_was_only_created_is_queued() -> None:
+    """But a job runs: runnable leaves its status as it is until it has ended."""
+    created = task("a", status=Status.CREATED)
+    assert states(progress_of(going(created))) == {"a": "queued"}
+    job = replace(created, kind="job")
+    assert states(progress_of(going(job))) == {"a": "running"}
+    assert part(progress_of(going(job)), "a").start_ns == at(0)
+
+
 def test_a_failed_step_is_followed_by_its_on_failure() -> None:
     """And by nothing, if it has none."""
     failed = task("a", attempt(0, 1, ok=False))
