@@ -106,7 +106,7 @@ def diagnose(
         [*earlier, *past.own],
         past.elsewhere,
         now_ns=now_ns,
-        url=trace_url(settings.ui, bytes.fromhex(record.trace_id)),
+        url=trace_url(settings.ui, bytes.fromhex(record.trace_id), interval=(record.start_ns, record.end_ns)),
         notes=past.notes,
     )
     return replace(diagnosis, commands=tuple(_commands(diagnosis, options)))
