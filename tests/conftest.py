@@ -1,6 +1,7 @@
 """What every test has: a tier, the real peers' fixtures, and an environment without OTEL_* variables."""
 
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ DATABASES = frozenset(["postgres", "postgresql"])
 
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 
 for _name in [name for name in os.environ if name.startswith(("OTEL_", "RUNNABLE_", "MAGNUS_", "TRACEPARENT"))]:
     del os.environ[_name]

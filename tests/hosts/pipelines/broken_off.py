@@ -95,7 +95,6 @@ async def main_async() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
     if HOW == "async":
         asyncio.run(main_async())
     elif os.environ.get("CAUGHT"):

@@ -69,5 +69,4 @@ def annotated() -> None:
 
 def interrupted() -> None:
     """Press Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
     signal.raise_signal(signal.SIGINT)
