@@ -1,6 +1,7 @@
 """Says what `verify` found: run by run while it goes on, and in sum at the end."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ class Report:
     def say_where_to_go_on(self) -> None:
         """Print the key of the last run that was compared, to standard error."""
         if self.key:
-            output.note(f"to go on after the runs that were compared: --after {self.key}")
+            output.note(f"to go on after the runs that were compared: --after {shlex.quote(self.key)}")
 
     def end(self) -> int:
         """Say what was found in sum; returns the exit status."""
@@ -97,7 +98,7 @@ class Report:
         if result.sending_problem:
             output.problem(f"{check.run_id}: {result.sending_problem}")
         if result.healed:
-            output.line(f"{check.run_id}: {result.healed} spans were missing, were sent, and are there now")
+            output.line(f"{check.run_id}: healed, {result.healed} missing spans were sent and are there now")
         for one in self._excused(result):
             missing = sum(difference.kind is Kind.MISSING for difference in one.differences)
             output.note(f"{_title(check.run_id, one)}: {one.state.value}; {missing} of {one.spans} spans are missing")

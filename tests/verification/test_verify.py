@@ -120,8 +120,8 @@ def test_what_is_missing_is_sent_and_nothing_is_left(
     before = sum(1 for _ in server.spans())
     called = verify("--heal", "--wait", "60s")
     assert called.out.splitlines() == [
-        "a: 2 spans were missing, were sent, and are there now",
-        "never: 25 spans were missing, were sent, and are there now",
+        "a: healed, 2 missing spans were sent and are there now",
+        "never: healed, 25 missing spans were sent and are there now",
         f"4 runs, {SPANS + 25} spans compared with {server.url}: 0 missing, 0 extra, 0 different, 27 healed",
     ]
     assert (called.status, sum(1 for _ in server.spans())) == (0, before + 27)
