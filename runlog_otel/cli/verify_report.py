@@ -1,6 +1,7 @@
 """Says what `verify` found: run by run while it goes on, and in sum at the end."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +57,8 @@ class Report:
         check = result.check
         self.key = result.selected.key
         self.runs += 1
-        self.bad_runs += not check.is_good
+        is_good = check.is_good and not result.sending_problem
+        self.bad_runs += not is_good
         for one in check.executions:
             self.states[one.state] += 1
             self.spans += 0 if one.state is State.NOT_SAMPLED else one.spans
@@ -64,7 +66,7 @@ class Report:
         self.healed_spans += result.healed
         if not self.as_json:
             self._print(result)
-        elif not check.is_good or result.healed or self._excused(result):
+        elif not is_good or result.healed or self._excused(result):
             self.documents.append(self._document(result))
 
     def add_counters(self, differences: list[CounterDifference]) -> None:
@@ -76,7 +78,7 @@ class Report:
     def say_where_to_go_on(self) -> None:
         """Print the key of the last run that was compared, to standard error."""
         if self.key:
-            output.note(f"to go on after the runs that were compared: --after {self.key}")
+            output.note(f"to go on after the runs that were compared: --after {shlex.quote(self.key)}")
 
     def end(self) -> int:
         """Say what was found in sum; returns the exit status."""
@@ -96,17 +98,17 @@ class Report:
         if result.sending_problem:
             output.problem(f"{check.run_id}: {result.sending_problem}")
         if result.healed:
-            output.line(f"{check.run_id}: {result.healed} spans were missing, were sent, and are there now")
+            output.line(f"{check.run_id}: healed, {result.healed} missing spans were sent and are there now")
         for one in self._excused(result):
             missing = sum(difference.kind is Kind.MISSING for difference in one.differences)
             output.note(f"{_title(check.run_id, one)}: {one.state.value}; {missing} of {one.spans} spans are missing")
         for one in check.executions:
             if one.faults:
-                output.lines(*self._lines(check.run_id, one))
+                output.lines(*self._lines(result, one))
 
-    def _lines(self, run_id: str, check: ExecutionCheck) -> Iterator[str]:
+    def _lines(self, result: Result, check: ExecutionCheck) -> Iterator[str]:
         faults = check.faults
-        yield _title(run_id, check)
+        yield _title(result.check.run_id, check)
         missing = [fault for fault in faults if fault.kind is Kind.MISSING]
         if len(missing) == check.spans:
             yield f"  missing    the whole trace, {check.spans} spans"
@@ -114,8 +116,14 @@ class Report:
         yield from _cut([f"  {fault.kind.value:<9}  {_difference(fault)}" for fault in faults])
         if check.note:
             yield f"  it says    {check.note}"
-        if self.is_healing:
-            yield from (f"  not healed {kind.value}: {_REASONS[kind]}" for kind in Kind if kind in _kinds(check))
+        yield from (f"  not healed {kind}: {reason}" for kind, reason in self._reasons(result, check).items())
+
+    def _reasons(self, result: Result, check: ExecutionCheck) -> dict[str, str]:
+        """Why what is left cannot be healed, by the kind of difference."""
+        kinds = {fault.kind for fault in check.faults} if self.is_healing else set()
+        if result.sending_problem:  # it was not acknowledged
+            kinds.discard(Kind.MISSING)
+        return {kind.value: _REASONS[kind] for kind in Kind if kind in kinds}
 
     def _sums(self) -> Iterator[str]:
         if self.where:
@@ -157,7 +165,7 @@ class Report:
                     "note": one.note,
                     "differences": [_fault(difference) for difference in one.differences[:_MAX_IN_JSON]],
                     "not_listed": max(0, len(one.differences) - _MAX_IN_JSON),
-                    "not_healed": {k.value: _REASONS[k] for k in Kind if self.is_healing and k in _kinds(one)},
+                    "not_healed": self._reasons(result, one),
                 }
                 for one in result.check.executions
             ],
@@ -166,10 +174,6 @@ class Report:
 
 def _title(run_id: str, check: ExecutionCheck) -> str:
     return f"{run_id}, execution {check.number} in {check.backend}, trace {check.trace_id.hex()}"
-
-
-def _kinds(check: ExecutionCheck) -> set[Kind]:
-    return {fault.kind for fault in check.faults}
 
 
 def _difference(found: Difference) -> str:

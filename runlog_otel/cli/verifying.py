@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from runlog_otel.cli.loading import log_file, run_named
 from runlog_otel.core.model import Run
 from runlog_otel.errors import BackendError, RunNotFoundError
 from runlog_otel.exporters.traces.outbox import Outbox
+from runlog_otel.exporters.traces.replay import MAX_FAILURES
 from runlog_otel.settings import Settings
 from runlog_otel.sources.port import Source
 from runlog_otel.verification.backends import TraceBackend
@@ -115,6 +116,8 @@ class Verification:
         self._source = source
         self._folders = tuple(folders)
         self._is_healing = is_healing
+        self._is_down = False
+        """Whether the endpoint took none of several runs: nothing more is sent."""
         self._wait_seconds = wait_seconds
         self._unsent = {marker.run_id: marker.is_abandoned for folder in folders for marker in Outbox(folder)}
         totals = counters.totals if counters else None
@@ -159,35 +162,45 @@ class Verification:
             return RunCheck(selected.name, problem=problem_of(error))
 
     def _healed(self, results: Sequence[Result]) -> Iterator[Result]:
-        """Send what is missing of some runs, and compare these again."""
+        """Send what is missing of some runs, and compare those again that were acknowledged."""
         lacking = [result for result in results if result.check.sendable]
-        waiting = [self._candidate(result) for result in lacking if result.check.run_id in self._unsent]
-        others = [self._candidate(result) for result in lacking if result.check.run_id not in self._unsent]
-        # Of a run in the outbox, its logs wait as well, where they are sent at all.
-        has_logs = self._source.settings.logs != "none"
-        problems = {
-            outcome.run_id: outcome.problem
-            for candidates, options in (
-                (waiting, ExportOptions(self._folders, has_logs=has_logs)),
-                (others, ExportOptions(self._folders)),
-            )
-            if candidates
-            for outcome in exported(candidates, self._source, options)
-            if outcome is not None
-        }
-        for run_id in problems:
-            if not any(run_id in Outbox(folder) for folder in self._folders):
-                self._unsent.pop(run_id, None)
+        problems = self._sent(lacking)
+        acknowledged = [result.selected for result in lacking if not problems[result.selected]]
         # One deadline for all: a backend that drops what it acknowledges is waited for once.
         deadline = time.monotonic() + self._wait_seconds
-        again = self._compared([result.selected for result in lacking], deadline=deadline) if lacking else iter(())
+        again = self._compared(acknowledged, deadline=deadline) if acknowledged else iter(())
         checks = {result.selected: result.check for result in again}
         for result in results:
-            if result.selected in checks:
-                problem = problems.get(result.check.run_id, "")
-                yield Result(result.selected, checks[result.selected], result.check, problem)
+            selected = result.selected
+            if selected in checks:
+                yield Result(selected, checks[selected], result.check)
             else:
-                yield result
+                yield replace(result, sending_problem=problems.get(selected, ""))
+
+    def _sent(self, results: Sequence[Result]) -> dict[Selected, str]:
+        """Send what is missing of some runs; why each was not acknowledged, or nothing."""
+        settings = self._source.settings
+        problems = {
+            result.selected: f"not sent: {settings.destination} acknowledged none of the runs before"
+            for result in results
+        }
+        waiting = [result for result in results if result.check.run_id in self._unsent]
+        others = [result for result in results if result.check.run_id not in self._unsent]
+        # Of a run in the outbox, its logs wait as well, where they are sent at all.
+        for sendable, has_logs in ((waiting, settings.logs != "none"), (others, False)):
+            if not sendable or self._is_down:
+                continue
+            options = ExportOptions(self._folders, has_logs=has_logs)
+            outcomes = exported(map(self._candidate, sendable), self._source, options)
+            for result, outcome in zip(sendable, outcomes, strict=True):
+                if outcome is None:  # not tried
+                    continue
+                problems[result.selected] = outcome.problem
+                if not any(outcome.run_id in Outbox(folder) for folder in self._folders):
+                    self._unsent.pop(outcome.run_id, None)
+            failed = sum(bool(problems[result.selected]) for result in sendable)
+            self._is_down = failed == len(sendable) >= MAX_FAILURES
+        return problems
 
     def _candidate(self, result: Result) -> Candidate:
         """What to send of a run: of one in the outbox all, because anything of it may be missing."""
@@ -197,5 +210,6 @@ class Verification:
             name,
             log_file(name) if not result.selected.key else None,
             is_abandoned=self._unsent.get(check.run_id, False) or check.is_closed,
+            is_asked_for=not is_waiting,
             span_ids=None if is_waiting else check.sendable,
         )

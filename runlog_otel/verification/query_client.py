@@ -140,9 +140,8 @@ def _checked(option: str, url: str) -> str:
 def _headers_of_endpoint(settings: Settings, base: str) -> dict[str, str]:
     """The headers of the settings, for a server on the host that they are for: they may be credentials."""
     try:
-        is_same_host = urlsplit(settings.endpoint).hostname == urlsplit(base).hostname
+        endpoint, server = urlsplit(settings.endpoint), urlsplit(base)
+        is_meant = endpoint.hostname == server.hostname and (endpoint.scheme, server.scheme) != ("https", "http")
     except ValueError:
-        is_same_host = False
-    if not is_same_host:
-        return {}
-    return {name.lower(): value.get_secret_value() for name, value in settings.headers.items()}
+        is_meant = False
+    return {name.lower(): value.get_secret_value() for name, value in settings.headers.items()} if is_meant else {}

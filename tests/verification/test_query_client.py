@@ -111,12 +111,12 @@ def test_a_busy_server_is_asked_again(server: Server) -> None:
 
 
 def test_headers_of_the_endpoint_go_to_its_host_only(server: Server) -> None:
-    """They may be credentials; those that are given for backends go to each."""
-    for endpoint in ("http://127.0.0.1:4318", "http://elsewhere:4318", "file:///x"):
+    """They may be credentials, and are not sent in clear if they were not. Those for backends go to each."""
+    for endpoint in ("http://127.0.0.1:4318", "https://127.0.0.1", "http://elsewhere:4318", "file:///x"):
         asker = client(server.url, endpoint=endpoint, headers={"Authorization": SECRET})
         asker.get("/api/echo")
         asker.close()
-    assert [headers.get("authorization") for _, headers in server.asked] == [SECRET, None, None]
+    assert [headers.get("authorization") for _, headers in server.asked] == [SECRET, None, None, None]
     assert {headers["x-own"] for _, headers in server.asked} == {"own"}
 
 

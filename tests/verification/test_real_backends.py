@@ -1,6 +1,7 @@
 """The real Jaeger and Prometheus: nothing is found in what they have of hundreds of runs, but what was planted."""
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.e2e.serving import Serve
+from tests.hosts.project import EMULATOR, PARALLEL, Project
+from tests.peers.collector import Collector
 from tests.peers.fixtures import StartPrometheus
 from tests.peers.jaeger import BADGER, MEMORY, Jaeger, running_jaeger
 from tests.peers.process import wait_until
@@ -184,3 +187,23 @@ def test_counters_and_traces_are_compared_in_one_call(
     command("export", "--all", "--abandoned", "--endpoint", jaeger.otlp_http)
     called = command("verify", "--all", "--jaeger", jaeger.ui, "--prometheus", scraping.url)
     assert (called.status, called.out.splitlines()[-1].endswith(": 0 not as the logs say")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("executor", "pipelines"),
+    [(PARALLEL, ("failing_shell", "regions", "streaming", "mended")), (EMULATOR, ("job", "mended"))],
+    ids=["parallel", "emulator"],
+)
+def test_what_pipelines_sent_while_they_ran_is_found_whole(
+    tmp_path: Path, jaeger: Jaeger, collector: Collector, executor: dict[str, Any], pipelines: tuple[str, ...]
+) -> None:
+    """Through a Collector, by whichever process recorded it; the failed run and its retry, too."""
+    project = Project(tmp_path, "chunked-fs", executor, {"endpoint": collector.otlp_http})
+    run_ids = {pipeline: f"{pipeline}-{secrets.token_hex(4)}" for pipeline in pipelines}
+    for pipeline, run_id in run_ids.items():
+        project.run(pipeline, run_id)
+    (tmp_path / "mended").write_text("whole", encoding="utf-8")
+    project.retry(run_ids["mended"]).succeeded()
+    output = project.python("-m", "runlog_otel", "verify", "--all", "--jaeger", jaeger.ui).succeeded().output
+    assert output.startswith(f"{len(pipelines)} runs, ")
+    assert ": 0 missing, 0 extra, 0 different" in output

@@ -120,8 +120,8 @@ def test_what_is_missing_is_sent_and_nothing_is_left(
     before = sum(1 for _ in server.spans())
     called = verify("--heal", "--wait", "60s")
     assert called.out.splitlines() == [
-        "a: 2 spans were missing, were sent, and are there now",
-        "never: 25 spans were missing, were sent, and are there now",
+        "a: healed, 2 missing spans were sent and are there now",
+        "never: healed, 25 missing spans were sent and are there now",
         f"4 runs, {SPANS + 25} spans compared with {server.url}: 0 missing, 0 extra, 0 different, 27 healed",
     ]
     assert (called.status, sum(1 for _ in server.spans())) == (0, before + 27)
@@ -145,13 +145,19 @@ def test_what_cannot_be_healed_is_said(verify: Callable[..., Called], server: Se
     assert called.document["healed_spans"] == 0
 
 
-def test_a_backend_that_takes_nothing_is_reported(project: Path, command: Command, server: Server) -> None:
-    """The run is remembered as unsent, and the exit status says so."""
+def test_an_endpoint_that_takes_nothing_is_reported(project: Path, command: Command, server: Server) -> None:
+    """The runs are remembered as unsent; after some failures no more are tried, and each is still reported."""
+    copies(project / ".run_log_store", "demo", *(f"copy-{number:03}" for number in range(50)))
     closed = "http://127.0.0.1:9"
-    called = command("verify", "a", "--jaeger", server.url, "--heal", "--wait", "0s", "--endpoint", closed)
-    assert called.status == 1
-    assert called.err.startswith("error: a: export to http://127.0.0.1:9 failed: ")
-    assert [marker.run_id for marker in Outbox(project / ".runlog-otel" / "unsent")] == ["a"]
+    called = command(*ALL, "--jaeger", server.url, "--heal", "--endpoint", closed, "--json")
+    problems = {run["run_id"]: run["problem"] for run in called.document["runs"]}
+    untried = "not sent: http://127.0.0.1:9 acknowledged none of the runs before"
+    remembered = {marker.run_id for marker in Outbox(project / ".runlog-otel" / "unsent")}
+    assert (called.status, len(problems)) == (1, 53)
+    assert {run_id for run_id, problem in problems.items() if problem != untried} == remembered != set()
+    assert {text.partition(" failed: ")[0] for text in problems.values()} == {untried, "export to http://127.0.0.1:9"}
+    assert {run["executions"][0]["state"] for run in called.document["runs"]} == {"complete"}
+    assert [run["executions"][0]["not_healed"] for run in called.document["runs"]] == [{}] * 53
 
 
 def states(called: Called) -> dict[str, int]:
@@ -166,6 +172,8 @@ def test_a_run_that_waits_in_the_outbox_is_no_fault(project: Path, command: Comm
     called = command(*ALL, "--jaeger", server.url)
     assert (called.status, called.err.partition(", trace")[0]) == (0, "a, execution 1 in jaeger")
     assert called.err.endswith(": waiting to be sent; 25 of 25 spans are missing\n")
+    refused = command(*ALL, "--jaeger", server.url, "--heal", "--endpoint", "http://127.0.0.1:9")
+    assert (refused.status, refused.err.startswith("error: a: export to http://127.0.0.1:9 failed: ")) == (1, True)
     healed = command(*ALL, "--jaeger", server.url, "--heal", "--json", "--wait", "60s")
     assert (healed.status, healed.document["healed_spans"], list(outbox)) == (0, 25, [])
     assert states(command(*ALL, "--jaeger", server.url, "--json")) == {"complete": 4}
