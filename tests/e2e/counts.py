@@ -9,6 +9,13 @@ from typing import Any
 Log = Mapping[str, Any]
 Counts = Counter[tuple[str, tuple[tuple[str, str], ...]]]
 VERDICTS = ("success", "fail")
+FACTS = "runlog_otel.facts"
+_MEASURED = {
+    "runlog.attempt.cpu.time": "runlog_attempt_cpu_time_seconds_count",
+    "runlog.attempt.memory.peak": "runlog_attempt_memory_peak_bytes_count",
+    "runlog.attempt.io.read": "runlog_attempt_io_read_bytes_count",
+    "runlog.attempt.io.write": "runlog_attempt_io_write_bytes_count",
+}
 
 
 def counts_of(logs: Iterable[Log], pipeline: str) -> Counts:
@@ -107,6 +114,8 @@ def _count_step(execution: _Execution, step: Any, add: Any) -> None:
     for attempt in attempts:
         result = _ended([attempt["status"]])
         add("runlog_attempt_duration_seconds_count", **labels, runlog_attempt_result=result)
+        for name in _MEASURED.keys() & _facts(attempt).keys():
+            add(_MEASURED[name], **labels)
         if result == "failure":
             add("cicd_pipeline_run_errors_total")
     for branch in step["branches"].values():
@@ -116,6 +125,13 @@ def _count_step(execution: _Execution, step: Any, add: Any) -> None:
     if ended == "success":
         for item in {json.dumps(item, sort_keys=True) for item in step["data_catalog"]}:
             add("runlog_catalog_items_total", **labels, runlog_catalog_stage=json.loads(item)["stage"])
+
+
+def _facts(attempt: Any) -> Mapping[str, Any]:
+    """What the attempt used, and where, as it is noted in its code identities."""
+    notes = [code.get(FACTS) for code in attempt["code_identities"] if FACTS in code]
+    notes += [code["code_identifier"] for code in attempt["code_identities"] if code["code_identifier_type"] == FACTS]
+    return json.loads(notes[0])["attributes"] if notes else {}
 
 
 def _ended(statuses: list[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.backend import BEHAVIOURS, backend, healthy, silent
+from tests.hosts.notes import taken_notes
 from tests.hosts.project import LOCAL, PARALLEL, Done, Project, RunLog
 from tests.hosts.test_invisible import without_times
 
@@ -20,9 +21,10 @@ SLACK_SECONDS = 2.0
 
 
 def same(log: RunLog) -> Any:
-    """A run log without what is its own: times, header, run id."""
+    """A run log without what is its own: times, header, run id, what its attempts used."""
     document = without_times(json.loads(json.dumps(log).replace(log["run_id"], "RUN")))
     document["run_config"].pop("runlog_otel")
+    taken_notes(document)
     return document
 
 

@@ -18,7 +18,8 @@ from tests.peers.jaeger import Jaeger
 STORES = {"file-system": FILE_SYSTEM, "chunked-fs": CHUNKED, "sql": SQL}
 VERSIONED = "file-system"
 """The store of the project that is under version control."""
-REMOTE = "https://git.example/team/pipelines.git"
+PAGES = "https://git.example/team/pipelines"
+REMOTE = f"{PAGES}.git"
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 TREES = {
@@ -193,7 +194,7 @@ def test_what_magnus_keeps_on_the_step_is_on_its_attempt(history: History, jaege
         "runlog.metric.loss.1": 0.25,
     }
     if (history.project.folder / ".git").exists():
-        assert (tags["vcs.repository.url.full"][1], len(tags["vcs.ref.head.revision"][1])) == (REMOTE, 40)
+        assert (tags["vcs.repository.url.full"][1], len(tags["vcs.ref.head.revision"][1])) == (PAGES, 40)
 
 
 def test_nothing_is_unsent(history: History) -> None:

@@ -53,12 +53,11 @@ def test_a_run_is_exported_again_with_the_same_ids(project: MagnusProject) -> No
 
 def test_runs_are_listed_and_moved_between_stores(project: MagnusProject) -> None:
     """From magnus's chunked store into ours and into its file-system store, each read back and compared."""
-    target = {"run_log_store": {"type": "sql", "config": {"connection_string": "sqlite:///moved.db"}}}
-    project.write_config(target)
-    (project.folder / CONFIG).rename(project.folder / "moved.yaml")
-    project.write_config({"run_log_store": {**FILE_SYSTEM, "config": {"log_folder": "moved"}}})
-    (project.folder / CONFIG).rename(project.folder / "moved-files.yaml")
-    MagnusProject(project.folder, project.python, SQL, {})
+    for name, store in (
+        ("moved.yaml", {"type": "sql", "config": {"connection_string": "sqlite:///moved.db"}}),
+        ("moved-files.yaml", {**FILE_SYSTEM, "config": {"log_folder": "moved"}}),
+    ):
+        (project.folder / name).write_text(json.dumps({"run_log_store": store}))
     for source, to in (("files.yaml", "moved.yaml"), ("moved.yaml", "moved-files.yaml")):
         counts = json.loads(project.command("db", "copy", "--from", source, "--to", to, "--json").succeeded().output)
         assert counts == {"copied": 1, "there": 0, "differs": 0, "failed": 0, "problems": []}
