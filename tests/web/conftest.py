@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,9 @@ from runlog_otel.web.app import pages_app
 from runlog_otel.web.security import Access
 
 Document = dict[str, Any]
-KINDS = ("file", "sqlite", "postgres")
+KINDS = ("file", "sqlite")
+on_every_kind = pytest.mark.parametrize("runs", [*KINDS, "postgres"], indirect=True)
+"""For what a database answers in a way of its own."""
 
 
 class Runs(Protocol):
@@ -70,29 +72,36 @@ class SqlRuns:
 
 
 @pytest.fixture(params=KINDS)
-def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Runs:
+def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runs]:
     """No run yet."""
     if request.param == "file":
-        return FileRuns(tmp_path)
+        yield FileRuns(tmp_path)
+        return
     url = f"sqlite:///{tmp_path}/runs.db"
     if request.param == "postgres":
         url = str(request.getfixturevalue("postgres").create_database())
         create_tables(url)
-    return SqlRuns(url)
+    own = SqlRuns(url)
+    yield own
+    own.store.database.close()
 
 
 Pages = Callable[..., TestClient]
 
 
 @pytest.fixture
-def pages(runs: Runs) -> Pages:
+def pages(runs: Runs) -> Iterator[Pages]:
     """The pages of the runs; takes settings, `is_revealing` and `access`."""
+    sources: list[Source] = []
 
     def opened(*, is_revealing: bool = False, access: Access | None = None, **settings: Any) -> TestClient:
-        app = pages_app([runs.source(**settings)], access, is_revealing=is_revealing)
+        sources.append(runs.source(**settings))
+        app = pages_app(sources[-1:], access, is_revealing=is_revealing)
         return TestClient(app, base_url="http://localhost", follow_redirects=False)
 
-    return opened
+    yield opened
+    for source in sources:
+        source.close()
 
 
 class Page(HTMLParser):

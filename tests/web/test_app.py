@@ -11,7 +11,7 @@ from runlog_otel.sources.port import source_from_url
 from runlog_otel.web.app import pages_app
 from runlog_otel.web.rendering import STATIC
 from runlog_otel.web.security import HEADERS, Access
-from tests.web.conftest import Page, Pages, Runs, attempt, run, step
+from tests.web.conftest import Page, Pages, Runs, attempt, on_every_kind, run, step
 
 FAILED = attempt(
     "FAIL", 'ValueError: no more rows\n\nTraceback (most recent call last):\n  File "load.py", line 3, in load\n', 7
@@ -64,6 +64,7 @@ def test_the_files_of_the_look_are_served(pages: Pages) -> None:
     assert client.get("/static/%2e%2e%2fapp.py").status_code == 404
 
 
+@on_every_kind
 def test_the_list_says_what_failed(two: Runs, pages: Pages) -> None:
     """One line a run: status, step, first line of the failure, tag."""
     rows = re.findall(r"<tr>(.*?)</tr>", pages().get("/").text, re.DOTALL)[1:]
@@ -104,6 +105,7 @@ def test_the_search_leads_to_a_run_or_to_failures(two: Runs, pages: Pages) -> No
     assert found == {"good": "/runs/good", "no rows & more": "/?failure=no+rows+%26+more"}
 
 
+@on_every_kind
 def test_the_page_of_a_pipeline_shows_its_history(two: Runs, pages: Pages) -> None:
     """Success rate, steps, numbers that its code measured, and failures by type and place."""
     text = " ".join(Page(pages().get("/pipelines/train").text).text.split())
@@ -184,12 +186,14 @@ def test_several_sources_have_pages_of_their_own(runs: Runs, tmp_path_factory: p
     """Below a number each; the first page names them."""
     runs.put(run("here", step("a")))
     other = source_from_url(str(tmp_path_factory.mktemp("other")), Settings.load({}, {}), os.environ.get)
-    client = TestClient(pages_app([runs.source(), other]), base_url="http://localhost")
+    here = runs.source()
+    client = TestClient(pages_app([here, other]), base_url="http://localhost")
     links = [attributes.get("href") for tag, attributes in Page(client.get("/").text).tags if tag == "a"]
     assert {"/1/", "/2/"} <= set(links)
     assert [Page(client.get(path).text).run_ids for path in ("/1/", "/2/")] == [["here"], []]
     assert "/1/runs/here" in client.get("/1/").text
     assert client.get("/2/runs/here").status_code == 404
+    here.close()
 
 
 def test_runs_that_cannot_be_reached_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
