@@ -18,6 +18,7 @@ _COMMANDS = {
     "demo": "Run a real pipeline through the wrapper and show its trace.",
     "show": "Show a run from its log: what ran when, how it ended, its trace id.",
     "report": "Write the page of a run as one HTML file, which makes no request.",
+    "why": "Say why a run failed or was slow: the first cause, what changed, whether it was seen before.",
     "audit": "Print exactly what is exported of a run, and names and counts of what is held back.",
     "export": "Send whole runs from their logs; a backend drops what it already has.",
     "ui": "Serve pages of runs, pipelines and comparisons, read-only, until it is stopped.",

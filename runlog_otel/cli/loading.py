@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runlog_otel.errors import ConfigError, MissingExtraError
+from runlog_otel.errors import ConfigError, MissingExtraError, RunNotFoundError
 from runlog_otel.settings import Settings
 
 if TYPE_CHECKING:  # a command imports only what its source needs
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a command imports only what its source needs
     from runlog_otel.sources.host_config import Project
     from runlog_otel.sources.port import Source
 
+LATEST = "latest"
 _CONFIGS = (".yaml", ".yml")
 
 
@@ -77,16 +78,28 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_named(source: "Source", name: str) -> "Run":
-    """A run of a source by its id, or one in a JSON file.
+    """A run of a source by its id, or one in a JSON file; `LATEST` is the newest one.
 
     Raises:
-        RunNotFoundError: the source has none of that id.
+        RunNotFoundError: the source has none of that id, or none at all.
         RunLogFormatError: what is there is damaged, or is no run log.
     """
     from runlog_otel.sources.files import run_from_file
 
     path = log_file(name)
-    return run_from_file(path, source.settings) if path else source.run(name)
+    return run_from_file(path, source.settings) if path else source.run(run_id_named(source, name))
+
+
+def run_id_named(source: "Source", name: str) -> str:
+    """A run id, as it is, or that of the newest run for `LATEST`; raises RunNotFoundError if there is no run."""
+    if name != LATEST:
+        return name
+    from runlog_otel.sources.recent_runs import newest_run_id
+
+    run_id = newest_run_id(source)
+    if run_id is None:
+        raise RunNotFoundError(name, source.where)
+    return run_id
 
 
 def log_file(name: str) -> Path | None:

@@ -43,7 +43,7 @@ class HistoryRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Aftermath:
+class Followed:
     """What followed the cause."""
 
     counts: Mapping[str, int]
@@ -63,7 +63,7 @@ class Diagnosis:
     url: str
     """The page of its trace, if the setting `ui` is set."""
     cause: Cause | None
-    aftermath: Aftermath
+    followed: Followed
     survived_count: int
     survived: tuple[Survived, ...]
     """Failed attempts that did no harm."""
@@ -74,7 +74,7 @@ class Diagnosis:
     changes: Changes | None
     timing: Timing
     history: HistoryRead
-    commands: tuple[str, ...]
+    commands: tuple[str, ...] = ()
     """What to call to look further."""
 
 
@@ -86,7 +86,6 @@ def diagnosis_of(
     now_ns: int | None = None,
     url: str = "",
     notes: Iterable[str] = (),
-    commands: Iterable[str] = (),
 ) -> Diagnosis:
     """Diagnose one execution.
 
@@ -97,7 +96,6 @@ def diagnosis_of(
         now_ns: the time, for one that still runs; else it is taken to have run until its last record.
         url: the page of its trace.
         notes: what could not be read of the history.
-        commands: what to call to look further.
     """
     cause, harmless = first_cause(record), survived(record)
     others = [past for past in before if past.run_id != record.run_id]
@@ -105,7 +103,8 @@ def diagnosis_of(
     last = max(successes, key=lambda past: (past.start_ns, past.run_id, past.execution), default=None)
     duration_ns = record.duration_ns if record.is_complete or now_ns is None else max(0, now_ns - record.start_ns)
     timing = timing_of(record, successes, duration_ns)
-    followed = consequences(record, cause, last.names if last else ()) if cause else ()
+    usual = [step.name for step in last.steps.values()] if last else []
+    followed = consequences(record, cause, usual) if cause else ()
     failure = cause or (harmless[-1] if harmless else None)
     seen = sightings_of(failure.fingerprint, record, [*before, *elsewhere]) if failure else None
     is_known_step = failure is not None and failure.key in record.steps
@@ -115,7 +114,7 @@ def diagnosis_of(
         run=record.summary,
         url=url,
         cause=replace(cause, in_progress=cause.in_progress[:MAX_LISTED]) if cause else None,
-        aftermath=Aftermath(counts_of(followed), followed[:MAX_LISTED]),
+        followed=_followed(followed),
         survived_count=len(harmless),
         survived=harmless[:MAX_LISTED],
         seen=_bounded(seen) if seen else None,
@@ -123,7 +122,6 @@ def diagnosis_of(
         changes=_changes(record, last),
         timing=replace(timing, slow_steps=timing.slow_steps[:MAX_LISTED], usage=timing.usage[:MAX_LISTED]),
         history=HistoryRead(_runs(others), _runs(elsewhere), tuple(notes)[:MAX_LISTED]),
-        commands=tuple(commands),
     )
 
 
@@ -150,6 +148,14 @@ def _state(record: ExecutionRecord, timing: Timing) -> str:
     if not record.has_succeeded:
         return "failed"
     return "slow" if timing.verdict == "slow" else "succeeded"
+
+
+def _followed(parts: Sequence[Consequence]) -> Followed:
+    counts = counts_of(parts)
+    listed = (
+        part for how in counts for part in [each for each in parts if each.how == how][: MAX_LISTED // len(counts)]
+    )
+    return Followed(counts, tuple(listed))
 
 
 def _bounded(seen: Sightings) -> Sightings:

@@ -1,7 +1,7 @@
 """The fingerprint of a failure: equal for the same failure in other runs, on other machines, in other folders.
 
 It is made of the error's type and its place: file name and function of the innermost frame of the user's own code. Line
-numbers, messages and folders are no part of it. Without a traceback the place is the step.
+numbers, messages and folders are no part of it. Without a frame of the user's own code the step is part of it.
 """
 
 import hashlib
@@ -36,17 +36,20 @@ _INLINED = ("<listcomp>", "<dictcomp>", "<setcomp>")
 """Frames that Python has no more since 3.12: their place is the function around them."""
 _NOTEBOOK = "notebook cell"
 _MODULE = "<module>"
+_HOSTS = ("runnable", "extensions", "magnus", "runlog_otel")
+"""The packages whose frames are outside of the user's code, when the host itself fails."""
 
 
 class Fingerprint(NamedTuple):
     """What identifies a failure across runs."""
 
     error_type: str
+    """An exception's without its module, which is `__main__` in some processes and not in others."""
     file: str = ""
     """The file's name, without its folder; empty without a traceback."""
     function: str = ""
     step: str = ""
-    """The step's name, if there is no traceback."""
+    """The step's name, if no frame is of the user's own code; the steps in progress, if the run was broken off."""
 
     @property
     def id(self) -> str:
@@ -56,9 +59,8 @@ class Fingerprint(NamedTuple):
     @property
     def place(self) -> str:
         """Where it failed, for people: `publish.py in upload`, or the step's name."""
-        if not self.file:
-            return f"step {self.step}" if self.step else ""
-        return self.file if self.function in ("", _MODULE) else f"{self.file} in {self.function}"
+        where = self.file if self.function in ("", _MODULE) else f"{self.file} in {self.function}"
+        return ", ".join(part for part in (where, f"step {self.step}" if self.step else "") if part)
 
 
 class Frame(NamedTuple):
@@ -90,30 +92,37 @@ def fingerprint_of(failure: Failure, step: str = "") -> Fingerprint:
 
     Args:
         failure: as `failure.failure_from_message` parses it; all of its traceback that the log has should be there.
-        step: the step's name, without iterations. It counts only if there is no traceback.
+        step: the step's name, without iterations. It counts only if no frame is of the user's own code.
     """
     said = f"\n{failure.exception}: {failure.message[:_MESSAGE_START]}" if failure.message else ""
     end = failure.stacktrace.rfind(said) if said else -1
-    frame = own_frame(failure.stacktrace if end < 0 else failure.stacktrace[: end + 1])
-    if frame is None:
-        return Fingerprint(failure.type, step=step)
-    return Fingerprint(failure.type, frame.file, frame.function)
+    stack = failure.stacktrace if end < 0 else failure.stacktrace[: end + 1]
+    error_type = failure.type.rpartition(".")[2] if failure.exception else failure.type
+    if own := own_frame(stack):
+        return Fingerprint(error_type, own.file, own.function)
+    inner = next(_innermost_first(stack), None)
+    return Fingerprint(error_type, inner.file, inner.function, step) if inner else Fingerprint(error_type, step=step)
 
 
 def own_frame(stacktrace: str) -> Frame | None:
-    """The innermost frame of the user's own code; None if there is no frame.
+    """The innermost frame of the user's own code; None without one.
 
     It is looked for in the traceback of the exception that was raised last, then in those that it was raised from. If
-    all frames are of installed packages, the package of the outermost frame is the user's own.
+    all frames are of installed packages, the package of the outermost frame is the user's own, unless it is the host.
     """
-    chain = [list(_frames(part)) for part in reversed(_CHAIN.split(stacktrace))]
-    frames = [frame for part in chain for frame in reversed(part)]
-    if own := next((frame for frame in frames if not frame.is_library), None):
+    if own := next((frame for frame in _innermost_first(stacktrace) if not frame.is_library), None):
         return own
-    outermost = next((part[0] for part in chain if part), None)
-    if outermost is None:
+    packages = (frame.package for frame in _frames(_CHAIN.split(stacktrace)[-1]))
+    package = next(packages, "")
+    if not package or package in _HOSTS:
         return None
-    return next((frame for frame in frames if frame.package and frame.package == outermost.package), frames[0])
+    return next(frame for frame in _innermost_first(stacktrace) if frame.package == package)
+
+
+def _innermost_first(stacktrace: str) -> Iterator[Frame]:
+    """All frames, those of the exception that was raised last first."""
+    for part in reversed(_CHAIN.split(stacktrace)):
+        yield from reversed(list(_frames(part)))
 
 
 def _frames(traceback: str) -> Iterator[Frame]:

@@ -25,7 +25,7 @@ class Cause:
     kind: str
     step: str
     path: str
-    """The host's internal name of the step; empty if no step failed."""
+    """The host's internal name of the step; empty if no step failed, or several were in progress."""
     key: str
     """Its place in the graph, without the values of iterations."""
     result: str
@@ -96,7 +96,7 @@ def consequences(record: ExecutionRecord, cause: Cause, usual: Iterable[str] = (
     Args:
         record: the execution.
         cause: its first cause.
-        usual: the names of the steps that ran in the last successful run; without them those of the definition.
+        usual: the names of the steps that ran in the last successful run, in order; else those of the definition count.
     """
     fatal = [part for part in record.parts if not part.survived_by]
     tried = {part.path: part for part in fatal if part.role is SpanRole.ATTEMPT and not part.has_failed_inside}
@@ -110,8 +110,8 @@ def consequences(record: ExecutionRecord, cause: Cause, usual: Iterable[str] = (
         is_same = evidence is not None and evidence.fingerprint == cause.fingerprint
         followed.append(Consequence(how, part.path, part.error_type, is_same))
     if record.is_complete:
-        expected = sorted(usual) or record.nodes
-        followed += [Consequence(NOT_RUN, name) for name in expected if name not in record.names]
+        expected = tuple(usual) or record.nodes
+        followed += [Consequence(NOT_RUN, name) for name in dict.fromkeys(expected) if name not in record.names]
     return tuple(followed)
 
 
@@ -171,17 +171,19 @@ def _cause_of_attempts(attempts: list[Part]) -> Cause:
 
 
 def _cause_of_ending(record: ExecutionRecord, ending: Evidence) -> Cause:
+    open_steps = _open_steps(record)
+    only = open_steps[0] if len(open_steps) == 1 else None
     return Cause(
         kind="run",
-        step="",
-        path="",
-        key="",
+        step=only.step if only else "",
+        path=only.path if only else "",
+        key=only.key if only else "",
         result=record.result,
         at_ns=record.end_ns,
         error_type=record.error_type,
         message=ending.message or record.description,
         stacktrace=ending.stacktrace,
-        fingerprint=ending.fingerprint,
+        fingerprint=ending.fingerprint._replace(step=", ".join(_in_progress(record))),
         in_progress=_in_progress(record),
     )
 
@@ -224,6 +226,9 @@ def _without_evidence(part: Part) -> Evidence:
 
 
 def _in_progress(record: ExecutionRecord) -> tuple[str, ...]:
-    """The names of the innermost steps that never ended."""
-    open_steps = (part for part in record.parts if part.is_open and not part.has_failed_inside)
-    return tuple(dict.fromkeys(part.step for part in open_steps))
+    return tuple(dict.fromkeys(part.step for part in _open_steps(record)))
+
+
+def _open_steps(record: ExecutionRecord) -> list[Part]:
+    """The innermost steps that never ended."""
+    return [part for part in record.parts if part.is_open and not part.has_failed_inside]

@@ -14,7 +14,9 @@ from runlog_otel.core.trace import Result
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAX_MESSAGE_BYTES = 200
 _MAX_NAMES = 3
-_MINUTE, _HOUR = 60, 3600
+_MINUTE = 60
+_SILENT_NS = _MINUTE * semconv.SECOND_NS
+"""A run in progress that was not written for this long is said to be silent: it may have been killed."""
 _ENDS = {
     Result.CANCELLATION.value: "was cancelled",
     Result.TIMEOUT.value: "timed out",
@@ -62,7 +64,7 @@ def failure_text(error_type: str, message: str) -> str:
         said = lines[0] if lines else "no reason is recorded"
     else:
         said = f"{error_type}: {lines[0]}"
-    return bounded(said, _MAX_MESSAGE_BYTES)
+    return bounded(said.rstrip("."), _MAX_MESSAGE_BYTES)
 
 
 def seen_text(seen: Sightings) -> str:
@@ -99,10 +101,10 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def names_text(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return ", ".join(names[:_MAX_NAMES]) + more
+def names_text(names: Sequence[str], count: int) -> str:
+    """The first few of `count` names, and how many more there are."""
+    shown = names[:_MAX_NAMES]
+    return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")
 
 
 def _what_ended(cause: Cause) -> str:
@@ -116,16 +118,21 @@ def _while(cause: Cause) -> str:
     if not cause.in_progress:
         return ""
     verb = "was" if len(cause.in_progress) == 1 else "were"
-    return f" while {names_text(cause.in_progress)} {verb} in progress"
+    return f" while {names_text(cause.in_progress, len(cause.in_progress))} {verb} in progress"
 
 
 def _duration_sentence(record: ExecutionRecord, timing: Timing) -> str:
     took = duration_text(timing.duration_ns)
-    state = f"succeeded in {took}" if record.has_succeeded else f"running for {took}"
+    if record.has_succeeded:
+        state = f"succeeded in {took}"
+    else:
+        silent_ns = record.start_ns + timing.duration_ns - record.end_ns
+        last = f"; its last record is {duration_text(silent_ns)} old" if silent_ns >= _SILENT_NS else ""
+        state = f"running for {took}, and nothing failed yet{last}"
     baseline = timing.baseline
     if baseline is None or timing.verdict == "unknown":
-        count = baseline.samples if baseline else 0
-        return f"{state}; {counted(count, 'successful run')} before it cannot tell what is usual"
+        before = counted(baseline.samples, "successful run") if baseline else "no successful run"
+        return f"{state}; with {before} before it, nothing is known to be usual"
     usual = f"median of {counted(baseline.samples, 'successful run')}: {duration_text(baseline.median)}"
     if timing.verdict == "normal":
         return f"{state}, as usual ({usual})"

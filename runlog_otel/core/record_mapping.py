@@ -73,7 +73,7 @@ class _RecordBuilder:
         root, run = self._root, self._run
         inputs, returned = self._parameters()
         changes = next((event.attributes for event in root.events if event.name == semconv.CHANGES_EVENT), {})
-        ran = (step.name for step in run.all_steps() if self._has_run(step))
+        ran = (step.name for step in run.all_steps() if not step.is_terminal and self._has_run(step))
         return ExecutionRecord(
             run_id=str(root.attributes[semconv.PIPELINE_RUN_ID]),
             pipeline=str(root.attributes.get(semconv.PIPELINE_NAME, "")),

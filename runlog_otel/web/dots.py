@@ -8,7 +8,7 @@ from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.web import formats
 
 MAX_DOTS = 40
-WIDTH, HEIGHT = 400, 72
+WIDTH, HEIGHT = 400, 56
 _EDGE = 6
 
 

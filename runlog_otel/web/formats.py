@@ -16,7 +16,8 @@ def duration(ns: int | None) -> str:
     if ns is None:
         return _NO_VALUE
     if ns < _SECOND:
-        return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 or ns <= 0 else f"{max(ns / 1e6, 0.01):.2g} ms"  # noqa: PLR2004
+        ms = ns / 1e6
+        return f"{ms:.0f} ms" if ms >= 10 or ms <= 0 else f"{ms:.1f} ms" if ms >= 1 else f"{max(ms, 0.01):.2g} ms"  # noqa: PLR2004
     if ns < 10 * _SECOND:
         return f"{ns / 1e9:.2f} s"
     if ns < _WHOLE_SECONDS:

@@ -53,7 +53,7 @@ def render(name: str, site: Site | None = None, **context: Any) -> str:
         context: what the template needs: a name that is missing is an error.
     """
     template = _environment().get_template(name)
-    return template.render(site=site, policy=None if site else _policy_of_report(), **context)
+    return template.render(site=site, own=None if site else _of_report(), **context)
 
 
 @lru_cache(maxsize=len(STATIC))
@@ -74,7 +74,6 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(_FILTERS)
-    environment.globals["static"] = lambda name: Markup(static(name))  # noqa: S704 our own file
     return environment
 
 
@@ -86,9 +85,14 @@ def _printable(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _policy_of_report() -> str:
-    style, script = (_source(static(name)) for name in ("style.css", "run.js"))
-    return f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+def _of_report() -> dict[str, Markup]:
+    """The style and the script of a report, and the policy that allows nothing but these."""
+    style, script = static("style.css") + static("pages.css"), static("run.js")
+    policy = (
+        f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return {"policy": Markup(policy), "style": Markup(style), "script": Markup(script)}  # noqa: S704 our own files
 
 
 def _source(text: str) -> str:

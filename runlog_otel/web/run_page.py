@@ -14,7 +14,7 @@ from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.links import trace_url
 from runlog_otel.core.log_lines import Output
-from runlog_otel.core.model import ExecutionLog, Run, SecretFingerprint, Value
+from runlog_otel.core.model import ExecutionLog, Run, SecretFingerprint, Status, Value
 from runlog_otel.core.record_mapping import records_of
 from runlog_otel.core.trace import SpanRole, Trace
 from runlog_otel.mapping import execution_of_run, traces_from_run
@@ -24,11 +24,12 @@ from runlog_otel.web.dots import Dots, dots
 from runlog_otel.web.evidence import Failures, failures
 from runlog_otel.web.output_lines import AttemptOutput, outputs
 from runlog_otel.web.tables import Tables, tables
-from runlog_otel.web.waterfall import Waterfall, colour_of, result_of_span, waterfall
+from runlog_otel.web.waterfall import RUNNING, Waterfall, colour_of, result_of_span, waterfall
 from runlog_otel.web.why import Why, why
 
 _STALE_NS = 24 * 3600 * 10**9
 """Of a run that was not written for longer than this, nobody knows whether it still runs."""
+_RESULTS = {Status.SUCCESS: "success", Status.FAIL: "failure"}
 _ORIGIN = (semconv.TRIGGER_TYPE, semconv.TRIGGER_NAME, semconv.TRIGGER_USER)
 _COMMIT_PAGES = {"github.com": "/commit/", "gitlab.com": "/-/commit/", "bitbucket.org": "/commits/"}
 _TOTALS: tuple[tuple[str, str, Callable[[Iterable[float]], float], Callable[[float], str]], ...] = (
@@ -88,7 +89,9 @@ class RunPage:
     colour: str
     utc_offset_seconds: int | None
     is_live: bool
-    """Whether it has not ended, as far as is known: the page is worth to be read again."""
+    """Whether it is in progress, so that its page is read again."""
+    silent_since_ns: int | None
+    """When it was last heard of, if it has not ended and nobody knows whether it is in progress."""
     is_revealing: bool
     original_run_id: str
     executions: tuple[ExecutionView, ...]
@@ -134,17 +137,19 @@ def run_page(
     pairs = zip(reversed(traces), reversed(records), strict=True)
     views = tuple(_execution(context, trace, record) for trace, record in pairs)
     redaction = execution_of_run(run, settings, 1).redaction(_marks(run))
-    result = views[0].result if views else run.status.value.lower()
+    result = views[0].result if views else _RESULTS.get(run.status, RUNNING)
     last_ns = traces[-1].spans[0].end_ns if traces else None
     is_open = not views[0].is_complete if views else not run.status.is_final
+    is_silent = is_open and now_ns is not None and last_ns is not None and now_ns - last_ns > _STALE_NS
     return RunPage(
         run_id=redaction.bounded(run.run_id),
         pipeline=redaction.bounded(run.pipeline),
         tag=redaction.bounded(run.tag),
         result=result,
-        colour=colour_of(result) if views else "none",
+        colour=colour_of(result),
         utc_offset_seconds=run.header.utc_offset_seconds,
-        is_live=is_open and not (now_ns and last_ns and now_ns - last_ns > _STALE_NS),
+        is_live=is_open and not is_silent,
+        silent_since_ns=last_ns if is_silent else None,
         is_revealing=is_revealing,
         original_run_id="" if run.original_run_id == run.run_id else redaction.bounded(run.original_run_id),
         executions=views,

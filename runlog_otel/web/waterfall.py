@@ -15,7 +15,7 @@ from runlog_otel.core.model import ITERATED_KINDS, Value
 from runlog_otel.core.quick_init import quick_init
 from runlog_otel.core.trace import Span, SpanRole, Trace
 
-CHUNK = 100
+CHUNK = 50
 """Rows in a group: the browser lays out only the groups that are in sight."""
 _FOLDED = 50
 """A part with more rows than this below it is folded at first."""

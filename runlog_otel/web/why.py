@@ -28,6 +28,8 @@ class Why:
     kind: str
     answer: str
     row: str = ""
+    parts: tuple[str, ...] = ()
+    """Of a slow run, the steps that took longer than usual."""
     sentences: tuple[str, ...] = ()
     seen_before: str = ""
     frames: str = ""
@@ -36,20 +38,26 @@ class Why:
 
 def why(diagnosis: Diagnosis, trace: Trace, chart: Waterfall) -> Why | None:
     """The answer of a diagnosis of an execution; None of one in which nothing failed or was slow."""
+    seen_before = diagnosis.seen.before_run_id if diagnosis.seen else ""
     if cause := diagnosis.cause:
         step = trace.execution.span_id(SpanRole.STEP, cause.path)
         return Why(
             kind="failed",
-            answer=cause_text(cause) if cause.step else _capitalised(cause_text(cause)),
+            answer=_sentence(cause_text(cause), cause.step if cause.kind in ("attempt", "step") else ""),
             row=chart.row_of(step) if step in chart.names else "",
             sentences=tuple(_of_cause(diagnosis, cause)),
-            seen_before=diagnosis.seen.before_run_id if diagnosis.seen else "",
+            seen_before=seen_before,
             frames=own_frames(cause.stacktrace),
         )
     if diagnosis.state == "slow":
-        return Why("slow", _capitalised(diagnosis.headline), sentences=tuple(_of_slowness(diagnosis)))
+        return Why("slow", _sentence(diagnosis.headline), parts=tuple(_of_slowness(diagnosis)))
     if diagnosis.survived:
-        return Why("survived", _of_survived(diagnosis), sentences=tuple(_flaky(diagnosis)))
+        return Why(
+            kind="survived",
+            answer=_of_survived(diagnosis),
+            sentences=(*_seen(diagnosis), *_flaky(diagnosis)),
+            seen_before=seen_before,
+        )
     return None
 
 
@@ -72,27 +80,33 @@ def own_frames(stacktrace: str) -> str:
 
 def _of_cause(diagnosis: Diagnosis, cause: Cause) -> Iterator[str]:
     if cause.attempts > 1:
-        yield f"All {cause.attempts} attempts failed."
-    if seen := diagnosis.seen:
-        others = seen.of_runs - 1
-        if seen.is_new and others:
-            yield f"Not seen before, in {counted(others, 'other run')}."
-        elif not seen.is_new:
-            since = formats.moment(seen.first_ns)
-            yield f"First seen {since}, {counted(seen.runs, 'time')} in {counted(seen.of_runs, 'run')}."
-        if len(seen.pipelines) > 1:
-            yield f"Also in {names_text([name for name in seen.pipelines if name != diagnosis.run.pipeline])}."
+        yield "Both attempts failed." if cause.attempts == 2 else f"All {cause.attempts} attempts failed."  # noqa: PLR2004
+    yield from _seen(diagnosis)
     yield from _flaky(diagnosis)
-    counts = diagnosis.aftermath.counts
-    if counts.get(LATER):
-        same = sum(part.is_same_failure for part in diagnosis.aftermath.parts if part.how == LATER)
-        alike = f", {same} in the same way" if same else ""
-        yield f"{counted(counts[LATER], 'step')} failed later{alike}."
-    if counts.get(CUT):
-        yield f"{counted(counts[CUT], 'step')} {_were(counts[CUT])} in progress when it ended."
-    if counts.get(NOT_RUN):
-        names = names_text([part.path for part in diagnosis.aftermath.parts if part.how == NOT_RUN])
-        yield f"{counted(counts[NOT_RUN], 'step')} never ran: {names}."
+    followed = diagnosis.followed
+    counts = followed.counts
+    if count := counts.get(LATER):
+        same = sum(part.is_same_failure for part in followed.parts if part.how == LATER)
+        yield f"{counted(count, 'step')} failed later{f', {same} of them in the same way' if same else ''}."
+    if count := counts.get(CUT):
+        yield f"{counted(count, 'step')} {'was' if count == 1 else 'were'} in progress when it ended."
+    if count := counts.get(NOT_RUN):
+        names = [part.path for part in followed.parts if part.how == NOT_RUN]
+        yield f"{counted(count, 'step')} never ran: {names_text(names, count)}."
+
+
+def _seen(diagnosis: Diagnosis) -> Iterator[str]:
+    """Whether the failure was seen before; nothing without other runs."""
+    seen = diagnosis.seen
+    if seen is None or seen.of_runs == 1:
+        return
+    if seen.is_new:
+        yield f"Not seen before, in {counted(seen.of_runs - 1, 'other run')}."
+    else:
+        since = formats.moment(seen.first_ns)
+        yield f"First seen {since}, {counted(seen.runs, 'time')} in {counted(seen.of_runs, 'run')}."
+    if others := [name for name in seen.pipelines if name != diagnosis.run.pipeline]:
+        yield f"Also in {names_text(others, len(others))}."
 
 
 def _flaky(diagnosis: Diagnosis) -> Iterator[str]:
@@ -105,7 +119,7 @@ def _of_slowness(diagnosis: Diagnosis) -> Iterator[str]:
     for step in diagnosis.timing.slow_steps[:5]:
         count = f" ({step.count} iterations, usually {step.usual_count:g})" if step.count != step.usual_count else ""
         usual = f"median {formats.duration(round(step.baseline.median))}" if step.baseline else "new"
-        yield f"{step.key}: {formats.duration(step.duration_ns)}, {usual}{count}."
+        yield f"{step.key.replace('/', ' / ')}: {formats.duration(step.duration_ns)}, {usual}{count}"
 
 
 def _of_survived(diagnosis: Diagnosis) -> str:
@@ -115,9 +129,6 @@ def _of_survived(diagnosis: Diagnosis) -> str:
     return f"{last.step} failed, and {_SURVIVED_BY.get(last.by, 'the run went on')}{more}: {why}"
 
 
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _sentence(text: str, name: str = "") -> str:
+    """The text with a capital letter, unless it begins with a name."""
+    return text if name else text[:1].upper() + text[1:]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.peers import install
 from tests.peers.alertmanager import Alertmanager, Webhook, running_alertmanager, running_webhook
+from tests.peers.chromium import Browser, running_browser
 from tests.peers.collector import Collector, running_collector
 from tests.peers.faketime import command as faketime_command
 from tests.peers.jaeger import Jaeger, running_jaeger
@@ -79,6 +80,13 @@ def tinyproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tinyproxy]:
     """A proxy that demands a login."""
     with running_tinyproxy(_installed("tinyproxy"), tmp_path_factory.mktemp("tinyproxy")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium; it ends with the module, as Playwright's event loop runs in the thread of the tests until then."""
+    with running_browser(_installed("chromium")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ PEERS: tuple[Recipe, ...] = (
     SystemProgram("nginx", package="nginx-light", program="nginx"),
     SystemProgram("tinyproxy", package="tinyproxy-bin", program="tinyproxy"),
     SystemProgram("faketime", package="faketime", program="faketime"),
+    SystemProgram("chromium", package="chromium", program="chromium"),
 )
 
 

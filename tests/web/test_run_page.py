@@ -212,13 +212,17 @@ def test_a_run_in_progress_is_read_again() -> None:
     assert page.latest.waterfall.end_ns == end_ns + 5 * SECOND
     stale = page_of(_running(), now_ns=end_ns + 48 * 3600 * SECOND)
     assert (stale.is_live, stale.latest and stale.latest.duration_ns < 10 * SECOND) == (False, True)
+    assert "it may have been killed" in rendered(stale, Site())
 
 
 def test_a_run_without_a_step_has_a_page() -> None:
     """It says so."""
     run = run_of(step("load", attempt(0, 1)))
     empty = replace(run, steps=(), status=Status.PROCESSING, header=replace(run.header, created_ns=None))
-    assert "It has recorded nothing yet." in rendered(run_page(empty, _SETTINGS))
+    page = run_page(empty, _SETTINGS)
+    assert (page.result, page.colour, "It has recorded nothing yet." in rendered(page)) == ("running", "run", True)
+    ended = run_page(replace(empty, status=Status.FAIL), _SETTINGS)
+    assert (ended.result, "It has ended without a step." in rendered(ended)) == ("failure", True)
 
 
 def test_equal_logs_make_equal_pages() -> None:
@@ -245,7 +249,7 @@ def test_ten_thousand_steps_fit_on_a_page() -> None:
     html = rendered(page)
     assert html.count("<tr id=") == 10_007
     assert len(html) < 6_000_000
-    assert len(list(page.latest.waterfall.chunks)) == 101
+    assert len(list(page.latest.waterfall.chunks)) == 201
 
 
 HOSTILE = (
