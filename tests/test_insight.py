@@ -81,7 +81,7 @@ def in_sqlite(folder: Path, logs: Iterable[Log]) -> Source:
 
 Keep = Callable[[Path, Iterable[Log]], Source]
 KEPT = pytest.mark.parametrize("keep", [in_folder, in_sqlite])
-HISTORY = (
+HISTORY: tuple[Callable[[], Log], ...] = (
     lambda: recorded("exception", 1),
     lambda: recorded("exception", 2, "billing"),
     lambda: succeeded(3),
@@ -112,7 +112,7 @@ def test_a_run_is_diagnosed_against_what_was_before(tmp_path: Path, keep: Keep) 
     assert (revision.kind, revision.before, rest) == ("revision", "b" * 40, [])
     assert diagnosis.flakiness is not None
     assert diagnosis.flakiness.is_flaky
-    assert [(part.how, part.path) for part in diagnosis.followed.parts] == [("not_run", "report")]
+    assert [(part.how, part.path) for part in diagnosis.aftermath.parts] == [("not_run", "report")]
 
 
 @KEPT

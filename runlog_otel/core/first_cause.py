@@ -133,6 +133,11 @@ def survived(record: ExecutionRecord) -> tuple[Survived, ...]:
     )
 
 
+def in_progress(record: ExecutionRecord) -> tuple[str, ...]:
+    """The names of the innermost steps that have not ended, or never did."""
+    return tuple(dict.fromkeys(part.step for part in _open_steps(record)))
+
+
 def counts_of(followed: Iterable[Consequence]) -> Mapping[str, int]:
     """How many followed in each way."""
     counts = Counter(part.how for part in followed)
@@ -183,8 +188,8 @@ def _cause_of_ending(record: ExecutionRecord, ending: Evidence) -> Cause:
         error_type=record.error_type,
         message=ending.message or record.description,
         stacktrace=ending.stacktrace,
-        fingerprint=ending.fingerprint._replace(step=", ".join(_in_progress(record))),
-        in_progress=_in_progress(record),
+        fingerprint=ending.fingerprint._replace(step=", ".join(in_progress(record))),
+        in_progress=in_progress(record),
     )
 
 
@@ -216,17 +221,13 @@ def _cause_of_run(record: ExecutionRecord) -> Cause:
         error_type=record.error_type,
         message=record.description,
         stacktrace="",
-        fingerprint=Fingerprint(record.error_type, step=", ".join(_in_progress(record))),
-        in_progress=_in_progress(record),
+        fingerprint=Fingerprint(record.error_type, step=", ".join(in_progress(record))),
+        in_progress=in_progress(record),
     )
 
 
 def _without_evidence(part: Part) -> Evidence:
     return Evidence(Fingerprint(part.error_type, step=part.step), part.description, "")
-
-
-def _in_progress(record: ExecutionRecord) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.step for part in _open_steps(record)))
 
 
 def _open_steps(record: ExecutionRecord) -> list[Part]:

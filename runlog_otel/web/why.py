@@ -83,7 +83,7 @@ def _of_cause(diagnosis: Diagnosis, cause: Cause) -> Iterator[str]:
         yield "Both attempts failed." if cause.attempts == 2 else f"All {cause.attempts} attempts failed."  # noqa: PLR2004
     yield from _seen(diagnosis)
     yield from _flaky(diagnosis)
-    followed = diagnosis.followed
+    followed = diagnosis.aftermath
     counts = followed.counts
     if count := counts.get(LATER):
         same = sum(part.is_same_failure for part in followed.parts if part.how == LATER)

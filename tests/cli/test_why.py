@@ -16,8 +16,9 @@ KEYS = [
     "state",
     "run",
     "url",
+    "earlier",
     "cause",
-    "followed",
+    "aftermath",
     "survived_count",
     "survived",
     "seen",
@@ -116,3 +117,17 @@ def test_credentials_of_a_source_are_not_repeated(quick: Command, failures: Path
     assert "the history is not read to its end: " in called.out
     assert "--source 'postgresql://********@127.0.0.1:1/runs'" in called.out
     assert CANARY not in called.out
+
+
+def test_a_hostile_log_prints_lines_only(quick: Command, failures: Path) -> None:
+    """Names and messages with escape sequences, markup, other directions and very long texts."""
+    odd = "\x1b[2K[/x]\u202e\u2028<script>\r" + "x" * 100_000
+    text = (
+        json.dumps(LOGS["pool"]).replace("work left", json.dumps(odd)[1:-1]).replace("is empty", json.dumps(odd)[1:-1])
+    )
+    (failures / "pool.json").write_text(text, encoding="utf-8")
+    for form in ((), ("--json",)):
+        called = quick("why", str(failures / "pool.json"), *form)
+        assert (called.status, called.err) == (0, "")
+        assert called.out.replace("\n", "").isprintable()
+        assert len(called.out) < 60_000
