@@ -100,7 +100,7 @@ def test_pipelines_are_listed_by_name(history: RunHistory) -> None:
 def test_an_outline_has_the_header_and_the_first_failure(history: RunHistory) -> None:
     """Of a step or a job; a run without a failure has no step, a damaged one is left out."""
     store = history.store
-    store.set_config("run-1", {"runlog_otel": {"pipeline": "named"}})
+    store.set_config("run-1", {"runlog_otel": {"created": "1970-01-01T00:00:05+00:00"}})
     store.put_step(step("c", "FAIL", "later"), "run-1")
     store.create(run("job"))
     store.put_job({"status": "FAIL", "attempts": [{"status": "FAIL", "message": "no memory"}]}, "job")
@@ -116,7 +116,7 @@ def test_an_outline_has_the_header_and_the_first_failure(history: RunHistory) ->
     }
     nothing: dict[str, Any] = {run_id: [] for run_id in ("run-0", "run-2", "run-4", "run-5")}
     assert said == nothing | {"run-1": [("a", "Disk 100% full_ on /DATA")], "job": [("job", "no memory")]}
-    assert outlines["run-1"].header.pipeline == "named"
+    assert outlines["run-1"].header.created_ns == 5_000_000_000
     assert history.outlines(()) == {}
 
 
