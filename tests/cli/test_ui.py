@@ -14,7 +14,6 @@ from tests.hosts.project import environment
 from tests.peers.loopback import HOST, answers, free_ports
 from tests.peers.process import PATIENCE_SECONDS, wait_until
 
-
 WANTED = "listen: must be host:port, such as 127.0.0.1:9464 or [::1]:9464, not '9463'"
 
 
