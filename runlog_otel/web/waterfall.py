@@ -23,6 +23,7 @@ _MAX_DEPTH = 8
 _WIDTH = 1000
 RUNNING = "running"
 _RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
+_OF_PARTS = (semconv.OTHER_ERROR, semconv.STEP_FAILED, semconv.BRANCH_FAILED)
 _COLOURS = {"success": "ok", "skip": "none", RUNNING: "run", "": "none"}
 
 
@@ -65,6 +66,7 @@ class Row:
     """What these rows are: `24 iterations`, `3 attempts`; without any, the step that is all of a branch."""
     is_folded: bool = False
     error_type: str = ""
+    """Empty if it says no more than the result."""
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     url: str = ""
@@ -261,7 +263,7 @@ class _Builder:
             below=inside.rows,
             inside=_counted(span, inside) if inside.rows else self._step_of_branch(span),
             is_folded=inside.rows > _FOLDED,
-            error_type="" if last.error is None else str(last.attributes.get(semconv.ERROR_TYPE, "")),
+            error_type="" if result == RUNNING else _error_type(last),
             cpu_seconds=inside.cpu_seconds,
             memory_bytes=inside.memory_bytes,
             url=trace_url(self._ui, span.trace_id, span.span_id),
@@ -296,6 +298,12 @@ def _label(span: Span) -> str:
     if span.role is SpanRole.ATTEMPT:
         return f"attempt {span.attributes[semconv.ATTEMPT_NUMBER]}"
     return span.name
+
+
+def _error_type(span: Span) -> str:
+    """The type of the error of a part that failed by itself."""
+    error_type = str(span.attributes.get(semconv.ERROR_TYPE, ""))
+    return "" if span.error is None or error_type in _OF_PARTS else error_type
 
 
 def _is_iterated(span: Span) -> bool:
