@@ -156,7 +156,7 @@ def _page(template: str, site: Site, code: int = 200, **context: Any) -> Respons
 
 
 def _problem(site: Site, status: int, problem: str) -> Response:
-    return _page("error.html", site, status, status=status, title=_TITLES[status], problem=problem)
+    return _page("problem.html", site, status, status=status, title=_TITLES[status], problem=problem)
 
 
 async def _of_http(_: Request, error: Exception) -> Response:
