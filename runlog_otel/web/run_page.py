@@ -12,7 +12,6 @@ from runlog_otel.core.critical_path import critical_path
 from runlog_otel.core.diagnosis import Changes, diagnosis_of
 from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.executions import Timeline, timeline_of
-from runlog_otel.core.links import trace_url
 from runlog_otel.core.log_lines import Output
 from runlog_otel.core.model import ExecutionLog, Run, SecretFingerprint, Status, Value
 from runlog_otel.core.record_mapping import records_of
@@ -128,7 +127,7 @@ def run_page(
     timeline = timeline_of(run)
     traces = traces_from_run(run, settings, policy=policy, is_abandoned=True)
     records = records_of(run, traces)
-    context = _Context(run, timeline, settings, now_ns, read_output, (*history, *records))
+    context = _Context(run, timeline, now_ns, read_output, (*history, *records))
     pairs = zip(reversed(traces), reversed(records), strict=True)
     views = tuple(_execution(context, trace, record) for trace, record in pairs)
     redaction = execution_of_run(run, settings, 1).redaction(_marks(run))
@@ -161,30 +160,28 @@ class _Context(NamedTuple):
 
     run: Run
     timeline: Timeline
-    settings: Settings
     now_ns: int | None
     read_output: ReadOutput | None
     records: Sequence[ExecutionRecord]
 
 
 def _execution(context: _Context, trace: Trace, record: ExecutionRecord) -> ExecutionView:
-    run, timeline, settings, now_ns = context[:4]
+    run, timeline, now_ns, read = context[:4]
     number, end_ns = record.execution, trace.spans[0].end_ns
     now_ns = None if now_ns is None or now_ns - end_ns > _STALE_NS else now_ns
     path = critical_path(run, number, timeline)
     critical = {step.step.path: (step.start_ns, step.end_ns) for step in path.steps} if path else {}
-    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns, critical=critical, ui=settings.ui)
+    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns, critical=critical)
     before = [past for past in context.records if past is not record and past.start_ns <= record.start_ns]
     diagnosis = diagnosis_of(record, before, now_ns=now_ns)
     result = result_of_span(trace.spans[0], record.is_complete)
-    read = context.read_output
     return ExecutionView(
         number=number,
         result=result,
         colour=colour_of(result),
         is_complete=record.is_complete,
         trace_id=record.trace_id,
-        trace_url=trace_url(settings.ui, trace.execution.trace_id),
+        trace_url=_web_address(trace.spans[0].attributes.get(semconv.PIPELINE_RUN_URL)),
         waterfall=chart,
         why=why(diagnosis, trace, chart),
         failures=failures(trace, chart),

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from runlog_otel.core import semconv
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS
-from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import ITERATED_KINDS, Value
 from runlog_otel.core.quick_init import quick_init
 from runlog_otel.core.trace import Span, SpanRole, Trace
@@ -69,7 +68,6 @@ class Row:
     """Empty if it says no more than the result."""
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
-    url: str = ""
 
     @property
     def duration_ns(self) -> int | None:
@@ -138,7 +136,6 @@ def waterfall(
     is_complete: bool = True,
     now_ns: int | None = None,
     critical: Mapping[str, tuple[int, int]] | None = None,
-    ui: str = "",
 ) -> Waterfall:
     """The waterfall of an execution that was mapped whole (`is_abandoned`).
 
@@ -147,9 +144,8 @@ def waterfall(
         is_complete: whether the execution has ended.
         now_ns: until when open parts are drawn, if it has not; by default until the latest time in the log.
         critical: when the steps on the critical path are on it, by their paths.
-        ui: the base URL of Jaeger's user interface, for links.
     """
-    return _Builder(trace, is_complete, now_ns, critical or {}, ui).waterfall()
+    return _Builder(trace, is_complete, now_ns, critical or {}).waterfall()
 
 
 @dataclass(slots=True)
@@ -189,12 +185,11 @@ class _Inside:
 
 class _Builder:
     def __init__(
-        self, trace: Trace, is_complete: bool, now_ns: int | None, critical: Mapping[str, tuple[int, int]], ui: str
+        self, trace: Trace, is_complete: bool, now_ns: int | None, critical: Mapping[str, tuple[int, int]]
     ) -> None:
         self._root = root = trace.spans[0]
         self._is_complete = is_complete
         self._end_ns = root.end_ns if is_complete else max(root.end_ns, now_ns or 0)
-        self._ui = ui
         self._spans = [span for span in trace.spans[1:] if span.role is not SpanRole.START]
         self._by_id = {span.span_id: span for span in self._spans}
         self._repeating: dict[bytes, Span] = {}
@@ -266,7 +261,6 @@ class _Builder:
             error_type="" if result == RUNNING else _error_type(last),
             cpu_seconds=inside.cpu_seconds,
             memory_bytes=inside.memory_bytes,
-            url=trace_url(self._ui, span.trace_id, span.span_id),
         )
 
     def _kind(self, span: Span) -> str:
