@@ -12,6 +12,7 @@ from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl
 from runlog_otel.core import semconv
 from runlog_otel.core.baselines import BETWEEN_STEPS
 from runlog_otel.core.headline import counted, duration_text, failure_text, names_text, time_text
+from runlog_otel.insight import HISTORY, MAX_HISTORY, diagnose
 
 if TYPE_CHECKING:
     from runlog_otel.core.baselines import Baseline, SlowStep, Timing
@@ -49,8 +50,8 @@ def why(
         typer.Argument(help="A run id, or a run log's JSON file; latest: the newest run.", metavar="RUN_ID"),
     ],
     history: Annotated[
-        int, typer.Option(min=0, max=1000, help="How many earlier runs of the pipeline are looked at.")
-    ] = 50,
+        int, typer.Option(min=0, max=MAX_HISTORY, help="How many earlier runs of the pipeline are looked at.")
+    ] = HISTORY,
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
@@ -60,7 +61,6 @@ def why(
     Exit status: 0 there is an answer, also for a run that succeeded or still runs.
     """
     from runlog_otel.core.diagnosis import document_of
-    from runlog_otel.insight import diagnose
     from runlog_otel.stores.connection_string import masked
 
     loaded = source(url, config)

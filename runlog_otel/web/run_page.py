@@ -12,10 +12,10 @@ from runlog_otel.core.critical_path import critical_path
 from runlog_otel.core.diagnosis import Changes, diagnosis_of
 from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.executions import Timeline, timeline_of
-from runlog_otel.core.links import trace_url
 from runlog_otel.core.log_lines import Output
 from runlog_otel.core.model import ExecutionLog, Run, SecretFingerprint, Status, Value
 from runlog_otel.core.record_mapping import records_of
+from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.trace import SpanRole, Trace
 from runlog_otel.mapping import execution_of_run, traces_from_run
 from runlog_otel.settings import Settings
@@ -92,7 +92,6 @@ class RunPage:
     """Whether it is in progress, so that its page is read again."""
     silent_since_ns: int | None
     """When it was last heard of, if it has not ended and nobody knows whether it is in progress."""
-    is_revealing: bool
     original_run_id: str
     executions: tuple[ExecutionView, ...]
     history: Dots | None
@@ -112,7 +111,6 @@ def run_page(
     is_revealing: bool = False,
     read_output: ReadOutput | None = None,
     history: Sequence[ExecutionRecord] = (),
-    elsewhere: Sequence[ExecutionRecord] = (),
 ) -> RunPage:
     """The page of a run.
 
@@ -121,19 +119,15 @@ def run_page(
         settings: how it is mapped, and what may be shown.
         now_ns: the time, in nanoseconds since the epoch, until when open parts are drawn; without it, until the latest
             time in the log, so that equal logs make equal pages.
-        is_revealing: whether values of all parameters are shown, but not those named like a secret; secrets in values
-            stay masked.
+        is_revealing: whether more values of parameters are shown, see `revealing`.
         read_output: reads the output of an attempt; None if it is not at hand.
         history: executions of other runs of the pipeline, in any order.
-        elsewhere: executions of other pipelines, in which a failure is looked for too.
     """
-    policy = (
-        replace(settings.policy, parameters=(*settings.policy.parameters, "*")) if is_revealing else settings.policy
-    )
+    policy = revealing(settings.policy) if is_revealing else settings.policy
     timeline = timeline_of(run)
     traces = traces_from_run(run, settings, policy=policy, is_abandoned=True)
     records = records_of(run, traces)
-    context = _Context(run, timeline, settings, now_ns, read_output, (*history, *records), elsewhere)
+    context = _Context(run, timeline, now_ns, read_output, (*history, *records))
     pairs = zip(reversed(traces), reversed(records), strict=True)
     views = tuple(_execution(context, trace, record) for trace, record in pairs)
     redaction = execution_of_run(run, settings, 1).redaction(_marks(run))
@@ -150,11 +144,15 @@ def run_page(
         utc_offset_seconds=run.header.utc_offset_seconds,
         is_live=is_open and not is_silent,
         silent_since_ns=last_ns if is_silent else None,
-        is_revealing=is_revealing,
         original_run_id="" if run.original_run_id == run.run_id else redaction.bounded(run.original_run_id),
         executions=views,
         history=dots((*history, *records), run.run_id) if history else None,
     )
+
+
+def revealing(policy: RedactionPolicy) -> RedactionPolicy:
+    """The policy with values of all parameters, but those named like a secret; secrets in values stay masked."""
+    return replace(policy, parameters=(*policy.parameters, "*"))
 
 
 class _Context(NamedTuple):
@@ -162,31 +160,28 @@ class _Context(NamedTuple):
 
     run: Run
     timeline: Timeline
-    settings: Settings
     now_ns: int | None
     read_output: ReadOutput | None
     records: Sequence[ExecutionRecord]
-    elsewhere: Sequence[ExecutionRecord]
 
 
 def _execution(context: _Context, trace: Trace, record: ExecutionRecord) -> ExecutionView:
-    run, timeline, settings, now_ns = context[:4]
+    run, timeline, now_ns, read = context[:4]
     number, end_ns = record.execution, trace.spans[0].end_ns
     now_ns = None if now_ns is None or now_ns - end_ns > _STALE_NS else now_ns
     path = critical_path(run, number, timeline)
     critical = {step.step.path: (step.start_ns, step.end_ns) for step in path.steps} if path else {}
-    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns, critical=critical, ui=settings.ui)
+    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns, critical=critical)
     before = [past for past in context.records if past is not record and past.start_ns <= record.start_ns]
-    diagnosis = diagnosis_of(record, before, context.elsewhere, now_ns=now_ns)
+    diagnosis = diagnosis_of(record, before, now_ns=now_ns)
     result = result_of_span(trace.spans[0], record.is_complete)
-    read = context.read_output
     return ExecutionView(
         number=number,
         result=result,
         colour=colour_of(result),
         is_complete=record.is_complete,
         trace_id=record.trace_id,
-        trace_url=trace_url(settings.ui, trace.execution.trace_id),
+        trace_url=_web_address(trace.spans[0].attributes.get(semconv.PIPELINE_RUN_URL)),
         waterfall=chart,
         why=why(diagnosis, trace, chart),
         failures=failures(trace, chart),

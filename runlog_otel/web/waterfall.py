@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from runlog_otel.core import semconv
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS
-from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import ITERATED_KINDS, Value
 from runlog_otel.core.quick_init import quick_init
 from runlog_otel.core.trace import Span, SpanRole, Trace
@@ -23,6 +22,7 @@ _MAX_DEPTH = 8
 _WIDTH = 1000
 RUNNING = "running"
 _RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
+_OF_PARTS = (semconv.OTHER_ERROR, semconv.STEP_FAILED, semconv.BRANCH_FAILED)
 _COLOURS = {"success": "ok", "skip": "none", RUNNING: "run", "": "none"}
 
 
@@ -65,9 +65,9 @@ class Row:
     """What these rows are: `24 iterations`, `3 attempts`; without any, the step that is all of a branch."""
     is_folded: bool = False
     error_type: str = ""
+    """Empty if it says no more than the result."""
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
-    url: str = ""
 
     @property
     def duration_ns(self) -> int | None:
@@ -136,7 +136,6 @@ def waterfall(
     is_complete: bool = True,
     now_ns: int | None = None,
     critical: Mapping[str, tuple[int, int]] | None = None,
-    ui: str = "",
 ) -> Waterfall:
     """The waterfall of an execution that was mapped whole (`is_abandoned`).
 
@@ -145,9 +144,8 @@ def waterfall(
         is_complete: whether the execution has ended.
         now_ns: until when open parts are drawn, if it has not; by default until the latest time in the log.
         critical: when the steps on the critical path are on it, by their paths.
-        ui: the base URL of Jaeger's user interface, for links.
     """
-    return _Builder(trace, is_complete, now_ns, critical or {}, ui).waterfall()
+    return _Builder(trace, is_complete, now_ns, critical or {}).waterfall()
 
 
 @dataclass(slots=True)
@@ -187,12 +185,11 @@ class _Inside:
 
 class _Builder:
     def __init__(
-        self, trace: Trace, is_complete: bool, now_ns: int | None, critical: Mapping[str, tuple[int, int]], ui: str
+        self, trace: Trace, is_complete: bool, now_ns: int | None, critical: Mapping[str, tuple[int, int]]
     ) -> None:
         self._root = root = trace.spans[0]
         self._is_complete = is_complete
         self._end_ns = root.end_ns if is_complete else max(root.end_ns, now_ns or 0)
-        self._ui = ui
         self._spans = [span for span in trace.spans[1:] if span.role is not SpanRole.START]
         self._by_id = {span.span_id: span for span in self._spans}
         self._repeating: dict[bytes, Span] = {}
@@ -261,10 +258,9 @@ class _Builder:
             below=inside.rows,
             inside=_counted(span, inside) if inside.rows else self._step_of_branch(span),
             is_folded=inside.rows > _FOLDED,
-            error_type="" if last.error is None else str(last.attributes.get(semconv.ERROR_TYPE, "")),
+            error_type="" if result == RUNNING else _error_type(last),
             cpu_seconds=inside.cpu_seconds,
             memory_bytes=inside.memory_bytes,
-            url=trace_url(self._ui, span.trace_id, span.span_id),
         )
 
     def _kind(self, span: Span) -> str:
@@ -296,6 +292,12 @@ def _label(span: Span) -> str:
     if span.role is SpanRole.ATTEMPT:
         return f"attempt {span.attributes[semconv.ATTEMPT_NUMBER]}"
     return span.name
+
+
+def _error_type(span: Span) -> str:
+    """The type of the error of a part that failed by itself."""
+    error_type = str(span.attributes.get(semconv.ERROR_TYPE, ""))
+    return "" if span.error is None or error_type in _OF_PARTS else error_type
 
 
 def _is_iterated(span: Span) -> bool:

@@ -86,6 +86,19 @@ def test_parameters_are_told_by_name_and_their_values_are_not_shown() -> None:
     assert Difference("parameter", "key") in shown
 
 
+def test_secrets_among_allowed_parameters_are_masked() -> None:
+    """By name, whatever the value, and by content."""
+    policy = RedactionPolicy(parameters=("*",))
+    before, after = (
+        executed(name, inputs={"db_password": f"canary-{name}", "url": f"token=canary-{name}"}, policy=policy)
+        for name in ("a", "b")
+    )
+    assert differences_between(before, after) == (
+        Difference("parameter", "db_password"),
+        Difference("parameter", "url", "token=********", "token=********"),
+    )
+
+
 def test_digests_of_parameters_are_shown_if_they_are_exported() -> None:
     """The same digests as in spans."""
     policy = RedactionPolicy(has_digests=True)

@@ -15,9 +15,9 @@ from runlog_otel.core.comparison import comparison_of
 from runlog_otel.core.diagnosis import Diagnosis, diagnosis_of, document_of
 from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.first_cause import consequences, first_cause, survived
-from runlog_otel.core.model import Ending, Header, Run, Status
+from runlog_otel.core.model import Ending, Header, Node, Run, Status
 from runlog_otel.core.record_mapping import records_of
-from runlog_otel.core.redaction import RedactionPolicy
+from runlog_otel.core.redaction import MASK, RedactionPolicy, fingerprint_of
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.core.spans import spans_from_run
 from tests.core.failures.expected import CAUSES, NOTHING, Expected
@@ -259,3 +259,23 @@ def test_a_retry_that_failed_alike_says_so() -> None:
     (earlier,) = diagnosis.earlier
     assert (earlier.execution, earlier.result) == (1, "failure")
     assert earlier.why == "work on it failed: RuntimeError: it is broken"
+
+
+def test_a_marked_secret_is_masked_everywhere() -> None:
+    """A secret of the host is known by its fingerprint in the log only, wherever it stands."""
+    tried = replace(
+        attempt(1, 2, ok=False),
+        message=f"ValueError: {CANARY}\n\nTraceback (most recent call last):\n"
+        f'  File "/app/{CANARY}.py", line 1, in {CANARY.replace("-", "_")}\nValueError: {CANARY}',
+        marks=(fingerprint_of(CANARY, "r"),),
+        input_values={CANARY: CANARY},
+    )
+    policy = RedactionPolicy(parameters=("*",))
+    own = run(task("load", tried), verdict("fail", 3), tag=CANARY, graph=(Node(CANARY, "task"),))
+    (record,) = records_of_run(own, policy)
+    other = records_of_run(run(task("load", attempt(1, 2)), verdict("success", 3), status=Status.SUCCESS), policy)
+    answers = json.dumps(
+        [document_of(diagnosis_of(record, other)), document_of(comparison_of(other[0], record)), repr(record)]
+    )
+    assert MASK in answers
+    assert CANARY not in answers

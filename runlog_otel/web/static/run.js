@@ -116,7 +116,7 @@
   function durationText(ns) {
     const pad = (number) => String(number).padStart(2, "0");
     if (ns < 1) return "0";
-    if (ns < 1e6) return `${Math.max(0.01, Number((ns / 1e6).toPrecision(2)))} ms`;
+    if (ns < 1e6) return `${Math.max(1, Math.round(ns / 1e3))} µs`;
     if (ns < 1e9) return `${(ns / 1e6).toFixed(ns < 1e7 ? 1 : 0)} ms`;
     if (ns < 1e11) return `${(ns / 1e9).toFixed(ns < 1e10 ? 2 : 1)} s`;
     const whole = Math.round(ns / 1e9);
