@@ -110,6 +110,7 @@ def show_run(reader: RunReader, site: Site, request: Request) -> Response:
         is_revealing=reader.is_revealing,
         read_output=partial(reader.source.output, run.run_id),
         history=reader.history_before(run),
+        site=site,
     )
     return _page("run.html", site, page=page)
 

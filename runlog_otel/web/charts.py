@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple
 
-LARGE, SMALL = (1100, 150), (260, 34)
+LARGE, MEDIUM, SMALL = (1100, 150), (540, 64), (260, 34)
 """Widths and heights, in pixels."""
 _MARGIN = 8
 _MAX_STEP = 40
@@ -22,6 +22,7 @@ class Dot(NamedTuple):
     kind: str
     """The class of its colour."""
     url: str
+    """Empty if it leads nowhere."""
     title: str
 
 

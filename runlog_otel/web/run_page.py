@@ -5,6 +5,7 @@ Everything on it is made of the spans that a backend would get: what may not lea
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import NamedTuple
 
 from runlog_otel.core import semconv
@@ -20,9 +21,11 @@ from runlog_otel.core.trace import SpanRole, Trace
 from runlog_otel.mapping import execution_of_run, traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.web import formats
-from runlog_otel.web.dots import Dots, dots
+from runlog_otel.web.charts import MEDIUM, Chart, chart
+from runlog_otel.web.charts import Value as Dot
 from runlog_otel.web.evidence import Failures, failures
 from runlog_otel.web.output_lines import AttemptOutput, outputs
+from runlog_otel.web.site import Site
 from runlog_otel.web.tables import Tables, tables
 from runlog_otel.web.waterfall import RUNNING, Waterfall, colour_of, result_of_span, waterfall
 from runlog_otel.web.why import Why, why
@@ -94,7 +97,7 @@ class RunPage:
     """When it was last heard of, if it has not ended and nobody knows whether it is in progress."""
     original_run_id: str
     executions: tuple[ExecutionView, ...]
-    history: Dots | None
+    history: Chart | None
     """The pipeline's runs, if there are others."""
 
     @property
@@ -111,6 +114,7 @@ def run_page(
     is_revealing: bool = False,
     read_output: ReadOutput | None = None,
     history: Sequence[ExecutionRecord] = (),
+    site: Site | None = None,
 ) -> RunPage:
     """The page of a run.
 
@@ -122,6 +126,7 @@ def run_page(
         is_revealing: whether more values of parameters are shown, see `revealing`.
         read_output: reads the output of an attempt; None if it is not at hand.
         history: executions of other runs of the pipeline, in any order.
+        site: where these runs have their pages; None for a report.
     """
     policy = revealing(settings.policy) if is_revealing else settings.policy
     timeline = timeline_of(run)
@@ -146,7 +151,7 @@ def run_page(
         silent_since_ns=last_ns if is_silent else None,
         original_run_id="" if run.original_run_id == run.run_id else redaction.bounded(run.original_run_id),
         executions=views,
-        history=dots((*history, *records), run.run_id) if history else None,
+        history=_history(context.records, run.run_id, site) if history else None,
     )
 
 
@@ -191,6 +196,29 @@ def _execution(context: _Context, trace: Trace, record: ExecutionRecord) -> Exec
         facts=tuple(_facts(trace)),
         outputs=tuple(outputs(run, trace.execution, timeline, chart, read)) if read else (),
     )
+
+
+def _history(records: Iterable[ExecutionRecord], run_id: str, site: Site | None) -> Chart:
+    """How long the pipeline's runs took, each by its last execution, and the median of those that succeeded."""
+    last = {record.run_id: record for record in sorted(records, key=lambda record: record.execution)}
+    runs = sorted(last.values(), key=lambda record: (record.start_ns, record.run_id))
+    dots = [
+        Dot(
+            record.duration_ns,
+            "here" if record.run_id == run_id else colour_of(_result(record)),
+            site.run(record.run_id) if site and record.run_id != run_id else "",
+            f"{formats.short(record.run_id, 60)}: {_result(record)}, {formats.duration(record.duration_ns)}",
+        )
+        for record in runs
+    ]
+    usual = [record.duration_ns for record in runs if record.has_succeeded]
+    rules = [(median(usual), f"median {formats.duration(round(median(usual)))}")] if usual else []
+    label = f"How long the pipeline's last {len(runs)} runs took"
+    return chart(label, dots, rules, size=MEDIUM, begins_at_zero=True)
+
+
+def _result(record: ExecutionRecord) -> str:
+    return record.result if record.is_complete else RUNNING
 
 
 def _marks(run: Run) -> tuple[SecretFingerprint, ...]:

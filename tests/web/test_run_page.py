@@ -154,17 +154,20 @@ def test_the_pipelines_other_runs_are_dots() -> None:
         past = replace(past, header=replace(past.header, created_ns=at(10 * number)))
         records += records_of(past, traces_from_run(past, _SETTINGS, is_abandoned=True))
     run = run_of(step("load", attempt(100, 109)), run_id="here")
-    page = run_page(replace(run, header=replace(run.header, created_ns=at(100))), _SETTINGS, history=records)
+    run = replace(run, header=replace(run.header, created_ns=at(100)))
+    page = run_page(run, _SETTINGS, history=records, site=Site())
     assert page.history is not None
-    assert [(dot.run_id, dot.colour, dot.is_here) for dot in page.history.dots] == [
-        *((f"run-{number}", "ok", False) for number in range(6)),
-        ("here", "ok", True),
+    assert [(dot.url, dot.kind) for dot in page.history.dots] == [
+        *((f"/runs/run-{number}", "ok") for number in range(6)),
+        ("", "here"),
     ]
+    assert [rule.label for rule in page.history.rules] == ["median 1.00 s"]
     assert page.latest is not None
     assert (page.latest.usual_ns, page.latest.why and page.latest.why.kind) == (SECOND + 1, "slow")
     html = Page(rendered(page, Site()))
     assert {url for url in html.attributes("href") if url.startswith("/runs/")} == {f"/runs/run-{n}" for n in range(6)}
-    assert [url for url in Page(rendered(page)).attributes("href") if "run-" in url] == []
+    report = Page(rendered(run_page(run, _SETTINGS, history=records)))
+    assert [url for url in report.attributes("href") if "run-" in url] == []
 
 
 def test_output_is_shown_from_its_end() -> None:
