@@ -55,7 +55,7 @@ def pages_app(sources: Sequence[Source], access: Access | None = None, *, is_rev
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, access=access or Access())],
-        exception_handlers={HTTPException: _of_http},
+        exception_handlers={HTTPException: partial(_of_http, shown[0][0])},
     )
 
 
@@ -160,6 +160,6 @@ def _problem(site: Site, status: int, problem: str) -> Response:
     return _page("problem.html", site, status, status=status, title=_TITLES[status], problem=problem)
 
 
-async def _of_http(_: Request, error: Exception) -> Response:
+async def _of_http(site: Site, _: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else _UNFORESEEN
-    return _problem(Site(), status if status in _TITLES else _WRONG, "There is no such page.")
+    return _problem(site, status if status in _TITLES else _WRONG, "There is no such page.")

@@ -192,7 +192,10 @@ def test_several_sources_have_pages_of_their_own(runs: Runs, tmp_path_factory: p
     assert {"/1/", "/2/"} <= set(links)
     assert [Page(client.get(path).text).run_ids for path in ("/1/", "/2/")] == [["here"], []]
     assert "/1/runs/here" in client.get("/1/").text
-    assert client.get("/2/runs/here").status_code == 404
+    for path in ("/", "/2/runs/here", "/nothing"):
+        page = Page((answer := client.get(path)).text)
+        assert answer.status_code == (200 if path == "/" else 404)
+        assert {client.get(str(a["href"])).status_code for tag, a in page.tags if tag == "link"} == {200}
     here.close()
 
 
