@@ -117,7 +117,7 @@ def test_the_page_of_a_pipeline_shows_its_history(two: Runs, pages: Pages) -> No
 def test_a_comparison_says_what_is_slower(two: Runs, pages: Pages) -> None:
     """Against the first run."""
     text = " ".join(Page(pages().get("/compare?run=good&run=bad").text).text.split())
-    assert "bad took 2.00 s longer than good : load +2.00 s." in text
+    assert "bad took 2.00 s longer than good : load +2.00 s ." in text
     assert "load 5.00 s +2.00 s failure 7.00 s" in text
 
 
