@@ -1,4 +1,4 @@
-"""`runlog-otel runs`: lists runs, or compares them side by side."""
+"""`runlog-otel runs`: lists runs, compares them side by side, or adds up their critical paths."""
 
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -16,7 +16,7 @@ from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError, Stor
 from runlog_otel.sources.moments import moment_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from runlog_otel.sources.listing import Listing
     from runlog_otel.sources.port import Source
@@ -47,6 +47,14 @@ def runs(
     is_compared: Annotated[
         bool, typer.Option("--compare", help="Side by side: durations of steps, metrics, revision; 20 at most.")
     ] = False,
+    critical: Annotated[
+        str,
+        typer.Option(
+            help="Which step shortens this pipeline most: the steps on the critical paths of its runs that have ended.",
+            metavar="PIPELINE",
+            show_default=False,
+        ),
+    ] = "",
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
@@ -58,15 +66,18 @@ def runs(
     from runlog_otel.sources.listing import history_of
     from runlog_otel.stores.run_list import RunFilter
 
-    run_filter = RunFilter(
-        run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "--since"), moment_ns(until, "--until"), failure
-    )
+    if critical and (pipeline or is_compared):
+        raise ConfigError("--critical", "names the pipeline, and lists no run: leave out --pipeline and --compare")
+    times = moment_ns(since, "--since"), moment_ns(until, "--until")
+    run_filter = RunFilter(run_ids or (), status.upper(), tag, critical or pipeline, *times, failure)
     loaded = source(url, config)
     history, patterns = history_of(loaded), loaded.settings.policy.patterns
     if is_compared:
         limit = min(limit, _MAX_COMPARED)
     page = history.page(run_filter, after=after or None, limit=limit)
-    if is_compared:
+    if critical:
+        skipped = _critical(loaded, page, critical, page.unread, as_json=as_json)
+    elif is_compared:
         skipped = _compare(loaded, page, limit, as_json=as_json)
     else:
         shown, skipped = _results_of_readable(page.runs, lambda run: _clean(run, history, patterns))
@@ -158,6 +169,21 @@ def _compare(source: "Source", page: "Page", limit: int, *, as_json: bool) -> li
         _print_compared(columns)
         if page.after:
             output.line(f"only the newest {limit} are compared")
+    return skipped
+
+
+def _critical(source: "Source", page: "Page", pipeline: str, unread: "Sequence[str]", *, as_json: bool) -> list[str]:
+    from runlog_otel.cli.critical import document, print_totals, times_of_run
+    from runlog_otel.core.critical_totals import critical_totals
+
+    patterns = source.settings.policy.patterns
+    times, skipped = _results_of_readable(page.runs, lambda run: times_of_run(source.run(run.run_id), patterns))
+    totals = critical_totals(execution for of_run in times for execution in of_run)
+    runs = sum(map(bool, times))
+    if as_json:
+        output.document(document(totals, pipeline=pipeline, runs=runs, not_read=[*skipped, *unread]))
+    else:
+        print_totals(totals, pipeline=pipeline, runs=runs, width=_TABLE_WIDTH)
     return skipped
 
 

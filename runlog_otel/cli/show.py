@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runlog_otel.cli import output
 from runlog_otel.cli.loading import run_named, source
 from runlog_otel.cli.options import AsJson, ConfigFile, RunNamed, SourceUrl
 from runlog_otel.cli.output import cell
 from runlog_otel.core import semconv
+from runlog_otel.core.critical_path import CriticalPath, critical_path
 from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import Run
@@ -27,6 +28,7 @@ _RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT,
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _ASCII_EIGHTHS = "     ####"
 _MIN_WIDTH, _MAX_WIDTH = 60, 100
+_CRITICAL = "*"
 _LAST_LINES = 7
 _MAX_SAID = 500
 """The most bytes that are printed of what an attempt's code said; `--json` has all of it."""
@@ -35,6 +37,14 @@ _ORIGIN = {
     "started by": (semconv.TRIGGER_TYPE, semconv.TRIGGER_NAME, semconv.TRIGGER_USER, semconv.TRIGGER_URL),
     "checked out": (semconv.VCS_REPOSITORY_NAME, semconv.VCS_REF_TYPE, semconv.VCS_REF_NAME, semconv.VCS_REVISION),
 }
+
+
+class _Shown(NamedTuple):
+    """An execution; one that has not ended is shown as if it ended now."""
+
+    trace: Trace
+    is_complete: bool
+    path: CriticalPath
 
 
 def show(
@@ -54,30 +64,32 @@ def show(
 
 def waterfall(run: Run, settings: Settings) -> None:
     """Print a bar for each span, in the order of the log."""
-    traces = _traces(run, settings)
-    if not traces:
+    executions = _executions(run, settings)
+    if not executions:
         state = f"has ended ({run.status.value}) without a step" if run.status.is_final else "has recorded nothing yet"
         output.line(f"run {run.run_id} of {run.pipeline} {state}")
-    for trace, is_complete in traces:
-        again = f", execution {trace.execution.number}" if len(traces) > 1 else ""
-        output.rendered(*_execution(run, trace, is_complete, again))
-        output.line(f"trace {trace.execution.trace_id.hex()}")
-        if url := _url(trace, settings):
+    for shown in executions:
+        execution = shown.trace.execution
+        again = f", execution {execution.number}" if len(executions) > 1 else ""
+        output.rendered(*_rendered(run, shown, again))
+        output.line(f"trace {execution.trace_id.hex()}")
+        if url := _url(shown.trace, settings):
             output.line(url)
 
 
-def _execution(run: Run, trace: Trace, is_complete: bool, again: str) -> Iterator["RenderableType"]:
+def _rendered(run: Run, shown: _Shown, again: str) -> Iterator["RenderableType"]:
     from rich.text import Text
 
+    trace = shown.trace
     root = trace.spans[0]
-    result = _result(root, is_complete)
+    result = _result(root, shown.is_complete)
     yield Text.assemble(
         cell(run.run_id, "bold"),
         cell(f"  {run.pipeline}{again}  {_duration(root)}  "),
         cell(result, _STYLES.get(result, "")),
     )
-    yield _table(trace, is_complete, max(_MIN_WIDTH, min(output.terminal_width(), _MAX_WIDTH)))
-    yield from map(cell, (*_origin(root), *_changes(root), *_said(trace)))
+    yield _table(trace, shown.is_complete, max(_MIN_WIDTH, min(output.terminal_width(), _MAX_WIDTH)))
+    yield from map(cell, (*_legend(shown), *_origin(root), *_changes(root), *_said(trace)))
     yield from (cell(line, "red") for line in _last_words(trace))
 
 
@@ -89,13 +101,14 @@ def document(run: Run, settings: Settings) -> dict[str, Any]:
         "status": run.status.value,
         "executions": [
             {
-                "execution": trace.execution.number,
-                "trace_id": trace.execution.trace_id.hex(),
-                "url": _url(trace, settings),
-                "is_complete": is_complete,
-                "spans": [_span_document(span, is_complete) for span in trace.spans],
+                "execution": shown.trace.execution.number,
+                "trace_id": shown.trace.execution.trace_id.hex(),
+                "url": _url(shown.trace, settings),
+                "is_complete": shown.is_complete,
+                "critical_path": _path_document(shown),
+                "spans": list(_span_documents(shown)),
             }
-            for trace, is_complete in _traces(run, settings)
+            for shown in _executions(run, settings)
         ],
     }
 
@@ -105,28 +118,56 @@ def _url(trace: Trace, settings: Settings) -> str:
     return trace_url(settings.ui, trace.execution.trace_id, interval=(root.start_ns, root.end_ns))
 
 
-def _traces(run: Run, settings: Settings) -> list[tuple[Trace, bool]]:
+def _executions(run: Run, settings: Settings) -> list[_Shown]:
     """Every execution, and whether it has ended: one that has not is shown as if it ended now."""
     timeline = timeline_of(run)
+    traces = {trace.execution.number: trace for trace in traces_from_run(run, settings, is_abandoned=True)}
     return [
-        (trace, is_execution_complete(run, timeline, trace.execution.number))
-        for trace in traces_from_run(run, settings, is_abandoned=True)
+        _Shown(trace, is_execution_complete(run, timeline, number), path)
+        for number, trace in traces.items()
+        if (path := critical_path(run, number, timeline))
     ]
 
 
-def _span_document(span: Span, is_complete: bool) -> dict[str, Any]:
+def _path_document(shown: _Shown) -> dict[str, Any]:
+    path = shown.path
+    spans = {span.span_id: span for span in shown.trace.spans}
+    on_path = [(step, spans[shown.trace.execution.span_id(SpanRole.STEP, step.step.path)]) for step in path.steps]
     return {
-        "part": span.role.value,
-        "name": span.name,
-        "span_id": span.span_id.hex(),
-        "parent_span_id": span.parent_span_id.hex(),
-        "start_ns": span.start_ns,
-        "end_ns": span.end_ns,
-        "result": _result(span, is_complete),
-        "error": span.error,
-        "attributes": dict(span.attributes),
-        "events": [event._asdict() for event in span.events],
+        "own_ns": path.own_ns,
+        "wait_ns": path.wait_ns,
+        "final_wait_ns": path.final_wait_ns,
+        "steps": [
+            {
+                "span_id": span.span_id.hex(),
+                "path": span.attributes.get(semconv.TASK_RUN_ID, ""),
+                "start_ns": step.start_ns,
+                "end_ns": step.end_ns,
+                "own_ns": step.own_ns,
+                "wait_ns": step.wait_ns,
+            }
+            for step, span in on_path
+        ],
     }
+
+
+def _span_documents(shown: _Shown) -> Iterator[dict[str, Any]]:
+    ids = shown.trace.execution.span_ids
+    slack_ns = {ids(SpanRole.STEP, path): slack for path, slack in shown.path.slack_ns.items()}
+    for span in shown.trace.spans:
+        yield {
+            "part": span.role.value,
+            "name": span.name,
+            "span_id": span.span_id.hex(),
+            "parent_span_id": span.parent_span_id.hex(),
+            "start_ns": span.start_ns,
+            "end_ns": span.end_ns,
+            **({"slack_ns": slack_ns.get(span.span_id)} if span.role is SpanRole.STEP else {}),
+            "result": _result(span, shown.is_complete),
+            "error": span.error,
+            "attributes": dict(span.attributes),
+            "events": [event._asdict() for event in span.events],
+        }
 
 
 def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
@@ -150,19 +191,31 @@ def _table(trace: Trace, is_complete: bool, width: int) -> "Table":
     labels = [cell("  " * depths[span.span_id] + _label(span)) for span in rows]
     table = Table(box=None, show_header=False, pad_edge=False, width=width)
     label_width = min(max(cell_len(label.plain) for label in labels), width // 2)
+    bar_width = max(10, width - label_width - 23)
     table.add_column(width=label_width, no_wrap=True, overflow="ellipsis")
-    table.add_column(width=max(10, width - label_width - 22), no_wrap=True)
-    table.add_column(justify="right", width=9, no_wrap=True)
+    table.add_column(width=bar_width, no_wrap=True)
+    table.add_column(width=10, no_wrap=True)
     table.add_column(width=8, no_wrap=True)
-    bar_width = max(10, width - label_width - 22)
     messages = {span.parent_span_id: span.error or "" for span in trace.spans if span.role is SpanRole.ATTEMPT}
     for span, label in zip(rows, labels, strict=True):
         result = _result(span, is_complete)
         style = _STYLES.get(result, "")
-        table.add_row(label, Text(_bar(span, trace.spans[0], bar_width), style), _duration(span), cell(result, style))
+        bar = Text(_bar(span, trace.spans[0], bar_width), style)
+        mark = _CRITICAL if semconv.STEP_IS_CRITICAL in span.attributes else " "
+        table.add_row(label, bar, f"{mark}{_duration(span):>9}", cell(result, style))
         if message := messages.get(span.span_id, "").splitlines():
             table.add_row("", cell(message[0], "red"))
     return table
+
+
+def _legend(shown: _Shown) -> Iterator[str]:
+    """What the mark of the critical path means, and what the path is made of."""
+    path = shown.path
+    if count := len(path.steps):
+        so_far = "" if shown.is_complete else " so far"
+        steps = f"{count} step{'s' if count > 1 else ''} {duration_text(path.own_ns)}"
+        waiting = f"waiting {duration_text(path.wait_ns)}"
+        yield f"{_CRITICAL} critical path, what set the run's length{so_far}: {steps}, {waiting}"
 
 
 def _said(trace: Trace) -> Iterator[str]:
@@ -235,7 +288,12 @@ def _bar(span: Span, root: Span, width: int) -> str:
 
 
 def _duration(span: Span) -> str:
-    seconds = (span.end_ns - span.start_ns) / 1e9
+    return duration_text(span.end_ns - span.start_ns)
+
+
+def duration_text(ns: int) -> str:
+    """A duration for people."""
+    seconds = ns / 1e9
     if seconds < 1:
         return f"{seconds * 1e3:.1f}ms"
     if seconds < 60:  # noqa: PLR2004

@@ -10,7 +10,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from operator import itemgetter
 from typing import TypeVar
 
 from runlog_otel.core.endings import interval_of_execution
@@ -19,7 +18,6 @@ from runlog_otel.core.intervals import Interval, Intervals
 from runlog_otel.core.model import Branch, Run, Step
 
 _Part = TypeVar("_Part", Step, Branch)
-_INTERVAL = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,53 +112,43 @@ def critical_intervals(steps: tuple[Step, ...], intervals: Intervals, reached: i
 
 def _extend(path: list[tuple[Step, Interval]], steps: tuple[Step, ...], intervals: Intervals, reached: int) -> None:
     """Append the part of the critical path that goes through a graph, after the moment that it has reached."""
-    timed = _timed([step for step in steps if not step.is_terminal], intervals)
-    for (start, end), step in _chain(timed) if _is_parallel(timed) else timed:
+    timed = intervals.of_work(steps)
+    for interval, step in _chain(timed) if _is_parallel(timed) else timed:
+        start, end = interval
         if end <= reached:
             continue
-        if branches := _timed(step.branches, intervals):
+        if step.branches and (branches := intervals.of_branches(step)):
             for (branch_start, branch_end), branch in _chain(branches):
                 if branch_end > reached:
                     _extend(path, branch.steps, intervals, max(branch_start, reached))
                     reached = branch_end
         else:
-            path.append((step, (max(start, reached), end)))
+            path.append((step, interval if start >= reached else (reached, end)))
         reached = end
 
 
 def _add_slack(steps: tuple[Step, ...], intervals: Intervals, of_graph: int, slack_ns: dict[str, int]) -> None:
     """Add the slack of the steps of a graph that has some itself."""
-    timed = _timed([step for step in steps if not step.is_terminal], intervals)
+    timed = intervals.of_work(steps)
     own_slack = _slack_of_parallel(timed) if _is_parallel(timed) else _slack_of_sequence(timed)
     for (_, step), own in zip(timed, own_slack, strict=True):
         slack_ns[step.path] = of_graph + own
-        if branches := _timed(step.branches, intervals):
+        if branches := intervals.of_branches(step):
             for (_, branch), of_branch in zip(branches, _slack_of_parallel(branches), strict=True):
                 _add_slack(branch.steps, intervals, of_graph + own + of_branch, slack_ns)
 
 
-def _timed(parts: Sequence[_Part], intervals: Intervals) -> list[tuple[Interval, _Part]]:
-    """The parts that have a time in the log, by their start."""
-    timed = [(interval, part) for part in parts if (interval := intervals.of(part)) is not None]
-    timed.sort(key=_INTERVAL)
-    return timed
-
-
 def _is_parallel(timed: Sequence[tuple[Interval, Step]]) -> bool:
-    """Whether the steps of a graph may run at the same time: their starts follow from its edges, and some overlap.
+    """Whether the starts in a graph follow from its edges, so that its steps may run at the same time.
 
     Others overlap only by their clocks.
     """
-    return _has_overlap(timed) and any(attempt.is_start_derived for _, step in timed for attempt in step.attempts)
-
-
-def _has_overlap(timed: Sequence[tuple[Interval, _Part]]) -> bool:
-    return any(after[0] < before[1] for (before, _), (after, _) in pairwise(timed))
+    return bool(timed) and any(attempt.is_start_derived for attempt in timed[0][1].attempts)
 
 
 def _chain(timed: list[tuple[Interval, _Part]]) -> list[tuple[Interval, _Part]]:
     """The part that ended last, and before each the one that ended last before it began; in the order of time."""
-    if not _has_overlap(timed):
+    if all(before[1] <= after[0] for (before, _), (after, _) in pairwise(timed)):
         return timed
     by_end = _by_end(timed)
     ends = [timed[at][0][1] for at in by_end]

@@ -1,11 +1,14 @@
 """When the attempts and the parts of an execution started and ended, as far as the log has times."""
 
+from operator import itemgetter
+
 from runlog_otel.core.executions import Timeline
 from runlog_otel.core.model import Attempt, Branch, Step
 
 MIN_SPAN_DURATION_NS = 1
 """No span is shorter: Jaeger warns of a negative duration when a span ends at its start."""
 Interval = tuple[int, int]
+_INTERVAL = itemgetter(0)
 
 
 class Intervals:
@@ -16,19 +19,36 @@ class Intervals:
         self._number = number
         self._known: dict[int, Interval | None] = {}
         """By the id of a step or branch, which the run keeps alive."""
+        self._work: dict[int, list[tuple[Interval, Step]]] = {}
+        """By the id of a graph's tuple of steps."""
 
     def of(self, part: Step | Branch) -> Interval | None:
         """Start and end of a part; None if the log has no time for it."""
-        if id(part) not in self._known:
-            self._known[id(part)] = self.of_graph(part.steps) if isinstance(part, Branch) else self._of_step(part)
-        return self._known[id(part)]
+        key = id(part)
+        if key not in self._known:
+            self._known[key] = self.of_graph(part.steps) if isinstance(part, Branch) else self._of_step(part)
+        return self._known[key]
+
+    def of_work(self, steps: tuple[Step, ...]) -> list[tuple[Interval, Step]]:
+        """The steps of a graph that have a time, with it, in the order of time; without the terminal ones."""
+        if id(steps) not in self._work:
+            timed = [(times, step) for step in steps if not step.is_terminal and (times := self.of(step))]
+            timed.sort(key=_INTERVAL)
+            self._work[id(steps)] = timed
+        return self._work[id(steps)]
+
+    def of_branches(self, step: Step) -> list[tuple[Interval, Branch]]:
+        """The branches of a step that have a time, with it, in the order of time."""
+        timed = [(times, branch) for branch in step.branches if (times := self.of(branch))]
+        timed.sort(key=_INTERVAL)
+        return timed
 
     def of_graph(self, steps: tuple[Step, ...], *recorded_ns: int | None) -> Interval | None:
         """Start and end of a graph: from its recorded start or its first step to its verdict, or its recorded end.
 
         The verdict counts for the end only: a clock that is behind puts it before the steps.
         """
-        work = _enclosing([self.of(step) for step in steps if not step.is_terminal] + list(map(_moment, recorded_ns)))
+        work = _enclosing([*(times for times, _ in self.of_work(steps)), *map(_moment, recorded_ns)])
         verdict = self._of_verdict(steps)
         if work is None or verdict is None:
             return work or verdict

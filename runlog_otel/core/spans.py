@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from runlog_otel.core import semconv
 from runlog_otel.core.attributes import exception_event, vcs_attributes
+from runlog_otel.core.critical_path import critical_intervals
 from runlog_otel.core.endings import interval_of_execution, noted_ending, open_end_of
 from runlog_otel.core.executions import Timeline, timeline_of
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS, Intervals
@@ -108,6 +109,8 @@ class SpanBuilder:
         self._factory = SpanFactory(execution, memo)
         self._iteration_names = iteration_names
         self._intervals = Intervals(timeline, execution.number)
+        self._critical: frozenset[str] = frozenset()
+        """The paths of the steps of the critical path; none while the execution is not complete."""
         self._open_end = open_end_of(run.header, execution)
         self._attempts = [a for step in run.all_steps() for a in timeline.attempts(step, execution.number)]
         self._marks = tuple({mark for attempt in self._attempts for mark in attempt.marks})
@@ -121,6 +124,8 @@ class SpanBuilder:
         if interval is None:
             return
         if self._is_complete:
+            critical = critical_intervals(run.steps, self._intervals, interval[0])
+            self._critical = frozenset([step.path for step, _ in critical])
             yield self._run_span(interval, verdict)
         if start_ns is not None:
             yield self._factory.start_span(start_ns)
@@ -219,9 +224,10 @@ class SpanBuilder:
         result: Result,
     ) -> Span:
         has_derived_start = bool(attempts) and attempts[-1].is_start_derived
+        is_critical = step.path in self._critical
         shape = None
         if result is Result.SUCCESS and not self._marks:
-            shape = (step.name, step.path, step.kind, step.catalog, has_derived_start)
+            shape = (step.name, step.path, step.kind, step.catalog, has_derived_start, is_critical)
             if span := self._factory.remembered(SpanRole.STEP, shape, span_id, parent, interval):
                 return span
         attributes: dict[str, Value] = {
@@ -236,6 +242,8 @@ class SpanBuilder:
         if result not in _HARMLESS:
             error, attributes[semconv.ERROR_TYPE] = self._step_failure(step, attempts, result)
         attributes[semconv.STEP_TYPE] = step.kind
+        if is_critical:
+            attributes[semconv.STEP_IS_CRITICAL] = True
         if has_derived_start:
             attributes[semconv.START_IS_DERIVED] = True
         return self._factory.sanitized(

@@ -9,7 +9,6 @@ from statistics import median
 from typing import NamedTuple
 
 from runlog_otel.core import semconv
-from runlog_otel.core.critical_path import critical_path
 from runlog_otel.core.diagnosis import Changes, diagnosis_of
 from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.executions import Timeline, timeline_of
@@ -174,9 +173,7 @@ def _execution(context: _Context, trace: Trace, record: ExecutionRecord) -> Exec
     run, timeline, now_ns, read = context[:4]
     number, end_ns = record.execution, trace.spans[0].end_ns
     now_ns = None if now_ns is None or now_ns - end_ns > _STALE_NS else now_ns
-    path = critical_path(run, number, timeline)
-    critical = {step.step.path: (step.start_ns, step.end_ns) for step in path.steps} if path else {}
-    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns, critical=critical)
+    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns)
     before = [past for past in context.records if past is not record and past.start_ns <= record.start_ns]
     diagnosis = diagnosis_of(record, before, now_ns=now_ns)
     result = result_of_span(trace.spans[0], record.is_complete)

@@ -21,7 +21,12 @@ _FOLDED = 50
 _MAX_DEPTH = 8
 _WIDTH = 1000
 RUNNING = "running"
-_RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
+_RESULTS = {
+    SpanRole.RUN: semconv.PIPELINE_RESULT,
+    SpanRole.STEP: semconv.TASK_RESULT,
+    SpanRole.BRANCH: semconv.BRANCH_RESULT,
+    SpanRole.ATTEMPT: semconv.ATTEMPT_RESULT,
+}
 _OF_PARTS = (semconv.OTHER_ERROR, semconv.STEP_FAILED, semconv.BRANCH_FAILED)
 _COLOURS = {"success": "ok", "skip": "none", RUNNING: "run", "": "none"}
 
@@ -120,9 +125,8 @@ class Waterfall:
 
 def result_of_span(span: Span, is_complete: bool) -> str:
     """How a part ended; `running` if it has not ended, and its execution has not either."""
-    result = next((str(span.attributes[key]) for key in _RESULTS if key in span.attributes), "")
-    is_open = span.attributes.get(semconv.ERROR_TYPE) == semconv.ABANDONED
-    return RUNNING if is_open and not is_complete else result
+    is_open = not is_complete and span.attributes.get(semconv.ERROR_TYPE) == semconv.ABANDONED
+    return RUNNING if is_open else str(span.attributes.get(_RESULTS[span.role], ""))
 
 
 def colour_of(result: str) -> str:
@@ -135,7 +139,6 @@ def waterfall(
     *,
     is_complete: bool = True,
     now_ns: int | None = None,
-    critical: Mapping[str, tuple[int, int]] | None = None,
 ) -> Waterfall:
     """The waterfall of an execution that was mapped whole (`is_abandoned`).
 
@@ -143,9 +146,8 @@ def waterfall(
         trace: its spans, from the root on.
         is_complete: whether the execution has ended.
         now_ns: until when open parts are drawn, if it has not; by default until the latest time in the log.
-        critical: when the steps on the critical path are on it, by their paths.
     """
-    return _Builder(trace, is_complete, now_ns, critical or {}).waterfall()
+    return _Builder(trace, is_complete, now_ns).waterfall()
 
 
 @dataclass(slots=True)
@@ -184,9 +186,7 @@ class _Inside:
 
 
 class _Builder:
-    def __init__(
-        self, trace: Trace, is_complete: bool, now_ns: int | None, critical: Mapping[str, tuple[int, int]]
-    ) -> None:
+    def __init__(self, trace: Trace, is_complete: bool, now_ns: int | None) -> None:
         self._root = root = trace.spans[0]
         self._is_complete = is_complete
         self._end_ns = root.end_ns if is_complete else max(root.end_ns, now_ns or 0)
@@ -194,9 +194,9 @@ class _Builder:
         self._by_id = {span.span_id: span for span in self._spans}
         self._repeating: dict[bytes, Span] = {}
         """By their ids, the parts with a row that stands for the only part in them too."""
-        self._inside = self._summed(critical)
+        self._inside = self._summed()
 
-    def _summed(self, critical: Mapping[str, tuple[int, int]]) -> dict[bytes, _Inside]:
+    def _summed(self) -> dict[bytes, _Inside]:
         """What is in each part, from the innermost on: a part comes before those in it."""
         inside: dict[bytes, _Inside] = defaultdict(_Inside)
         for span in reversed(self._spans):
@@ -204,8 +204,8 @@ class _Builder:
                 inside[span.parent_span_id].add_attempt(span)
                 continue
             own = inside[span.span_id]
-            if critical and own.critical is None and span.role is SpanRole.STEP:
-                own.critical = critical.get(str(span.attributes[semconv.TASK_RUN_ID]))
+            if semconv.STEP_IS_CRITICAL in span.attributes:
+                own.critical = span.start_ns, span.end_ns
             if len(own.attempts) == 1 or (own.rows == 1 and span.role is SpanRole.BRANCH):
                 own.rows -= 1
                 self._repeating[span.span_id] = own.attempts[0] if own.attempts else own.parts[0]
@@ -296,8 +296,8 @@ def _label(span: Span) -> str:
 
 def _error_type(span: Span) -> str:
     """The type of the error of a part that failed by itself."""
-    error_type = str(span.attributes.get(semconv.ERROR_TYPE, ""))
-    return "" if span.error is None or error_type in _OF_PARTS else error_type
+    error_type = "" if span.error is None else str(span.attributes.get(semconv.ERROR_TYPE, ""))
+    return "" if error_type in _OF_PARTS else error_type
 
 
 def _is_iterated(span: Span) -> bool:

@@ -57,6 +57,13 @@ def test_runs_stand_side_by_side(sql: Command) -> None:
     assert [row.split() for row in table if row.startswith("score")] == [["score", "0.8"]]
 
 
+def test_critical_paths_are_added_up_from_a_database_as_from_files(sql: Command) -> None:
+    """The runs are listed by a query, and read one by one."""
+    arguments = ("runs", "--critical", "retried.main", "--json", "-c")
+    assert json.loads(sql(*arguments, "sql.yaml").out)["executions"] == 2
+    assert sql(*arguments, "sql.yaml").out == sql(*arguments, "files.yaml").out
+
+
 def test_a_copy_is_resumed(sql: Command, project: Path) -> None:
     """What is there is skipped; what differs is told and left alone, until it is to be overwritten."""
     again = sql("db", "copy", "--from", "files.yaml", "--to", "sql.yaml", "--json")

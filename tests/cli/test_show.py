@@ -51,6 +51,17 @@ def test_show_draws_every_execution(command: Command) -> None:
     ]
 
 
+def test_show_marks_the_critical_path(command: Command) -> None:
+    """The steps of which it is made, and a line says what the mark means."""
+    lines = command("show", RUNS["retried"]).out.splitlines()
+    assert [line.split()[0] for line in lines if " * " in line] == ["prepare", "train", "train", "notify"]
+    legend = "* critical path, what set the run's length: 2 steps"
+    assert [line.rstrip() for line in lines if line.startswith("*")] == [
+        f"{legend} 80.5ms, waiting 45.2ms",
+        f"{legend} 7.0ms, waiting 37.4ms",
+    ]
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_show_json_is_nothing_but_json(command: Command, name: str) -> None:
     """The host's greeting is not in it."""
@@ -72,6 +83,7 @@ def test_a_run_in_progress_is_shown_as_running(command: Command, project: Path) 
     shown = command("show", "going")
     assert "running" in shown.out.splitlines()[0]
     assert "error" not in shown.out
+    assert "* critical path, what set the run's length so far: 8 steps 1.18s, waiting 125.2ms" in shown.out
 
 
 @pytest.mark.parametrize(

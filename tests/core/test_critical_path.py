@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runlog_otel.core import semconv
 from runlog_otel.core.critical_path import CriticalPath, critical_path
 from runlog_otel.core.executions import timeline_of
 from runlog_otel.core.model import Branch, Ending, Header, Run, Status, Step
 from runlog_otel.core.spans import spans_from_run
+from runlog_otel.core.trace import SpanRole
 from tests.core.histories import History, plans, skews
 from tests.core.logs import SECOND, START, at, attempt, branch, composite, run, runs, task, verdict
 from tests.core.test_clocks import retried
@@ -198,11 +200,15 @@ def test_a_hundred_thousand_steps_have_a_path() -> None:
 def assert_holds(log: Run) -> None:
     """The path of each execution fills its time exactly, in order, and has no slack."""
     timeline = timeline_of(log)
-    roots = {trace.execution.number: trace.spans[0] for trace in spans_from_run(log, is_abandoned=True)}
+    traces = {trace.execution.number: trace for trace in spans_from_run(log, is_abandoned=True)}
     paths = {number: critical_path(log, number, timeline) for number in range(1, timeline.count + 1)}
-    lengths = {number: (path.start_ns, path.end_ns) for number, path in paths.items() if path}
-    assert lengths == {number: (root.start_ns, root.end_ns) for number, root in roots.items()}
-    for path in filter(None, paths.values()):
+    assert {number for number, path in paths.items() if path} == traces.keys()
+    for number, trace in traces.items():
+        path = path_of(log, number)
+        assert (path.start_ns, path.end_ns) == (trace.spans[0].start_ns, trace.spans[0].end_ns)
+        marked = [span.span_id for span in trace.spans if semconv.STEP_IS_CRITICAL in span.attributes]
+        on_path = [trace.execution.span_id(SpanRole.STEP, link.step.path) for link in path.steps]
+        assert sorted(marked) == sorted(on_path)
         reached = path.start_ns
         for link in path.steps:
             assert reached + link.wait_ns == link.start_ns < link.end_ns

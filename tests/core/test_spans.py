@@ -234,6 +234,16 @@ def test_branches_without_an_attempt_are_mapped_too() -> None:
     assert {(span.start_ns, span.end_ns) for span in trace.spans[4:]} == {(at(2), at(2) + 1)}
 
 
+def test_the_steps_of_the_critical_path_say_so() -> None:
+    """Whatever a memo remembers of the same steps in another run; composite ones are represented by what is in them."""
+    memo = SpanMemo()
+    for end, critical in ((3, ["step a", "step p.x.work"]), (5, ["step a", "step p.y.work"])):
+        ways = [branch(f"p.{way}", task(f"p.{way}.work", attempt(1, last))) for way, last in (("x", 4), ("y", end))]
+        log = run(task("a", attempt(0, 1)), composite("p", "parallel", *ways), verdict("success", 5))
+        spans = only(log, memo=memo).spans
+        assert [_place(span) for span in spans if span.attributes.get(semconv.STEP_IS_CRITICAL)] == critical
+
+
 def test_an_unfinished_execution_has_nothing_provisional() -> None:
     """While a run goes on, only its start marker and its attempts are final."""
     going = run(task("a", attempt(1, 2)), task("b"), status=Status.PROCESSING)

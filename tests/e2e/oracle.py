@@ -6,9 +6,10 @@ Written against docs and conventions, on purpose without `runlog_otel.core.spans
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from typing import Any
 
 from tests.e2e.told import Document, Shown, Tag, Told, tag
@@ -252,6 +253,7 @@ class Oracle:
                         "cicd.pipeline.task.run.result": result,
                         "error.type": kind,
                         "runlog.step.type": step["step_type"],
+                        "runlog.step.is_critical": path in self._critical or "",
                     },
                 ),
                 events=_catalog(step, start, duration) if result == "success" else (),
@@ -321,6 +323,40 @@ class Oracle:
         yield own, Shown(f"{step['name']}/{label}", parent, start, duration, tags)
         for inner in branch["steps"].values():
             yield from self._step(inner, own)
+
+    @cached_property
+    def _critical(self) -> set[str]:
+        """The paths of the steps of the critical path."""
+        return set(self._critical_steps(self._roots, 0))
+
+    def _critical_steps(self, steps: Iterable[Document], since: int) -> Iterator[str]:
+        """Those of a graph, whose steps ran one after another: all but those that ended before the one before them."""
+        timed = [
+            (self._lasted(step), step) for step in steps if step["step_type"] not in _TERMINAL if self._times(step)
+        ]
+        for (_, end), step in sorted(timed, key=lambda item: item[0]):
+            if end <= since:
+                continue
+            branches = [branch for branch in step["branches"].values() if self._times(branch)]
+            if not branches:
+                yield step["internal_name"]
+            for branch in self._chain(branches):
+                yield from self._critical_steps(branch["steps"].values(), max(since, self._lasted(branch)[0]))
+            since = end
+
+    def _chain(self, branches: list[Document]) -> list[Document]:
+        """The branch that ended last, and before it the same of those that had ended when it began."""
+        if not branches:
+            return []
+        ends = [(self._lasted(branch)[1], -self._lasted(branch)[0], branch["internal_name"]) for branch in branches]
+        last = branches[ends.index(max(ends))]
+        start = self._lasted(last)[0]
+        return [*self._chain([branch for branch in branches if self._lasted(branch)[1] <= start]), last]
+
+    def _lasted(self, part: Document) -> tuple[int, int]:
+        """Start and end in nanoseconds; nothing ends when it starts."""
+        times = self._times(part)
+        return min(times) * 1000, max(max(times) * 1000, min(times) * 1000 + 1)
 
     def _is_present(self, part: Document) -> bool:
         """What was attempted in this execution; in the first one also what was begun and never attempted."""

@@ -175,3 +175,22 @@ def test_an_iteration_value_with_a_dot_leaves_no_orphan(
     assert sorted(
         span.tags["runlog.branch.name"][1] for span in told.spans.values() if "runlog.branch.name" in span.tags
     ) == ["1.5", "x"]
+
+
+def test_jaeger_finds_the_runs_whose_length_a_step_set(tmp_path: Path, jaeger: Jaeger, collector: Collector) -> None:
+    """By a tag that only the steps of the critical path have."""
+    project = Project(tmp_path, "file-system", LOCAL, {"endpoint": collector.otlp_http})
+    run_id = secrets.token_hex(4)
+    project.run("sequential", run_id).succeeded()
+    oracle = Oracle(project.log(run_id))
+    told, _ = shown(jaeger, oracle)
+    marked = [span.name for span in told.spans.values() if "runlog.step.is_critical" in span.tags]
+    found = [
+        [
+            trace["traceID"]
+            for trace in jaeger.traces(told.service, tags=json.dumps(tags | {"runlog.step.is_critical": "true"}))
+        ]
+        for tags in ({"cicd.pipeline.run.id": run_id}, {"cicd.pipeline.run.id": "another"})
+    ]
+    assert marked != []
+    assert found == [[oracle.trace_id], []]

@@ -15,7 +15,7 @@ from runlog_otel.settings import Settings
 
 _FOLDER = Path(__file__).parent
 _LOGS = sorted(path.name.removesuffix(".log.json") for path in _FOLDER.glob("*.log.json"))
-_RECORDED = ("2", "3a12e13987f768fcd83231bd6abd6fcc7ecaaf9da87450f2416c05a6774f1f98")
+_RECORDED = ("2", "44abfc6e100dadbb4851679c42f562e96992e2b2d573f7034154fac217e780f8")
 """The version of the mapping, and the SHA-256 of the spans that it was recorded with."""
 
 

@@ -1,6 +1,7 @@
 """The page of a run: what is on it, in words and in HTML."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timezone
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from runlog_otel.core.log_lines import Output
 from runlog_otel.core.model import ExecutionLog, Status
 from runlog_otel.core.record_mapping import records_of
+from runlog_otel.core.redaction import fingerprint_of
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.errors import SourceError
 from runlog_otel.mapping import traces_from_run
@@ -228,6 +230,35 @@ def test_a_run_without_a_step_has_a_page() -> None:
     assert (page.result, page.colour, "It has recorded nothing yet." in rendered(page)) == ("running", "run", True)
     ended = run_page(replace(empty, status=Status.FAIL), _SETTINGS)
     assert (ended.result, "It has ended without a step." in rendered(ended)) == ("failure", True)
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_report_says_what_the_page_says(name: str) -> None:
+    """Word for word; only links between pages are missing."""
+    page = page_of(log(name))
+
+    def text(html: str) -> str:
+        return " ".join(re.sub(r"<[^>]+>", "", html[html.index("<main") : html.index("</main>")]).split())
+
+    assert text(rendered(page)) == text(rendered(page, Site()))
+
+
+def test_a_secret_of_the_host_is_masked_everywhere() -> None:
+    """Where the log has its fingerprint: in the tag, a parameter, a message, the output."""
+    secret = "correct-horse-battery"
+    mark = fingerprint_of(secret, "some-run-0001")
+    failed = attempt(
+        *(0, 1, Status.FAIL),
+        message=f"ValueError: {secret}",
+        input_parameters=("rate",),
+        input_values={"rate": secret},
+        metrics={"quality": secret},
+        log=ExecutionLog("a.execution.log", 80),
+        marks=(mark,),
+    )
+    run = run_of(step("load", failed, status=Status.FAIL), status=Status.FAIL, tag=secret)
+    html = rendered(run_page(run, _SETTINGS, is_revealing=True, read_output=lambda _: Output(f"{secret}\n")))
+    assert (secret in html, html.count("********") >= 5) == (False, True)
 
 
 def test_equal_logs_make_equal_pages() -> None:

@@ -70,6 +70,12 @@ TASK_RESULT = attribute(
 )
 TASK_RUN_URL = attribute("cicd.pipeline.task.run.url.full", "step", "string", "The span's page, when `ui` is set.")
 STEP_TYPE = attribute("runlog.step.type", "step", "string", "The host's node type: `task`, `map`, `parallel` …")
+STEP_IS_CRITICAL = attribute(
+    "runlog.step.is_critical",
+    "step",
+    "boolean",
+    "`true` on the steps of the critical path, which set the length of the execution; only on steps without branches.",
+)
 START_IS_DERIVED = attribute(
     "runlog.start.is_derived",
     "step, attempt",
