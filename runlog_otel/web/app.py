@@ -48,7 +48,8 @@ def pages_app(sources: Sequence[Source], access: Access | None = None, *, is_rev
     """
     roots = [""] if len(sources) == 1 else [f"/{number}" for number in range(1, len(sources) + 1)]
     shown = [
-        (Site(root), RunReader(source, is_revealing=is_revealing)) for root, source in zip(roots, sources, strict=True)
+        (Site(root, home="/" if root else ""), RunReader(source, is_revealing=is_revealing))
+        for root, source in zip(roots, sources, strict=True)
     ]
     routes: list[Any] = [Route("/", partial(_index, shown))] if len(shown) > 1 else []
     routes += [Mount(site.root, routes=_routes(site, reader)) for site, reader in shown]

@@ -192,6 +192,7 @@ def test_several_sources_have_pages_of_their_own(runs: Runs, tmp_path_factory: p
     assert {"/1/", "/2/"} <= set(links)
     assert [Page(client.get(path).text).run_ids for path in ("/1/", "/2/")] == [["here"], []]
     assert "/1/runs/here" in client.get("/1/").text
+    assert '<a class="name" href="/">' in client.get("/1/runs/here").text
     for path in ("/", "/2/runs/here", "/nothing"):
         page = Page((answer := client.get(path)).text)
         assert answer.status_code == (200 if path == "/" else 404)
