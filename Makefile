@@ -9,7 +9,7 @@ WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint check format peers docs site dashboards bench matrix clean
+.PHONY: help demo test test-all lint check format peers docs screenshots site dashboards bench matrix clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -56,6 +56,9 @@ peers: ## Build the Collector, Jaeger, Prometheus …, once
 
 docs: $(VENV)/.installed ## Generate docs/mapping.md and docs/settings.md
 	$(BIN)/python -m docs.generate
+
+screenshots: $(VENV)/.installed ## Take the pictures of the pages in docs/, with Chromium
+	$(BIN)/python -m docs.screenshots
 
 site: $(VENV)/.installed ## Build the docs as a site in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'

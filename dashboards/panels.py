@@ -139,7 +139,7 @@ def failures(where: str) -> table.Panel:
     """Every failure in the selected time range, with its trace: while it is a step's latest one, it has a series."""
     known = semconv.METRICS[semconv.STEP_LAST_FAILURE]
     fields = [label(name) for name in (*known.labels, *known.details)]
-    pipeline, step, tag, error, trace, message = fields
+    pipeline, step, tag, error, trace, _, message = fields
     columns = [
         Column("Value", "when", "dateTimeAsIso"),
         Column(pipeline, "pipeline", link=pipeline_link()),

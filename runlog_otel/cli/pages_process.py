@@ -2,6 +2,7 @@
 
 import multiprocessing
 import multiprocessing.connection
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ logger = package_logger("runlog_otel.serve")
 
 _START_SECONDS = 60.0
 _PAUSE_SECONDS = 5.0
+_NICENESS = 10
+"""Where the processor is short, a scrape goes first."""
 _context = multiprocessing.get_context("spawn")
 
 
@@ -81,6 +84,7 @@ class PagesProcess:
 
 
 def _serve(pages: Pages, started: Connection) -> None:
+    os.nice(_NICENESS)
     output.prepare()
     output.log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     try:

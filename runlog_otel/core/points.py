@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from runlog_otel.core import semconv
+from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import Node, Run
 from runlog_otel.core.redaction import Redaction, RedactionPolicy, bounded
 from runlog_otel.core.trace import Execution, Result, Span, SpanRole, Trace
@@ -110,6 +111,7 @@ class PointBuilder:
         self._annotations = annotations
         own = (semconv.PIPELINE_NAME, semconv.RUN_TAG) if by_tag else (semconv.PIPELINE_NAME,)
         self._of_run = _of(trace.spans[0], *own)
+        self._ui = trace.execution.ui
         self._spans = trace.spans
         self._by_id = {span.span_id: span for span in trace.spans}
         self._children: dict[bytes, list[Span]] = defaultdict(list)
@@ -153,7 +155,7 @@ class PointBuilder:
         if attempts:
             yield from self._attempts(of_step, attempts, has_passed=result == Result.SUCCESS.value)
         if result in _FAILED:
-            yield _failure(of_step, attempts[-1] if attempts else span)
+            yield _failure(of_step, attempts[-1] if attempts else span, self._ui)
         if result == Result.SUCCESS.value:
             path = str(span.attributes.get(semconv.TASK_RUN_ID, ""))
             items = self._steps[path].catalog if path in self._steps else ()
@@ -217,10 +219,11 @@ def _resources(of_step: dict[str, str], attempt: Span) -> Iterator[Point]:
             yield _point(metric, of_step, value if scale == 1 else round(value * scale), attempt)
 
 
-def _failure(of_step: dict[str, str], failed: Span) -> Point:
+def _failure(of_step: dict[str, str], failed: Span, ui: str) -> Point:
     message = str(failed.evidence.get(semconv.EXCEPTION_MESSAGE, "") or failed.error)
     details = _of(failed, semconv.ERROR_TYPE) | {
         semconv.FAILURE_TRACE_ID: failed.trace_id.hex(),
+        semconv.FAILURE_TRACE_URL: trace_url(ui, failed.trace_id, interval=(failed.start_ns, failed.end_ns)),
         semconv.EXCEPTION_MESSAGE: bounded(message.partition("\n")[0], _MAX_MESSAGE_BYTES),
     }
     return _moment(semconv.STEP_LAST_FAILURE, of_step, failed, details)

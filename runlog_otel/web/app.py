@@ -48,14 +48,15 @@ def pages_app(sources: Sequence[Source], access: Access | None = None, *, is_rev
     """
     roots = [""] if len(sources) == 1 else [f"/{number}" for number in range(1, len(sources) + 1)]
     shown = [
-        (Site(root), RunReader(source, is_revealing=is_revealing)) for root, source in zip(roots, sources, strict=True)
+        (Site(root, home="/" if root else ""), RunReader(source, is_revealing=is_revealing))
+        for root, source in zip(roots, sources, strict=True)
     ]
     routes: list[Any] = [Route("/", partial(_index, shown))] if len(shown) > 1 else []
     routes += [Mount(site.root, routes=_routes(site, reader)) for site, reader in shown]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, access=access or Access())],
-        exception_handlers={HTTPException: _of_http},
+        exception_handlers={HTTPException: partial(_of_http, shown[0][0])},
     )
 
 
@@ -110,6 +111,7 @@ def show_run(reader: RunReader, site: Site, request: Request) -> Response:
         is_revealing=reader.is_revealing,
         read_output=partial(reader.source.output, run.run_id),
         history=reader.history_before(run),
+        site=site,
     )
     return _page("run.html", site, page=page)
 
@@ -156,9 +158,9 @@ def _page(template: str, site: Site, code: int = 200, **context: Any) -> Respons
 
 
 def _problem(site: Site, status: int, problem: str) -> Response:
-    return _page("error.html", site, status, status=status, title=_TITLES[status], problem=problem)
+    return _page("problem.html", site, status, status=status, title=_TITLES[status], problem=problem)
 
 
-async def _of_http(_: Request, error: Exception) -> Response:
+async def _of_http(site: Site, _: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else _UNFORESEEN
-    return _problem(Site(), status if status in _TITLES else _WRONG, "There is no such page.")
+    return _problem(site, status if status in _TITLES else _WRONG, "There is no such page.")

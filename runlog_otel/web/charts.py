@@ -1,14 +1,17 @@
 """Dots over runs, as coordinates that a template draws. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple
 
-LARGE, SMALL = (1100, 150), (260, 34)
+LARGE, MEDIUM, SMALL = (1100, 150), (540, 64), (260, 34)
 """Widths and heights, in pixels."""
 _MARGIN = 8
 _MAX_STEP = 40
+_LABELS = 90
+"""The room for the labels of lines, at the right."""
+_LINE_HEIGHT = 13
 
 
 class Dot(NamedTuple):
@@ -19,6 +22,7 @@ class Dot(NamedTuple):
     kind: str
     """The class of its colour."""
     url: str
+    """Empty if it leads nowhere."""
     title: str
 
 
@@ -26,6 +30,7 @@ class Rule(NamedTuple):
     """A line at a value."""
 
     y: int
+    label_y: int
     label: str
 
 
@@ -46,6 +51,8 @@ class Chart:
     """What it shows, for a screen reader."""
     dots: tuple[Dot, ...]
     rules: tuple[Rule, ...]
+    right: int
+    """Where lines end, and their labels begin."""
     width: int
     height: int
     radius: int
@@ -78,8 +85,18 @@ def chart(
         share = (number - low) / (high - low) if high > low else 0.5
         return round(height - _MARGIN - share * (height - 2 * _MARGIN))
 
-    step = min(_MAX_STEP, (width - 2 * _MARGIN) / max(1, len(shown) - 1))
-    left = width - _MARGIN - step * (len(shown) - 1)  # the newest is at the right end
+    right = width - _MARGIN - (_LABELS if rules else 0)
+    step = min(_MAX_STEP, (right - _MARGIN) / max(1, len(shown) - 1))
+    left = right - step * (len(shown) - 1)  # the newest is at the right end
     dots = [Dot(round(left + at * step), y(v.number), v.kind, v.url, v.title) for at, v in enumerate(shown)]
-    lines = tuple(Rule(y(number), text) for number, text in rules)
-    return Chart(label, tuple(dots), lines, width, height, 3 if size == SMALL else 4)
+    return Chart(label, tuple(dots), _rules(rules, y), right + _MARGIN, width, height, 3 if size == SMALL else 4)
+
+
+def _rules(rules: Iterable[tuple[float, str]], y: Callable[[float], int]) -> tuple[Rule, ...]:
+    """The lines from the lowest up; a label that would cover the one below stands higher."""
+    lines: list[Rule] = []
+    for number, text in sorted(rules):
+        at = y(number)
+        label_at = min(at, lines[-1].label_y - _LINE_HEIGHT) if lines else at
+        lines.append(Rule(at, label_at, text))
+    return tuple(lines)

@@ -22,9 +22,10 @@ class Evidence:
     error_type: str
     message: str
     stacktrace: str
-    exit_code: int | None
     is_recovered: bool
     """Whether a later attempt of the step succeeded."""
+    url: str
+    """The page of the step's span, with the setting `ui`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,17 @@ def failures(trace: Trace, waterfall: Waterfall) -> Failures:
     succeeded = {span.parent_span_id for span in trace.spans if span.role is SpanRole.ATTEMPT and span.error is None}
     failed = [span for span in trace.spans if span.role is SpanRole.ATTEMPT and span.error is not None]
     failed.sort(key=lambda span: span.parent_span_id in succeeded)
-    shown = tuple(_evidence(span, waterfall, span.parent_span_id in succeeded) for span in failed[:MAX_SHOWN])
+    urls = {span.span_id: str(url) for span in trace.spans if (url := span.attributes.get(semconv.TASK_RUN_URL))}
+    shown = tuple(
+        _evidence(span, waterfall, is_recovered=span.parent_span_id in succeeded, url=urls.get(span.parent_span_id, ""))
+        for span in failed[:MAX_SHOWN]
+    )
     return Failures(shown, len(failed) - len(shown))
 
 
-def _evidence(span: Span, waterfall: Waterfall, is_recovered: bool) -> Evidence:
+def _evidence(span: Span, waterfall: Waterfall, *, is_recovered: bool, url: str) -> Evidence:
     attributes, evidence = span.attributes, span.evidence
     step = span.parent_span_id
-    exit_code = attributes.get(semconv.PROCESS_EXIT_CODE)
     return Evidence(
         row=waterfall.row_of(step),
         key=span.span_id.hex(),
@@ -57,6 +61,6 @@ def _evidence(span: Span, waterfall: Waterfall, is_recovered: bool) -> Evidence:
         error_type=str(attributes.get(semconv.ERROR_TYPE, "")),
         message=str(evidence.get(semconv.EXCEPTION_MESSAGE, span.error or "")),
         stacktrace=str(evidence.get(semconv.EXCEPTION_STACKTRACE, "")),
-        exit_code=exit_code if isinstance(exit_code, int) else None,
         is_recovered=is_recovered,
+        url=url,
     )

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-_SECOND, _MINUTE, _HOUR, _DAY = 10**9, 60, 3600, 86400
+_MILLISECOND, _SECOND = 10**6, 10**9
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NO_VALUE = ""
@@ -12,20 +13,10 @@ _MANY = 100_000
 
 
 def duration(ns: int | None) -> str:
-    """A duration in nanoseconds, in two units at most: `134 ms`, `1.50 s`, `2 min 05 s`, `3 h 10 min`, `2 d 04 h`."""
+    """A duration in nanoseconds, in two units at most: `18 µs`, `134 ms`, `1.50 s`, `2 min 05 s`, `2 d 04 h`."""
     if ns is None:
         return _NO_VALUE
-    if ns < _SECOND:
-        return f"{ns / 1e6:.0f} ms" if ns >= 10_000_000 or ns <= 0 else f"{max(ns / 1e6, 0.01):.2g} ms"  # noqa: PLR2004
-    if ns < 10 * _SECOND:
-        return f"{ns / 1e9:.2f} s"
-    if ns < _WHOLE_SECONDS:
-        return f"{ns / 1e9:.1f} s"
-    whole = round(ns / 1e9)
-    for unit, small, name, small_name in ((_DAY, _HOUR, "d", "h"), (_HOUR, _MINUTE, "h", "min")):
-        if whole >= unit:
-            return f"{whole // unit} {name} {whole % unit // small:02} {small_name}"
-    return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+    return _in_one_unit(ns) if ns < _WHOLE_SECONDS else _in_two_units(round(ns / 1e9))
 
 
 def seconds(value: float | None) -> str:
@@ -75,6 +66,23 @@ def number(value: Any) -> str:
 def short(text: str, characters: int = 120) -> str:
     """The beginning of a text, where the whole of it would hide everything else."""
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def _in_one_unit(ns: int) -> str:
+    if ns <= 0:
+        return "0 ms"
+    if ns < _MILLISECOND:
+        return f"{max(1, round(ns / 1e3))} µs"
+    if ns < _SECOND:
+        return f"{ns / 1e6:.{0 if ns >= 10 * _MILLISECOND else 1}f} ms"
+    return f"{ns / 1e9:.{1 if ns >= 10 * _SECOND else 2}f} s"
+
+
+def _in_two_units(whole: int) -> str:
+    for unit, small, name, small_name in ((_DAY, _HOUR, "d", "h"), (_HOUR, _MINUTE, "h", "min")):
+        if whole >= unit:
+            return f"{whole // unit} {name} {whole % unit // small:02} {small_name}"
+    return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -121,8 +121,9 @@ class RunReader:
 
     def history_before(self, run: Run) -> list[ExecutionRecord]:
         """The executions of the last runs of its pipeline that began before a run; none if they cannot be read."""
-        begins = [attempt.start_ns for step in run.all_steps() for attempt in step.attempts if attempt.start_ns]
-        until_ns = min(begins, default=run.header.created_ns)
+        steps = (step for step in run.all_steps() if not step.is_terminal)
+        starts = [attempt.start_ns for step in steps for attempt in step.attempts if attempt.start_ns]
+        until_ns = min(starts, default=run.header.created_ns)
         try:
             page = self.history.page(RunFilter(pipeline=run.pipeline, until_ns=until_ns), limit=_BEFORE)
             digests = self.digests([each for each in page.runs if each.run_id != run.run_id])

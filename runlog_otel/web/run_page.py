@@ -5,30 +5,33 @@ Everything on it is made of the spans that a backend would get: what may not lea
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import NamedTuple
 
 from runlog_otel.core import semconv
-from runlog_otel.core.critical_path import critical_path
 from runlog_otel.core.diagnosis import Changes, diagnosis_of
 from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.executions import Timeline, timeline_of
-from runlog_otel.core.links import trace_url
 from runlog_otel.core.log_lines import Output
-from runlog_otel.core.model import ExecutionLog, Run, SecretFingerprint, Value
+from runlog_otel.core.model import ExecutionLog, Run, SecretFingerprint, Status, Value
 from runlog_otel.core.record_mapping import records_of
+from runlog_otel.core.redaction import RedactionPolicy
 from runlog_otel.core.trace import SpanRole, Trace
 from runlog_otel.mapping import execution_of_run, traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.web import formats
-from runlog_otel.web.dots import Dots, dots
+from runlog_otel.web.charts import MEDIUM, Chart, chart
+from runlog_otel.web.charts import Value as Dot
 from runlog_otel.web.evidence import Failures, failures
 from runlog_otel.web.output_lines import AttemptOutput, outputs
+from runlog_otel.web.site import Site
 from runlog_otel.web.tables import Tables, tables
-from runlog_otel.web.waterfall import Waterfall, colour_of, result_of_span, waterfall
+from runlog_otel.web.waterfall import RUNNING, Waterfall, colour_of, result_of_span, waterfall
 from runlog_otel.web.why import Why, why
 
 _STALE_NS = 24 * 3600 * 10**9
 """Of a run that was not written for longer than this, nobody knows whether it still runs."""
+_RESULTS = {Status.SUCCESS: "success", Status.FAIL: "failure"}
 _ORIGIN = (semconv.TRIGGER_TYPE, semconv.TRIGGER_NAME, semconv.TRIGGER_USER)
 _COMMIT_PAGES = {"github.com": "/commit/", "gitlab.com": "/-/commit/", "bitbucket.org": "/commits/"}
 _TOTALS: tuple[tuple[str, str, Callable[[Iterable[float]], float], Callable[[float], str]], ...] = (
@@ -88,11 +91,12 @@ class RunPage:
     colour: str
     utc_offset_seconds: int | None
     is_live: bool
-    """Whether it has not ended, as far as is known: the page is worth to be read again."""
-    is_revealing: bool
+    """Whether it is in progress, so that its page is read again."""
+    silent_since_ns: int | None
+    """When it was last heard of, if it has not ended and nobody knows whether it is in progress."""
     original_run_id: str
     executions: tuple[ExecutionView, ...]
-    history: Dots | None
+    history: Chart | None
     """The pipeline's runs, if there are others."""
 
     @property
@@ -109,7 +113,7 @@ def run_page(
     is_revealing: bool = False,
     read_output: ReadOutput | None = None,
     history: Sequence[ExecutionRecord] = (),
-    elsewhere: Sequence[ExecutionRecord] = (),
+    site: Site | None = None,
 ) -> RunPage:
     """The page of a run.
 
@@ -118,38 +122,41 @@ def run_page(
         settings: how it is mapped, and what may be shown.
         now_ns: the time, in nanoseconds since the epoch, until when open parts are drawn; without it, until the latest
             time in the log, so that equal logs make equal pages.
-        is_revealing: whether values of all parameters are shown, but not those named like a secret; secrets in values
-            stay masked.
+        is_revealing: whether more values of parameters are shown, see `revealing`.
         read_output: reads the output of an attempt; None if it is not at hand.
         history: executions of other runs of the pipeline, in any order.
-        elsewhere: executions of other pipelines, in which a failure is looked for too.
+        site: where these runs have their pages; None for a report.
     """
-    policy = (
-        replace(settings.policy, parameters=(*settings.policy.parameters, "*")) if is_revealing else settings.policy
-    )
+    policy = revealing(settings.policy) if is_revealing else settings.policy
     timeline = timeline_of(run)
     traces = traces_from_run(run, settings, policy=policy, is_abandoned=True)
     records = records_of(run, traces)
-    context = _Context(run, timeline, settings, now_ns, read_output, (*history, *records), elsewhere)
+    context = _Context(run, timeline, now_ns, read_output, (*history, *records))
     pairs = zip(reversed(traces), reversed(records), strict=True)
     views = tuple(_execution(context, trace, record) for trace, record in pairs)
     redaction = execution_of_run(run, settings, 1).redaction(_marks(run))
-    result = views[0].result if views else run.status.value.lower()
+    result = views[0].result if views else _RESULTS.get(run.status, RUNNING)
     last_ns = traces[-1].spans[0].end_ns if traces else None
     is_open = not views[0].is_complete if views else not run.status.is_final
+    is_silent = is_open and now_ns is not None and last_ns is not None and now_ns - last_ns > _STALE_NS
     return RunPage(
         run_id=redaction.bounded(run.run_id),
         pipeline=redaction.bounded(run.pipeline),
         tag=redaction.bounded(run.tag),
         result=result,
-        colour=colour_of(result) if views else "none",
+        colour=colour_of(result),
         utc_offset_seconds=run.header.utc_offset_seconds,
-        is_live=is_open and not (now_ns and last_ns and now_ns - last_ns > _STALE_NS),
-        is_revealing=is_revealing,
+        is_live=is_open and not is_silent,
+        silent_since_ns=last_ns if is_silent else None,
         original_run_id="" if run.original_run_id == run.run_id else redaction.bounded(run.original_run_id),
         executions=views,
-        history=dots((*history, *records), run.run_id) if history else None,
+        history=_history(context.records, run.run_id, site) if history else None,
     )
+
+
+def revealing(policy: RedactionPolicy) -> RedactionPolicy:
+    """The policy with values of all parameters, but those named like a secret; secrets in values stay masked."""
+    return replace(policy, parameters=(*policy.parameters, "*"))
 
 
 class _Context(NamedTuple):
@@ -157,31 +164,26 @@ class _Context(NamedTuple):
 
     run: Run
     timeline: Timeline
-    settings: Settings
     now_ns: int | None
     read_output: ReadOutput | None
     records: Sequence[ExecutionRecord]
-    elsewhere: Sequence[ExecutionRecord]
 
 
 def _execution(context: _Context, trace: Trace, record: ExecutionRecord) -> ExecutionView:
-    run, timeline, settings, now_ns = context[:4]
+    run, timeline, now_ns, read = context[:4]
     number, end_ns = record.execution, trace.spans[0].end_ns
     now_ns = None if now_ns is None or now_ns - end_ns > _STALE_NS else now_ns
-    path = critical_path(run, number, timeline)
-    critical = {step.step.path: (step.start_ns, step.end_ns) for step in path.steps} if path else {}
-    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns, critical=critical, ui=settings.ui)
+    chart = waterfall(trace, is_complete=record.is_complete, now_ns=now_ns)
     before = [past for past in context.records if past is not record and past.start_ns <= record.start_ns]
-    diagnosis = diagnosis_of(record, before, context.elsewhere, now_ns=now_ns)
+    diagnosis = diagnosis_of(record, before, now_ns=now_ns)
     result = result_of_span(trace.spans[0], record.is_complete)
-    read = context.read_output
     return ExecutionView(
         number=number,
         result=result,
         colour=colour_of(result),
         is_complete=record.is_complete,
         trace_id=record.trace_id,
-        trace_url=trace_url(settings.ui, trace.execution.trace_id),
+        trace_url=_web_address(trace.spans[0].attributes.get(semconv.PIPELINE_RUN_URL)),
         waterfall=chart,
         why=why(diagnosis, trace, chart),
         failures=failures(trace, chart),
@@ -191,6 +193,29 @@ def _execution(context: _Context, trace: Trace, record: ExecutionRecord) -> Exec
         facts=tuple(_facts(trace)),
         outputs=tuple(outputs(run, trace.execution, timeline, chart, read)) if read else (),
     )
+
+
+def _history(records: Iterable[ExecutionRecord], run_id: str, site: Site | None) -> Chart:
+    """How long the pipeline's runs took, each by its last execution, and the median of those that succeeded."""
+    last = {record.run_id: record for record in sorted(records, key=lambda record: record.execution)}
+    runs = sorted(last.values(), key=lambda record: (record.start_ns, record.run_id))
+    dots = [
+        Dot(
+            record.duration_ns,
+            "here" if record.run_id == run_id else colour_of(_result(record)),
+            site.run(record.run_id) if site and record.run_id != run_id else "",
+            f"{formats.short(record.run_id, 60)}: {_result(record)}, {formats.duration(record.duration_ns)}",
+        )
+        for record in runs
+    ]
+    usual = [record.duration_ns for record in runs if record.has_succeeded]
+    rules = [(median(usual), f"median {formats.duration(round(median(usual)))}")] if usual else []
+    label = f"How long the pipeline's last {len(runs)} runs took"
+    return chart(label, dots, rules, size=MEDIUM, begins_at_zero=True)
+
+
+def _result(record: ExecutionRecord) -> str:
+    return record.result if record.is_complete else RUNNING
 
 
 def _marks(run: Run) -> tuple[SecretFingerprint, ...]:

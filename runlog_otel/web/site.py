@@ -15,6 +15,8 @@ class Site:
     root: str = ""
     section: str = ""
     search: str = ""
+    home: str = ""
+    """The page that names the sources, if there are several."""
 
     def runs(self, **filters: str) -> str:
         """The list of runs; empty filters are left out."""

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from runlog_otel.core import semconv
 from runlog_otel.core.intervals import MIN_SPAN_DURATION_NS
-from runlog_otel.core.links import trace_url
 from runlog_otel.core.model import ITERATED_KINDS, Value
 from runlog_otel.core.quick_init import quick_init
 from runlog_otel.core.trace import Span, SpanRole, Trace
@@ -22,7 +21,13 @@ _FOLDED = 50
 _MAX_DEPTH = 8
 _WIDTH = 1000
 RUNNING = "running"
-_RESULTS = (semconv.PIPELINE_RESULT, semconv.TASK_RESULT, semconv.BRANCH_RESULT, semconv.ATTEMPT_RESULT)
+_RESULTS = {
+    SpanRole.RUN: semconv.PIPELINE_RESULT,
+    SpanRole.STEP: semconv.TASK_RESULT,
+    SpanRole.BRANCH: semconv.BRANCH_RESULT,
+    SpanRole.ATTEMPT: semconv.ATTEMPT_RESULT,
+}
+_OF_PARTS = (semconv.OTHER_ERROR, semconv.STEP_FAILED, semconv.BRANCH_FAILED)
 _COLOURS = {"success": "ok", "skip": "none", RUNNING: "run", "": "none"}
 
 
@@ -65,9 +70,9 @@ class Row:
     """What these rows are: `24 iterations`, `3 attempts`; without any, the step that is all of a branch."""
     is_folded: bool = False
     error_type: str = ""
+    """Empty if it says no more than the result."""
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
-    url: str = ""
 
     @property
     def duration_ns(self) -> int | None:
@@ -120,9 +125,8 @@ class Waterfall:
 
 def result_of_span(span: Span, is_complete: bool) -> str:
     """How a part ended; `running` if it has not ended, and its execution has not either."""
-    result = next((str(span.attributes[key]) for key in _RESULTS if key in span.attributes), "")
-    is_open = span.attributes.get(semconv.ERROR_TYPE) == semconv.ABANDONED
-    return RUNNING if is_open and not is_complete else result
+    is_open = not is_complete and span.attributes.get(semconv.ERROR_TYPE) == semconv.ABANDONED
+    return RUNNING if is_open else str(span.attributes.get(_RESULTS[span.role], ""))
 
 
 def colour_of(result: str) -> str:
@@ -135,8 +139,6 @@ def waterfall(
     *,
     is_complete: bool = True,
     now_ns: int | None = None,
-    critical: Mapping[str, tuple[int, int]] | None = None,
-    ui: str = "",
 ) -> Waterfall:
     """The waterfall of an execution that was mapped whole (`is_abandoned`).
 
@@ -144,10 +146,8 @@ def waterfall(
         trace: its spans, from the root on.
         is_complete: whether the execution has ended.
         now_ns: until when open parts are drawn, if it has not; by default until the latest time in the log.
-        critical: when the steps on the critical path are on it, by their paths.
-        ui: the base URL of Jaeger's user interface, for links.
     """
-    return _Builder(trace, is_complete, now_ns, critical or {}, ui).waterfall()
+    return _Builder(trace, is_complete, now_ns).waterfall()
 
 
 @dataclass(slots=True)
@@ -186,20 +186,17 @@ class _Inside:
 
 
 class _Builder:
-    def __init__(
-        self, trace: Trace, is_complete: bool, now_ns: int | None, critical: Mapping[str, tuple[int, int]], ui: str
-    ) -> None:
+    def __init__(self, trace: Trace, is_complete: bool, now_ns: int | None) -> None:
         self._root = root = trace.spans[0]
         self._is_complete = is_complete
         self._end_ns = root.end_ns if is_complete else max(root.end_ns, now_ns or 0)
-        self._ui = ui
         self._spans = [span for span in trace.spans[1:] if span.role is not SpanRole.START]
         self._by_id = {span.span_id: span for span in self._spans}
         self._repeating: dict[bytes, Span] = {}
         """By their ids, the parts with a row that stands for the only part in them too."""
-        self._inside = self._summed(critical)
+        self._inside = self._summed()
 
-    def _summed(self, critical: Mapping[str, tuple[int, int]]) -> dict[bytes, _Inside]:
+    def _summed(self) -> dict[bytes, _Inside]:
         """What is in each part, from the innermost on: a part comes before those in it."""
         inside: dict[bytes, _Inside] = defaultdict(_Inside)
         for span in reversed(self._spans):
@@ -207,8 +204,8 @@ class _Builder:
                 inside[span.parent_span_id].add_attempt(span)
                 continue
             own = inside[span.span_id]
-            if critical and own.critical is None and span.role is SpanRole.STEP:
-                own.critical = critical.get(str(span.attributes[semconv.TASK_RUN_ID]))
+            if semconv.STEP_IS_CRITICAL in span.attributes:
+                own.critical = span.start_ns, span.end_ns
             if len(own.attempts) == 1 or (own.rows == 1 and span.role is SpanRole.BRANCH):
                 own.rows -= 1
                 self._repeating[span.span_id] = own.attempts[0] if own.attempts else own.parts[0]
@@ -261,10 +258,9 @@ class _Builder:
             below=inside.rows,
             inside=_counted(span, inside) if inside.rows else self._step_of_branch(span),
             is_folded=inside.rows > _FOLDED,
-            error_type="" if last.error is None else str(last.attributes.get(semconv.ERROR_TYPE, "")),
+            error_type="" if result == RUNNING else _error_type(last),
             cpu_seconds=inside.cpu_seconds,
             memory_bytes=inside.memory_bytes,
-            url=trace_url(self._ui, span.trace_id, span.span_id),
         )
 
     def _kind(self, span: Span) -> str:
@@ -296,6 +292,12 @@ def _label(span: Span) -> str:
     if span.role is SpanRole.ATTEMPT:
         return f"attempt {span.attributes[semconv.ATTEMPT_NUMBER]}"
     return span.name
+
+
+def _error_type(span: Span) -> str:
+    """The type of the error of a part that failed by itself."""
+    error_type = "" if span.error is None else str(span.attributes.get(semconv.ERROR_TYPE, ""))
+    return "" if error_type in _OF_PARTS else error_type
 
 
 def _is_iterated(span: Span) -> bool:

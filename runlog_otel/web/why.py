@@ -105,8 +105,6 @@ def _seen(diagnosis: Diagnosis) -> Iterator[str]:
     else:
         since = formats.moment(seen.first_ns)
         yield f"First seen {since}, {counted(seen.runs, 'time')} in {counted(seen.of_runs, 'run')}."
-    if others := [name for name in seen.pipelines if name != diagnosis.run.pipeline]:
-        yield f"Also in {names_text(others, len(others))}."
 
 
 def _flaky(diagnosis: Diagnosis) -> Iterator[str]:

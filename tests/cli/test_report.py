@@ -1,6 +1,7 @@
 """`runlog-otel report`: a run's page as one file."""
 
 import json
+import os
 import re
 import stat
 import subprocess
@@ -46,6 +47,15 @@ def test_a_report_needs_only_the_log(quick: Command, project: Path) -> None:
     assert quick("report", str(GOLDEN / "job.log.json"), "-o", "file.html").status == 0
     assert quick("report", RUNS["job"], "-o", "store.html").status == 0
     assert (project / "file.html").read_bytes() == (project / "store.html").read_bytes()
+
+
+def test_the_newest_run_has_a_name(quick: Command, project: Path) -> None:
+    """As for `why`."""
+    log = json.loads((GOLDEN / "job.log.json").read_text()) | {"run_id": "newest"}
+    (project / ".run_log_store" / "newest.json").write_text(json.dumps(log))
+    os.utime(project / ".run_log_store" / "newest.json", (4_000_000_000, 4_000_000_000))
+    assert quick("report", "latest", "-o", "latest.html").status == 0
+    assert "newest" in (project / "latest.html").read_text()
 
 
 def test_the_runs_of_a_tag_are_compared(quick: Command, project: Path) -> None:

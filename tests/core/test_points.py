@@ -57,6 +57,15 @@ def test_a_run_that_failed_says_why() -> None:
     assert of(semconv.RUN_ERRORS, log) == [({"error.type": "_OTHER"}, 1)]
 
 
+def test_the_newest_failure_has_the_page_of_its_trace() -> None:
+    """With the setting `ui`, for alerts."""
+    log = run(task("a", attempt(1, 3, ok=False)), verdict("fail", 4), status=Status.FAIL)
+    (trace,) = spans_from_run(log, ui="https://own/{trace_id}?from={start_ms}")
+    (failure,) = [point for point in points_from_trace(log, trace).points if point.metric == semconv.STEP_LAST_FAILURE]
+    url = f"https://own/{trace.execution.trace_id.hex()}?from={at(1) // 10**6}"
+    assert dict(failure.details)["runlog.failure.trace_url"] == url
+
+
 def test_iterations_share_one_label_set() -> None:
     """The value of an iteration is in no label; a named branch is."""
     work = [branch(f"m.{value}", task(f"m.{value}.work", attempt(1, 2)), verdict("success", 3, prefix=f"m.{value}."))

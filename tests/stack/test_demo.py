@@ -15,7 +15,7 @@ from tests.e2e.serving import Serve
 from tests.hosts.project import environment, run
 from tests.peers.collector import ShippedCollector
 from tests.peers.jaeger import Jaeger
-from tests.peers.loopback import HOST, answers, free_ports
+from tests.peers.loopback import HOST, answers, free_ports, request
 from tests.peers.postgres import Postgres
 from tests.peers.process import Server, running
 from tests.peers.victorialogs import VictoriaLogs
@@ -46,11 +46,12 @@ def test_the_demo_is_stored_traced_logged_and_counted(
 ) -> None:
     """The tables are made, the demo runs, its trace and the log of its failure are stored, and `serve` counts it."""
     url, run_id = make_url(postgres.create_database()), secrets.token_hex(4)
-    listen = f"{HOST}:{free_ports(1)[0]}"
+    listen, pages = (f"{HOST}:{port}" for port in free_ports(2))
     here = {
         "/etc/runlog-otel": str(CONFIGS / "runlog-otel"),
         "/var/lib/runlog-otel": str(tmp_path / "state"),
         "0.0.0.0:9464": listen,
+        "0.0.0.0:9463": pages,
         "postgres:5432": f"{url.host}:{url.port}",
         "http://collector:4318": backends.collector.otlp_http,
     }
@@ -90,4 +91,5 @@ def test_the_demo_is_stored_traced_logged_and_counted(
         labels = {"cicd_pipeline_name": "pipeline.main", "cicd_pipeline_result": "success"}
         metrics = Serve(tmp_path, listen)
         assert metrics.value("cicd_pipeline_run_duration_seconds_count", **labels) == 1
+        assert trace_id in request(f"http://{pages}/runs/{run_id}").decode()
     assert ready.rpartition(listen)[2] in str(serve["healthcheck"]["test"])

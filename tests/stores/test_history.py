@@ -72,6 +72,54 @@ def test_runs_are_listed_newest_first_in_pages(history: RunHistory) -> None:
         assert listed == newest_first
 
 
+def test_pages_are_read_in_both_directions(history: RunHistory) -> None:
+    """The way back has the same pages, and then the runs that were added."""
+    first = history.page(limit=2)
+    second = history.page(after=first.after, limit=2)
+    assert (first.before, ids(second)) == (None, ["run-3", "run-2"])
+    history.store.create(run("newer"))
+    back = history.page(before=second.before, limit=2)
+    assert (ids(back), back.after) == (["run-5", "run-4"], first.after)
+    newest = history.page(before=back.before, limit=2)
+    assert (ids(newest), newest.before) == (["newer"], None)
+    assert ids(history.page(after=newest.after, limit=2)) == ["run-5", "run-4"]
+
+
+def test_the_unfinished_are_the_newest_of_each_status(history: RunHistory) -> None:
+    """Whatever else there is."""
+    history.store.set_status("run-0", "CREATED")
+    assert [run.run_id for run in history.unfinished(2)] == ["run-5", "run-4", "run-0"]
+
+
+def test_pipelines_are_listed_by_name(history: RunHistory) -> None:
+    """In pages."""
+    assert (history.pipelines(5), history.pipelines(1)) == (["serve", "train"], ["serve"])
+    assert (history.pipelines(5, after="serve"), history.pipelines(5, after="train")) == (["train"], [])
+
+
+def test_an_outline_has_the_header_and_the_first_failure(history: RunHistory) -> None:
+    """Of a step or a job; a run without a failure has no step, a damaged one is left out."""
+    store = history.store
+    store.set_config("run-1", {"runlog_otel": {"created": "1970-01-01T00:00:05+00:00"}})
+    store.put_step(step("c", "FAIL", "later"), "run-1")
+    store.create(run("job"))
+    store.put_job({"status": "FAIL", "attempts": [{"status": "FAIL", "message": "no memory"}]}, "job")
+    store.set_status("job", "FAIL")
+    entries = store.database.tables.entries
+    store.put_step(step("d", "FAIL", "damaged"), "run-3")
+    damage = update(entries).where(entries.c.key == "d").values(body="{")
+    store.database.write(lambda connection: connection.execute(damage))
+    outlines = history.outlines(history.page().runs)
+    said = {
+        run_id: [(each.path, each.attempts[0].message) for each in outline.steps]
+        for run_id, outline in outlines.items()
+    }
+    nothing: dict[str, Any] = {run_id: [] for run_id in ("run-0", "run-2", "run-4", "run-5")}
+    assert said == nothing | {"run-1": [("a", "Disk 100% full_ on /DATA")], "job": [("job", "no memory")]}
+    assert outlines["run-1"].header.created_ns == 5_000_000_000
+    assert history.outlines(()) == {}
+
+
 def test_runs_added_while_paging_do_not_move_pages(history: RunHistory) -> None:
     """The second page begins where the first one ended, though a newer run came in between."""
     first = history.page(limit=2)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from runlog_otel.stores.port import DocumentStore
 from runlog_otel.stores.sql import retention
-from runlog_otel.stores.sql.history import RunFilter, RunHistory
+from runlog_otel.stores.sql.history import RunFilter, RunHistory, RunSummary
 from runlog_otel.stores.sql.store import SqlStore
 from tests.stores.conftest import run, step
 from tests.stores.test_cost import recorded
@@ -40,6 +40,7 @@ CALLS: dict[str, Callable[[SqlStore, RunHistory], Any]] = {
     "job": lambda store, _: store.job("r"),
     "put_job": lambda store, _: store.put_job({"status": "FAIL"}, "r"),
     "page": lambda _, history: history.page(after="5.5"),
+    "page of newer runs": lambda _, history: history.page(before="5.5"),
     "first page": lambda _, history: history.page(),
     "page of a status": lambda _, history: history.page(RunFilter(status="FAIL")),
     "page of a tag": lambda _, history: history.page(RunFilter(tag="t")),
@@ -47,6 +48,11 @@ CALLS: dict[str, Callable[[SqlStore, RunHistory], Any]] = {
     "page of a time": lambda _, history: history.page(RunFilter(since_ns=1, until_ns=2)),
     "page of some": lambda _, history: history.page(RunFilter(run_ids=["r", "s"])),
     "page of a failure": lambda _, history: history.page(RunFilter(failure="disk"), after="5.5"),
+    "page of a pipeline and a status": lambda _, history: history.page(RunFilter(pipeline="train", status="FAIL")),
+    "page of a pipeline and a tag": lambda _, history: history.page(RunFilter(pipeline="train", tag="t")),
+    "unfinished": lambda _, history: history.unfinished(5),
+    "pipelines": lambda _, history: history.pipelines(5),
+    "outlines": lambda _, history: history.outlines(history.page(RunFilter(tag="t")).runs or (_summary("r"),)),
     "changed": lambda _, history: list(history.changed(1)),
     "missing": lambda _, history: history.missing(["r", "s"]),
     "secret_fingerprints": lambda _, history: history.secret_fingerprints("r"),
@@ -61,6 +67,11 @@ CALLS: dict[str, Callable[[SqlStore, RunHistory], Any]] = {
     "clear": lambda store, _: retention.clear(store.database),
 }
 """Every public method, in each of its forms; those that delete come last."""
+
+
+def _summary(run_id: str) -> RunSummary:
+    return RunSummary(run_id, "", "", "", "FAIL", "", 0, 0, None, None, 1, 1)
+
 
 FULL_SCANS = {
     "first page": "it reads the newest rows of an index, and ends with the page",

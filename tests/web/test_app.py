@@ -117,7 +117,7 @@ def test_the_page_of_a_pipeline_shows_its_history(two: Runs, pages: Pages) -> No
 def test_a_comparison_says_what_is_slower(two: Runs, pages: Pages) -> None:
     """Against the first run."""
     text = " ".join(Page(pages().get("/compare?run=good&run=bad").text).text.split())
-    assert "bad took 2.00 s longer than good : load +2.00 s." in text
+    assert "bad took 2.00 s longer than good : load +2.00 s ." in text
     assert "load 5.00 s +2.00 s failure 7.00 s" in text
 
 
@@ -192,7 +192,11 @@ def test_several_sources_have_pages_of_their_own(runs: Runs, tmp_path_factory: p
     assert {"/1/", "/2/"} <= set(links)
     assert [Page(client.get(path).text).run_ids for path in ("/1/", "/2/")] == [["here"], []]
     assert "/1/runs/here" in client.get("/1/").text
-    assert client.get("/2/runs/here").status_code == 404
+    assert '<a class="name" href="/">' in client.get("/1/runs/here").text
+    for path in ("/", "/2/runs/here", "/nothing"):
+        page = Page((answer := client.get(path)).text)
+        assert answer.status_code == (200 if path == "/" else 404)
+        assert {client.get(str(a["href"])).status_code for tag, a in page.tags if tag == "link"} == {200}
     here.close()
 
 

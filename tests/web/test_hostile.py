@@ -16,7 +16,7 @@ CANARY = "canary-value-9431"
 TEXTS = {"markup": SCRIPT, "terminal": ANSI + "x", "direction": BIDI + "x", "all": EVIL, "long": "x" * 100_000}
 
 
-def _everywhere(text: str) -> Document:
+def everywhere(text: str) -> Document:
     """A run with a text wherever a log has one."""
     said = f'{text}: {text}\n\nTraceback (most recent call last):\n  File "{text}", line 1, in {text}\n'
     failed = attempt(
@@ -39,8 +39,8 @@ def _everywhere(text: str) -> Document:
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_a_text_of_a_log_is_only_text(runs: Runs, pages: Pages, text: str) -> None:
     """No tag, no attribute, no control and no invisible character of it is in a page, and no page is huge."""
-    runs.put(_everywhere(text))
-    runs.put({**_everywhere(text), "run_id": "evil-2"})
+    runs.put(everywhere(text))
+    runs.put({**everywhere(text), "run_id": "evil-2"})
     client = pages()
     links = {str(a["href"]) for tag, a in Page(client.get("/pipelines").text).tags if tag == "a"}
     pipelines = [link for link in links if link.startswith("/pipelines/")]

@@ -9,13 +9,16 @@ from threading import Thread
 import pytest
 from typing_extensions import override
 
-from runlog_otel.core.model import Run, Status
+from runlog_otel.core.log_lines import Output
+from runlog_otel.core.model import ExecutionLog, Header, Run, Status
+from runlog_otel.core.record_mapping import records_of
+from runlog_otel.mapping import traces_from_run
 from runlog_otel.settings import Settings
 from runlog_otel.web.rendering import CONTENT_SECURITY_POLICY, STATIC, static
 from runlog_otel.web.run_page import run_page
 from runlog_otel.web.site import Site
 from tests.peers.chromium import Browser
-from tests.web.pages import LOGS, attempt, log, mapped, page_of, rendered, run_of, step
+from tests.web.pages import LOGS, at, attempt, log, mapped, page_of, rendered, run_of, step
 
 _SETTINGS = Settings.load({}, {})
 _SHOWN = (
@@ -53,6 +56,25 @@ def test_a_report_is_for_everybody_and_asks_for_nothing(
         assert tab.violations() == []
         assert (tab.problems, tab.requests) == ([], [url])
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_failed_run_with_all_its_parts_is_for_everybody(browser: Browser, opened: Callable[[str], str]) -> None:
+    """Its answer, the traceback, the runs before, the output."""
+    stack = 'Traceback (most recent call last):\n  File "/app/p.py", line 37, in publish\n    push()\nOSError: no'
+    log_of = ExecutionLog("publish.execution.log", 80)
+    failed = attempt(1, 2, Status.FAIL, message=f"OSError: no\n\n{stack}", log=log_of)
+    past = run_of(step("publish", attempt(-9, -8)), run_id="past", header=Header(created_ns=at(-9)))
+    page = run_page(
+        run_of(step("load", attempt(0, 1)), step("publish", failed, status=Status.FAIL), status=Status.FAIL),
+        _SETTINGS,
+        read_output=lambda _: Output("INFO begin\nWARNING slow\nERROR no\n" * 99),
+        history=records_of(past, traces_from_run(past, _SETTINGS)),
+    )
+    for scheme, width in (("light", 1280), ("dark", 400)):
+        with browser.tab(url := opened(rendered(page)), width=width, color_scheme=scheme) as tab:
+            tab.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+            assert tab.page.get_by_label("Output of publish").is_visible()
+            assert (tab.violations(), tab.problems, tab.requests) == ([], [], [url])
 
 
 def test_rows_are_folded_with_the_keyboard_too(browser: Browser, opened: Callable[[str], str]) -> None:

@@ -1,6 +1,7 @@
 """The page of a run: what is on it, in words and in HTML."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timezone
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from runlog_otel.core.log_lines import Output
 from runlog_otel.core.model import ExecutionLog, Status
 from runlog_otel.core.record_mapping import records_of
+from runlog_otel.core.redaction import fingerprint_of
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.errors import SourceError
 from runlog_otel.mapping import traces_from_run
@@ -93,7 +95,9 @@ def test_executions_are_on_one_page_the_newest_first() -> None:
         {"id": "e-1"}
     ]
     traces = [url for url in html.attributes("href") if url.startswith("https://jaeger.example.org/trace/")]
-    assert {url.rsplit("/", 1)[1] for url in traces} == {execution.trace_id for execution in page.executions}
+    assert {url.rsplit("/", 1)[1].partition("?")[0] for url in traces} == {
+        execution.trace_id for execution in page.executions
+    }
 
 
 def test_what_the_code_said_is_on_the_page() -> None:
@@ -152,17 +156,20 @@ def test_the_pipelines_other_runs_are_dots() -> None:
         past = replace(past, header=replace(past.header, created_ns=at(10 * number)))
         records += records_of(past, traces_from_run(past, _SETTINGS, is_abandoned=True))
     run = run_of(step("load", attempt(100, 109)), run_id="here")
-    page = run_page(replace(run, header=replace(run.header, created_ns=at(100))), _SETTINGS, history=records)
+    run = replace(run, header=replace(run.header, created_ns=at(100)))
+    page = run_page(run, _SETTINGS, history=records, site=Site())
     assert page.history is not None
-    assert [(dot.run_id, dot.colour, dot.is_here) for dot in page.history.dots] == [
-        *((f"run-{number}", "ok", False) for number in range(6)),
-        ("here", "ok", True),
+    assert [(dot.url, dot.kind) for dot in page.history.dots] == [
+        *((f"/runs/run-{number}", "ok") for number in range(6)),
+        ("", "here"),
     ]
+    assert [rule.label for rule in page.history.rules] == ["median 1.00 s"]
     assert page.latest is not None
     assert (page.latest.usual_ns, page.latest.why and page.latest.why.kind) == (SECOND + 1, "slow")
     html = Page(rendered(page, Site()))
     assert {url for url in html.attributes("href") if url.startswith("/runs/")} == {f"/runs/run-{n}" for n in range(6)}
-    assert [url for url in Page(rendered(page)).attributes("href") if "run-" in url] == []
+    report = Page(rendered(run_page(run, _SETTINGS, history=records)))
+    assert [url for url in report.attributes("href") if "run-" in url] == []
 
 
 def test_output_is_shown_from_its_end() -> None:
@@ -212,13 +219,46 @@ def test_a_run_in_progress_is_read_again() -> None:
     assert page.latest.waterfall.end_ns == end_ns + 5 * SECOND
     stale = page_of(_running(), now_ns=end_ns + 48 * 3600 * SECOND)
     assert (stale.is_live, stale.latest and stale.latest.duration_ns < 10 * SECOND) == (False, True)
+    assert "it may have been killed" in rendered(stale, Site())
 
 
 def test_a_run_without_a_step_has_a_page() -> None:
     """It says so."""
     run = run_of(step("load", attempt(0, 1)))
     empty = replace(run, steps=(), status=Status.PROCESSING, header=replace(run.header, created_ns=None))
-    assert "It has recorded nothing yet." in rendered(run_page(empty, _SETTINGS))
+    page = run_page(empty, _SETTINGS)
+    assert (page.result, page.colour, "It has recorded nothing yet." in rendered(page)) == ("running", "run", True)
+    ended = run_page(replace(empty, status=Status.FAIL), _SETTINGS)
+    assert (ended.result, "It has ended without a step." in rendered(ended)) == ("failure", True)
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_report_says_what_the_page_says(name: str) -> None:
+    """Word for word; only links between pages are missing."""
+    page = page_of(log(name))
+
+    def text(html: str) -> str:
+        return " ".join(re.sub(r"<[^>]+>", "", html[html.index("<main") : html.index("</main>")]).split())
+
+    assert text(rendered(page)) == text(rendered(page, Site()))
+
+
+def test_a_secret_of_the_host_is_masked_everywhere() -> None:
+    """Where the log has its fingerprint: in the tag, a parameter, a message, the output."""
+    secret = "correct-horse-battery"
+    mark = fingerprint_of(secret, "some-run-0001")
+    failed = attempt(
+        *(0, 1, Status.FAIL),
+        message=f"ValueError: {secret}",
+        input_parameters=("rate",),
+        input_values={"rate": secret},
+        metrics={"quality": secret},
+        log=ExecutionLog("a.execution.log", 80),
+        marks=(mark,),
+    )
+    run = run_of(step("load", failed, status=Status.FAIL), status=Status.FAIL, tag=secret)
+    html = rendered(run_page(run, _SETTINGS, is_revealing=True, read_output=lambda _: Output(f"{secret}\n")))
+    assert (secret in html, html.count("********") >= 5) == (False, True)
 
 
 def test_equal_logs_make_equal_pages() -> None:

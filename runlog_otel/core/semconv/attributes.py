@@ -231,6 +231,9 @@ ANNOTATION_NAME = attribute(
     "The name of a number that steps annotate, as in `metrics.annotations`.",
 )
 FAILURE_TRACE_ID = attribute("runlog.failure.trace_id", "metric", "string", "The trace of the latest failure.")
+FAILURE_TRACE_URL = attribute(
+    "runlog.failure.trace_url", "metric", "string", "The page of that trace, when `ui` is set."
+)
 OVERFLOW = attribute(
     "otel.metric.overflow", "metric", "boolean", "`true` on the series for label sets above `metrics.max_series`."
 )

@@ -10,6 +10,7 @@ from runlog_otel.core.semconv.attributes import (
     ERROR_TYPE,
     EXCEPTION_MESSAGE,
     FAILURE_TRACE_ID,
+    FAILURE_TRACE_URL,
     METRIC_NAME,
     PIPELINE_NAME,
     PIPELINE_RESULT,
@@ -79,7 +80,7 @@ STEP_LAST_FAILURE = metric(
     "s",
     _OF_STEP,
     "When the latest failure of a step ended, as Unix time; its details, for alerts. One series per step: the latest.",
-    (ERROR_TYPE, FAILURE_TRACE_ID, EXCEPTION_MESSAGE),
+    (ERROR_TYPE, FAILURE_TRACE_ID, FAILURE_TRACE_URL, EXCEPTION_MESSAGE),
 )
 ATTEMPT_DURATION = duration("runlog.attempt.duration", (*_OF_STEP, ATTEMPT_RESULT, ERROR_TYPE), "Duration of attempts.")
 BRANCH_DURATION = duration(

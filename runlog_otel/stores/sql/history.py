@@ -247,7 +247,8 @@ class RunHistory:
             conditions.append(runs.created_ns < run_filter.until_ns)
         if run_filter.failure:
             said = entries.failure.is_not(None) & entries.failure.icontains(run_filter.failure, autoescape=True)
-            conditions.append(text(f"({HAS_FAILED})"))
+            if run_filter.status != Status.FAIL.value:  # else it is true, and SQLite reads every row for it
+                conditions.append(text(f"({HAS_FAILED})"))
             conditions.append(select(entries.seq).where(entries.run_seq == runs.seq, said).exists())
         return conditions
 

@@ -116,7 +116,8 @@
   function durationText(ns) {
     const pad = (number) => String(number).padStart(2, "0");
     if (ns < 1) return "0";
-    if (ns < 1e9) return `${ns < 1e7 ? Number((ns / 1e6).toPrecision(2)) : Math.round(ns / 1e6)} ms`;
+    if (ns < 1e6) return `${Math.max(1, Math.round(ns / 1e3))} µs`;
+    if (ns < 1e9) return `${(ns / 1e6).toFixed(ns < 1e7 ? 1 : 0)} ms`;
     if (ns < 1e11) return `${(ns / 1e9).toFixed(ns < 1e10 ? 2 : 1)} s`;
     const whole = Math.round(ns / 1e9);
     if (whole >= 86400) return `${Math.floor(whole / 86400)} d ${pad(Math.floor((whole % 86400) / 3600))} h`;
