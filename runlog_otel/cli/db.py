@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runlog_otel.cli import loading, output
-from runlog_otel.cli.options import MAX_AGE, AsJson, ConfigFile, DatabaseUrl
+from runlog_otel.cli.options import AsJson, ConfigFile, DatabaseUrl
 from runlog_otel.cli.runs import time_text
 from runlog_otel.errors import ConfigError
+from runlog_otel.sources.moments import MAX_AGE
 
 if TYPE_CHECKING:
     from runlog_otel.sources.port import Source

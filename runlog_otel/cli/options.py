@@ -1,12 +1,12 @@
 """Options that several commands share, and the parser of ages."""
 
-import re
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from runlog_otel.errors import ConfigError
+from runlog_otel.sources.moments import age_from_text
 
 ConfigFile = Annotated[
     str,
@@ -42,29 +42,6 @@ Endpoint = Annotated[
 ]
 RunNamed = Annotated[str, typer.Argument(help="A run id, or a run log's JSON file.", metavar="RUN_ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-
-MAX_AGE = timedelta(days=36_500)
-"""Every clock, database and `threading.Event.wait` can handle this."""
-_AGE = re.compile(r"(\d+)([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def age_from_text(text: str, option: str) -> timedelta | None:
-    """An age as people write it (`30m`, `24h`, `7d`, `2w`); None if the text is not an age.
-
-    Raises:
-        ConfigError: it is longer than `MAX_AGE`.
-    """
-    parts = _AGE.fullmatch(text.strip())
-    if parts is None:
-        return None
-    try:
-        parsed = timedelta(**{_UNITS[parts[2]]: int(parts[1])})
-    except (OverflowError, ValueError):  # too large for a timedelta, or too many digits for an int
-        parsed = timedelta.max
-    if parsed > MAX_AGE:
-        raise ConfigError(option, f"must be at most {MAX_AGE.days}d")
-    return parsed
 
 
 def age(text: str, option: str, at_least: timedelta = timedelta(0)) -> timedelta:

@@ -1,8 +1,7 @@
 """`runlog-otel runs`: lists runs, or compares them side by side."""
 
-from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -10,10 +9,11 @@ import typer
 from runlog_otel.cli import output
 from runlog_otel.cli.guard import FAILED, problem_of
 from runlog_otel.cli.loading import source
-from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl, age_from_text
+from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl
 from runlog_otel.cli.output import cell
 from runlog_otel.core.redaction import MASK, Redaction, redacted
 from runlog_otel.errors import ConfigError, RunLogFormatError, SourceError, StoreError
+from runlog_otel.sources.moments import moment_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,9 +30,6 @@ Text = Annotated[str, typer.Option(show_default=False)]
 
 _STYLES = {"SUCCESS": "green", "FAIL": "red", "PROCESSING": "yellow"}
 _MAX_COMPARED = 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MAX_NS = 2**63 - 1
-"""The latest moment that databases accept, in nanoseconds: in the year 2262."""
 _TABLE_WIDTH = 10_000
 """Tables are as wide as their content: a shortened run id cannot be copied."""
 
@@ -58,10 +55,11 @@ def runs(
 
     Exit status: 0 all is shown, 1 a run cannot be read: it is reported and skipped.
     """
+    from runlog_otel.sources.listing import history_of
     from runlog_otel.stores.run_list import RunFilter
 
     run_filter = RunFilter(
-        run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "since"), moment_ns(until, "until"), failure
+        run_ids or (), status.upper(), tag, pipeline, moment_ns(since, "--since"), moment_ns(until, "--until"), failure
     )
     loaded = source(url, config)
     history, patterns = history_of(loaded), loaded.settings.policy.patterns
@@ -97,40 +95,6 @@ def _results_of_readable(
             skipped.append(run.run_id)
             output.problem(f"{run.run_id} is skipped: {problem_of(error)}")
     return results, skipped
-
-
-def history_of(source: "Source") -> "RunHistory | Listing":
-    """The object that lists the runs of a source."""
-    store = source.sql_store()
-    if store is None:
-        from runlog_otel.sources.listing import Listing
-
-        return Listing(source)
-    from runlog_otel.stores.sql.history import RunHistory
-
-    return RunHistory(store)
-
-
-def moment_ns(text: str, option: str) -> int | None:
-    """Nanoseconds since the epoch of an age (`30m`) or an ISO time, local when it has no offset; None for "".
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    if not text:
-        return None
-    if (age := age_from_text(text, f"--{option}")) is not None:
-        moment = datetime.now(timezone.utc) - age
-    else:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError as error:
-            raise ConfigError(f"--{option}", f"{text!r} is neither an age (30m, 24h, 7d, 2w) nor a time") from error
-        with suppress(OverflowError, ValueError):  # the first and the last day of the calendar: in UTC
-            moment = moment.astimezone()
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-    return max(-_MAX_NS, min(ns, _MAX_NS))
 
 
 def _clean(run: "RunSummary", history: "RunHistory | Listing", patterns: tuple[str, ...]) -> "RunSummary":

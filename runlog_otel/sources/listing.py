@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from runlog_otel.core import semconv
 from runlog_otel.core.model import Run, SecretFingerprint, StoredRun
@@ -12,7 +13,27 @@ from runlog_otel.loggers import package_logger
 from runlog_otel.sources.port import Source, one_line
 from runlog_otel.stores.run_list import Page, RunFilter, RunSummary
 
+if TYPE_CHECKING:
+    from runlog_otel.stores.sql.history import RunHistory
+
 logger = package_logger(__name__)
+
+
+def history_of(source: Source) -> "RunHistory | Listing":
+    """What lists the runs of a source: a SQL store by queries, any other by reading them.
+
+    Args:
+        source: the source.
+
+    Raises:
+        StoreError: it is a SQLite file that does not exist.
+    """
+    store = source.sql_store()
+    if store is None:
+        return Listing(source)
+    from runlog_otel.stores.sql.history import RunHistory
+
+    return RunHistory(store)
 
 
 @dataclass(frozen=True, slots=True)
