@@ -21,6 +21,7 @@ _COMMANDS = {
     "audit": "Print exactly what is exported of a run, and names and counts of what is held back.",
     "export": "Send whole runs from their logs; a backend drops what it already has.",
     "serve": "Serve the metrics of all runs to Prometheus, from their logs; send missing traces.",
+    "mcp": "Serve read-only answers about runs to an agent, by the Model Context Protocol.",
     "trace-id": "Print the trace id of a run, which follows from the run id (and the setting `namespace`).",
     "check": "Show the settings in force and where each came from; try the store and the endpoint.",
     "db": "The database of a SQL store; copies between stores.",
