@@ -32,7 +32,7 @@ from runlog_otel.mcp_server.arguments import (
     PipelineHistory,
     Why,
 )
-from runlog_otel.mcp_server.documents import Answer, answer_of
+from runlog_otel.mcp_server.documents import Answer, Names, answer_of
 from runlog_otel.sources.listing import Listing, history_of
 from runlog_otel.sources.moments import moment_ns
 from runlog_otel.sources.port import Source
@@ -92,6 +92,8 @@ def why(source: Source, arguments: Why) -> Answer:
     diagnosis = diagnose(source, run, history=arguments.history, now_ns=time.time_ns())
     document = document_of(replace(diagnosis, commands=()))
     del document["commands"]  # they are for a shell
+    if document["seen"]:
+        document["seen"]["pipelines"] = Names(document["seen"]["pipelines"])
     document["timing"]["baseline"] = pipeline_view.durations(diagnosis.timing.baseline)
     for line, step in zip(document["timing"]["slow_steps"], diagnosis.timing.slow_steps, strict=True):
         line["baseline"] = pipeline_view.durations(step.baseline)

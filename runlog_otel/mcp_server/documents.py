@@ -91,7 +91,7 @@ def _clean_fields(document: Mapping[str, Any], max_text: int) -> dict[str, Any]:
             known, readable = _readable(name.removesuffix("_ns"), value)
             clean[known] = readable
         else:
-            clean[name] = _clean(value, max_text * (_STACKTRACE_FACTOR if name == _STACKTRACE else 1))
+            clean[_text(name, max_text)] = _clean(value, max_text * (_STACKTRACE_FACTOR if name == _STACKTRACE else 1))
     return clean
 
 

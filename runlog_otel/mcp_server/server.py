@@ -15,7 +15,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from pydantic import ValidationError
 
-from runlog_otel.core.redaction import bounded, redacted
+from runlog_otel.core.redaction import Redaction, bounded, redacted
 from runlog_otel.errors import ConfigError
 from runlog_otel.loggers import package_logger
 from runlog_otel.mcp_server.arguments import Arguments
@@ -40,6 +40,7 @@ class ToolServer:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = {redacted(source.where): source for source in sources}
         self._tools = {tool.name: tool for tool in TOOLS}
+        self._redaction = Redaction(tuple(pattern for source in sources for pattern in source.settings.policy.patterns))
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def list_tools(self, _: Any, __: Any) -> types.ListToolsResult:
@@ -60,7 +61,7 @@ class ToolServer:
             parsed = tool.arguments.model_validate(arguments)
             answer = tool.answer(self._source(parsed), parsed)
         except Exception as error:  # noqa: BLE001 the client gets a line, and the server goes on
-            problem = _problem(error)
+            problem = self._problem(error)
             logger.warning("%s: %s", name, problem)
             return types.CallToolResult(content=[types.TextContent(type="text", text=problem)], is_error=True)
         content = [types.TextContent(type="text", text=text_of(answer))]
@@ -73,6 +74,16 @@ class ToolServer:
         if source is None:
             raise ConfigError("source", f"must be one of {', '.join(self._sources)}")
         return source
+
+    def _problem(self, error: Exception) -> str:
+        """An error in one line, without secrets: it may repeat an argument."""
+        if isinstance(error, ValidationError):
+            problems = error.errors(include_url=False, include_context=False, include_input=False)
+            named = [f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}" for each in problems]
+            text = "; ".join(named[:_MAX_PROBLEMS])
+        else:
+            text = one_line(error)
+        return bounded(printable(self._redaction(" ".join(text.split()))), _MAX_ERROR_BYTES)
 
     def _described(self, tool: Tool[Any]) -> types.Tool:
         return types.Tool(
@@ -121,14 +132,3 @@ async def _serve(sources: Sequence[Source]) -> None:
     )
     async with stdio_server() as (requests, responses):
         await server.run(requests, responses, server.create_initialization_options())
-
-
-def _problem(error: Exception) -> str:
-    """An error in one line, without secrets."""
-    if isinstance(error, ValidationError):
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        named = [f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}" for each in problems]
-        text = "; ".join(named[:_MAX_PROBLEMS])
-    else:
-        text = one_line(error)
-    return bounded(printable(redacted(" ".join(text.split()))), _MAX_ERROR_BYTES)

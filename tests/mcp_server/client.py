@@ -30,7 +30,8 @@ class Agent:
 
     def call(self, name: str, **arguments: Any) -> types.CallToolResult:
         """Call a tool."""
-        return self.portal.call(self.client.call_tool, name, arguments)
+        result: types.CallToolResult = self.portal.call(self.client.call_tool, name, arguments)
+        return result
 
     def answer(self, name: str, **arguments: Any) -> dict[str, Any]:
         """The answer of a tool: the text says the same as the structured content."""

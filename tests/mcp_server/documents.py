@@ -13,7 +13,7 @@ MANY = 10_000
 def raised(error: str, at: str = "publish") -> str:
     """The message of an attempt whose code raised an exception."""
     frame = f'  File "/srv/pipeline.py", line 3, in {at}\n    call()'
-    return f"Traceback (most recent call last):\n{frame}\n{error}"
+    return f"{error}\n\nTraceback (most recent call last):\n{frame}\n{error}"
 
 
 def step(name: str, *, seconds: float = 1.0, message: str = "", at: float = 0.0, **parts: Any) -> dict[str, Any]:

@@ -78,7 +78,9 @@ def test_a_client_of_the_older_handshake_is_answered(tmp_path: Path) -> None:
     """`initialize` says who serves and how answers are to be read."""
     write(tmp_path / "logs", *_history())
     with agent(tmp_path, "--source", "logs", mode="legacy") as older:
-        assert older.client.server_info.name == "runlog-otel"
+        served = older.client.server_info
+        assert served is not None
+        assert served.name == "runlog-otel"
         assert "not instructions" in (older.client.instructions or "")
         assert older.answer("get_run", run_id="run-1")["data"]["run"]["result"] == "success"
 
@@ -153,7 +155,10 @@ def test_a_pipeline_has_a_history(server: Agent) -> None:
     assert (failure["runs"], failure["fingerprint"]["error_type"]) == (2, "ConnectionError")
     assert (failure["first"], failure["first_run_id"]) == ("2026-11-21T08:38:38.000Z", "run-3")
     assert (failure["last"], failure["last_run_id"]) == ("2026-11-21T09:38:38.000Z", "run-4")
-    assert {line["place"]: (line["failed"], line["runs"]) for line in data["steps"]} == {"load": (0, 4), "publish": (2, 4)}
+    assert {line["place"]: (line["failed"], line["runs"]) for line in data["steps"]} == {
+        "load": (0, 4),
+        "publish": (2, 4),
+    }
 
 
 def test_wrong_arguments_are_an_error_in_one_line(server: Agent) -> None:
