@@ -12,11 +12,12 @@ from runlog_otel.cli.options import AsJson, ConfigFile, SourceUrl
 from runlog_otel.core import semconv
 from runlog_otel.core.baselines import BETWEEN_STEPS
 from runlog_otel.core.headline import counted, duration_text, failure_text, names_text, time_text
+from runlog_otel.insight import HISTORY, MAX_HISTORY, diagnose
 
 if TYPE_CHECKING:
     from runlog_otel.core.baselines import Baseline, SlowStep, Timing
     from runlog_otel.core.comparison import Difference
-    from runlog_otel.core.diagnosis import Changes, Diagnosis
+    from runlog_otel.core.diagnosis import Changes, Diagnosis, EarlierExecution
     from runlog_otel.core.first_cause import Consequence
     from runlog_otel.core.sightings import Flakiness, Sightings
 
@@ -25,7 +26,7 @@ _MAX_LINES = 5
 """The most lines that are printed of each list; `--json` has more."""
 _STYLES = {"failed": "red", "slow": "yellow", "running": "yellow", "succeeded": "green"}
 _HOW = {
-    "container": "failed because of it",
+    "container": "around failed steps",
     "failed_later": "failed later",
     "cut": "was cut off",
     "not_run": "never ran",
@@ -39,6 +40,8 @@ _RESOURCES = {
 }
 _BY = {"step": "the step succeeded on a retry", "branch": "the branch succeeded", "run": "the run succeeded"}
 _UNIT = 1024
+_DIGITS = 12
+"""Of a digest."""
 
 
 def why(
@@ -47,8 +50,8 @@ def why(
         typer.Argument(help="A run id, or a run log's JSON file; latest: the newest run.", metavar="RUN_ID"),
     ],
     history: Annotated[
-        int, typer.Option(min=0, max=1000, help="How many earlier runs of the pipeline are looked at.")
-    ] = 50,
+        int, typer.Option(min=0, max=MAX_HISTORY, help="How many earlier runs of the pipeline are looked at.")
+    ] = HISTORY,
     url: SourceUrl = "",
     config: ConfigFile = "",
     as_json: AsJson = False,
@@ -58,7 +61,6 @@ def why(
     Exit status: 0 there is an answer, also for a run that succeeded or still runs.
     """
     from runlog_otel.core.diagnosis import document_of
-    from runlog_otel.insight import diagnose
     from runlog_otel.stores.connection_string import masked
 
     loaded = source(url, config)
@@ -81,6 +83,7 @@ def _lines(diagnosis: "Diagnosis") -> Iterator[str]:
     again = f", execution {run.execution} of {run.executions}" if run.executions > 1 else ""
     yield f"run {run.run_id} of {run.pipeline}{again}, {time_text(run.start_ns)}"
     sections = {
+        "before": _some((_earlier(each) for each in diagnosis.earlier), len(diagnosis.earlier)),
         "evidence": _evidence(diagnosis),
         "followed": _followed(diagnosis),
         "survived": _survived(diagnosis),
@@ -107,9 +110,13 @@ def _evidence(diagnosis: "Diagnosis") -> Iterator[str]:
     yield from text.rstrip().splitlines()[-_LAST_LINES:]
 
 
+def _earlier(earlier: "EarlierExecution") -> str:
+    return f"execution {earlier.execution} ended with {earlier.result}{earlier.why and ': '}{earlier.why}"
+
+
 def _followed(diagnosis: "Diagnosis") -> Iterator[str]:
-    parts = diagnosis.followed.parts
-    for how, count in diagnosis.followed.counts.items():
+    parts = diagnosis.aftermath.parts
+    for how, count in diagnosis.aftermath.counts.items():
         shown = [part for part in parts if part.how == how]
         same = sum(part.is_same_failure for part in shown)
         note = f" ({same} with the same failure)" if same else ""
@@ -163,7 +170,10 @@ def _difference(difference: "Difference") -> str:
     kind = _KINDS.get(difference.kind, difference.kind)
     if not (difference.before or difference.after):
         return f"{kind}{name}"
-    return f"{kind}{name}: {difference.before or '(not shown)'} → {difference.after or '(not shown)'}"
+    values = (difference.before, difference.after)
+    if difference.kind in ("revision", "graph", "catalog"):
+        values = (difference.before[:_DIGITS], difference.after[:_DIGITS])
+    return f"{kind}{name}: {' → '.join(value or '(not shown)' for value in values)}"
 
 
 def _slower(timing: "Timing") -> Iterator[str]:

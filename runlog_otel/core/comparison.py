@@ -93,8 +93,8 @@ def comparison_of(before: ExecutionRecord, after: ExecutionRecord) -> Comparison
 def differences_between(before: ExecutionRecord, after: ExecutionRecord) -> tuple[Difference, ...]:
     """What differs in code, parameters and files, as far as both executions have it.
 
-    Of parameters that only one of them has, those are told that the runs began with: the other may have ended before
-    a step returned them.
+    A parameter that only one of them has is listed only if that run began with it: the other run may have ended before
+    a step returned it.
     """
     found = [
         *_of_run(before, after),

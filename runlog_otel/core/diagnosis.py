@@ -1,6 +1,6 @@
 """Why a run failed, or was slow, in one answer: bounded, sanitised, and ready for JSON. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from runlog_otel.core.comparison import Difference, differences_between
 from runlog_otel.core.execution_record import ExecutionRecord, ExecutionSummary
 from runlog_otel.core.fingerprint import Fingerprint
 from runlog_otel.core.first_cause import Cause, Consequence, Survived, consequences, counts_of, first_cause, survived
-from runlog_otel.core.headline import headline_of
+from runlog_otel.core.headline import cause_text, headline_of
 from runlog_otel.core.redaction import bounded
 from runlog_otel.core.sightings import Flakiness, Sightings, flakiness_of, sightings_of
 
@@ -31,6 +31,16 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierExecution:
+    """An execution of the same run before this one."""
+
+    execution: int
+    result: str
+    why: str
+    """What failed first in it, in one line; empty if nothing did."""
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryRead:
     """Which runs were read for a diagnosis."""
 
@@ -43,7 +53,7 @@ class HistoryRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class Aftermath:
     """What followed the cause."""
 
     counts: Mapping[str, int]
@@ -62,8 +72,10 @@ class Diagnosis:
     run: ExecutionSummary
     url: str
     """The page of its trace, if the setting `ui` is set."""
+    earlier: tuple[EarlierExecution, ...]
+    """The last ones first."""
     cause: Cause | None
-    followed: Followed
+    aftermath: Aftermath
     survived_count: int
     survived: tuple[Survived, ...]
     """Failed attempts that did no harm."""
@@ -103,7 +115,8 @@ def diagnosis_of(
     last = max(successes, key=lambda past: (past.start_ns, past.run_id, past.execution), default=None)
     duration_ns = record.duration_ns if record.is_complete or now_ns is None else max(0, now_ns - record.start_ns)
     timing = timing_of(record, successes, duration_ns)
-    followed = consequences(record, cause, last.names if last else ()) if cause else ()
+    usual = [step.name for step in last.steps.values()] if last else []
+    followed = consequences(record, cause, usual) if cause else ()
     failure = cause or (harmless[-1] if harmless else None)
     seen = sightings_of(failure.fingerprint, record, [*before, *elsewhere]) if failure else None
     is_known_step = failure is not None and failure.key in record.steps
@@ -112,8 +125,9 @@ def diagnosis_of(
         state=_state(record, timing),
         run=record.summary,
         url=url,
+        earlier=tuple(_earlier(record, before))[:MAX_LISTED],
         cause=replace(cause, in_progress=cause.in_progress[:MAX_LISTED]) if cause else None,
-        followed=_followed(followed),
+        aftermath=_aftermath(followed),
         survived_count=len(harmless),
         survived=harmless[:MAX_LISTED],
         seen=_bounded(seen) if seen else None,
@@ -149,12 +163,19 @@ def _state(record: ExecutionRecord, timing: Timing) -> str:
     return "slow" if timing.verdict == "slow" else "succeeded"
 
 
-def _followed(parts: Sequence[Consequence]) -> Followed:
+def _earlier(record: ExecutionRecord, before: Iterable[ExecutionRecord]) -> Iterator[EarlierExecution]:
+    own = (each for each in before if each.run_id == record.run_id and each.execution < record.execution)
+    for each in sorted(own, key=lambda each: -each.execution):
+        cause = first_cause(each)
+        yield EarlierExecution(each.execution, each.result, cause_text(cause) if cause else "")
+
+
+def _aftermath(parts: Sequence[Consequence]) -> Aftermath:
     counts = counts_of(parts)
     listed = (
         part for how in counts for part in [each for each in parts if each.how == how][: MAX_LISTED // len(counts)]
     )
-    return Followed(counts, tuple(listed))
+    return Aftermath(counts, tuple(listed))
 
 
 def _bounded(seen: Sightings) -> Sightings:

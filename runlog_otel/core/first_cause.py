@@ -96,7 +96,7 @@ def consequences(record: ExecutionRecord, cause: Cause, usual: Iterable[str] = (
     Args:
         record: the execution.
         cause: its first cause.
-        usual: the names of the steps that ran in the last successful run; without them those of the definition.
+        usual: the names of the steps that ran in the last successful run, in order; else those of the definition count.
     """
     fatal = [part for part in record.parts if not part.survived_by]
     tried = {part.path: part for part in fatal if part.role is SpanRole.ATTEMPT and not part.has_failed_inside}
@@ -110,8 +110,8 @@ def consequences(record: ExecutionRecord, cause: Cause, usual: Iterable[str] = (
         is_same = evidence is not None and evidence.fingerprint == cause.fingerprint
         followed.append(Consequence(how, part.path, part.error_type, is_same))
     if record.is_complete:
-        expected = sorted(usual) or record.nodes
-        followed += [Consequence(NOT_RUN, name) for name in expected if name not in record.names]
+        expected = tuple(usual) or record.nodes
+        followed += [Consequence(NOT_RUN, name) for name in dict.fromkeys(expected) if name not in record.names]
     return tuple(followed)
 
 
@@ -131,6 +131,11 @@ def survived(record: ExecutionRecord) -> tuple[Survived, ...]:
         for part in record.parts
         if part.role is SpanRole.ATTEMPT and part.survived_by and part.evidence
     )
+
+
+def in_progress(record: ExecutionRecord) -> tuple[str, ...]:
+    """The names of the innermost steps that have not ended, or never did."""
+    return tuple(dict.fromkeys(part.step for part in _open_steps(record)))
 
 
 def counts_of(followed: Iterable[Consequence]) -> Mapping[str, int]:
@@ -183,8 +188,8 @@ def _cause_of_ending(record: ExecutionRecord, ending: Evidence) -> Cause:
         error_type=record.error_type,
         message=ending.message or record.description,
         stacktrace=ending.stacktrace,
-        fingerprint=ending.fingerprint._replace(step=", ".join(_in_progress(record))),
-        in_progress=_in_progress(record),
+        fingerprint=ending.fingerprint._replace(step=", ".join(in_progress(record))),
+        in_progress=in_progress(record),
     )
 
 
@@ -216,17 +221,13 @@ def _cause_of_run(record: ExecutionRecord) -> Cause:
         error_type=record.error_type,
         message=record.description,
         stacktrace="",
-        fingerprint=Fingerprint(record.error_type, step=", ".join(_in_progress(record))),
-        in_progress=_in_progress(record),
+        fingerprint=Fingerprint(record.error_type, step=", ".join(in_progress(record))),
+        in_progress=in_progress(record),
     )
 
 
 def _without_evidence(part: Part) -> Evidence:
     return Evidence(Fingerprint(part.error_type, step=part.step), part.description, "")
-
-
-def _in_progress(record: ExecutionRecord) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.step for part in _open_steps(record)))
 
 
 def _open_steps(record: ExecutionRecord) -> list[Part]:

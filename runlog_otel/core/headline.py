@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from runlog_otel.core import semconv
 from runlog_otel.core.baselines import Timing
 from runlog_otel.core.execution_record import ExecutionRecord
-from runlog_otel.core.first_cause import Cause, Survived
+from runlog_otel.core.first_cause import Cause, Survived, in_progress
 from runlog_otel.core.redaction import bounded
 from runlog_otel.core.sightings import Sightings
 from runlog_otel.core.trace import Result
@@ -70,9 +70,12 @@ def failure_text(error_type: str, message: str) -> str:
 def seen_text(seen: Sightings) -> str:
     """Whether a failure was seen before, how often, and since when."""
     others = seen.of_runs - 1
+    again = f"; the same in {seen.executions} executions of this run" if seen.executions > 1 else ""
     if seen.is_new:
-        return f"not seen before, in {counted(others, 'other run')}" if others else "no other run to compare with"
-    return f"first seen {time_text(seen.first_ns)}, {counted(seen.runs, 'time')} in {counted(seen.of_runs, 'run')}"
+        return (f"not seen before, in {counted(others, 'other run')}" if others else "no other run is known") + again
+    return (
+        f"first seen {time_text(seen.first_ns)}, {counted(seen.runs, 'time')} in {counted(seen.of_runs, 'run')}{again}"
+    )
 
 
 def duration_text(ns: float) -> str:
@@ -101,9 +104,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def names_text(names: Sequence[str], count: int) -> str:
-    """The first few of `count` names, and how many more there are."""
-    shown = names[:_MAX_NAMES]
+def names_text(names: Sequence[str], count: int = 0) -> str:
+    """The first few names, and how many more there are; `count` is their number if more exist than are given."""
+    shown, count = names[:_MAX_NAMES], max(count, len(names))
     return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")
 
 
@@ -118,7 +121,7 @@ def _while(cause: Cause) -> str:
     if not cause.in_progress:
         return ""
     verb = "was" if len(cause.in_progress) == 1 else "were"
-    return f" while {names_text(cause.in_progress, len(cause.in_progress))} {verb} in progress"
+    return f" while {names_text(cause.in_progress)} {verb} in progress"
 
 
 def _duration_sentence(record: ExecutionRecord, timing: Timing) -> str:
@@ -128,7 +131,8 @@ def _duration_sentence(record: ExecutionRecord, timing: Timing) -> str:
     else:
         silent_ns = record.start_ns + timing.duration_ns - record.end_ns
         last = f"; its last record is {duration_text(silent_ns)} old" if silent_ns >= _SILENT_NS else ""
-        state = f"running for {took}, and nothing failed yet{last}"
+        steps = in_progress(record)
+        state = f"running for {took}{f', now {names_text(steps)}' if steps else ''}, and nothing failed yet{last}"
     baseline = timing.baseline
     if baseline is None or timing.verdict == "unknown":
         before = counted(baseline.samples, "successful run") if baseline else "no successful run"

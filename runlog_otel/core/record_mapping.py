@@ -75,7 +75,7 @@ class _RecordBuilder:
         changes = next((event.attributes for event in root.events if event.name == semconv.CHANGES_EVENT), {})
         ran = (step.name for step in run.all_steps() if not step.is_terminal and self._has_run(step))
         return ExecutionRecord(
-            run_id=str(root.attributes[semconv.PIPELINE_RUN_ID]),
+            run_id=str(root.attributes.get(semconv.PIPELINE_RUN_ID, "")),
             pipeline=str(root.attributes.get(semconv.PIPELINE_NAME, "")),
             tag=str(root.attributes.get(semconv.RUN_TAG, "")),
             execution=self._execution.number,
@@ -128,7 +128,7 @@ class _RecordBuilder:
                 results[_result(span)] += 1
             yield StepRecord(
                 key=key,
-                name=str(spans[0].attributes[semconv.TASK_NAME]),
+                name=str(spans[0].attributes.get(semconv.TASK_NAME, "")),
                 kind=str(spans[0].attributes.get(semconv.STEP_TYPE, "")),
                 count=len(spans),
                 start_ns=min(span.start_ns for span in spans),
@@ -194,7 +194,7 @@ class _RecordBuilder:
     def _evidence(self, attempt: Attempt, span: Span) -> Evidence:
         failure = self._failure(attempt.message, attempt.marks)
         error_type = str(span.attributes.get(semconv.ERROR_TYPE, failure.type))
-        return _evidence(failure._replace(type=error_type), self._text(str(span.attributes[semconv.STEP_NAME])))
+        return _evidence(failure._replace(type=error_type), self._text(str(span.attributes.get(semconv.STEP_NAME, ""))))
 
     def _ending(self) -> Evidence | None:
         endings = self._run.header.endings

@@ -28,6 +28,8 @@ class Sightings:
     before_run_id: str = ""
     """The last run before this one in which it was seen; empty if there is none."""
     before_ns: int | None = None
+    executions: int = 1
+    """Executions of this run, up to this one, in which it was seen."""
     pipelines: Mapping[str, int] = field(default_factory=dict)
     """In how many runs of each pipeline, the most first."""
 
@@ -82,6 +84,10 @@ def sightings_of(fingerprint: Fingerprint, record: ExecutionRecord, others: Sequ
         first_ns=first_ns,
         before_run_id=before[1] if before else "",
         before_ns=before[0] if before else None,
+        executions=sum(
+            each.run_id == record.run_id and each.execution <= record.execution and fingerprint in fingerprints(each)
+            for each in (record, *others)
+        ),
         pipelines=dict(sorted(pipelines.items(), key=lambda item: (-item[1], item[0]))),
     )
 

@@ -61,6 +61,7 @@ def _imported(folder: Path, *arguments: str) -> tuple[str, set[str]]:
         (["show", RUNS["demo"]], {"importlib.metadata", "pydantic", "rich", "ruamel.yaml"}),
         (["runs", "--source", ".run_log_store"], {"importlib.metadata", "pydantic", "rich"}),
         (["show", RUNS["demo"], "--source", ".run_log_store"], {"importlib.metadata", "pydantic", "rich"}),
+        (["why", RUNS["demo"], "--source", ".run_log_store"], {"importlib.metadata", "pydantic", "rich"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

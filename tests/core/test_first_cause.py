@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
 
+from runlog_otel.core.comparison import comparison_of
 from runlog_otel.core.diagnosis import Diagnosis, diagnosis_of, document_of
 from runlog_otel.core.execution_record import ExecutionRecord
 from runlog_otel.core.first_cause import consequences, first_cause, survived
-from runlog_otel.core.model import Ending, Header, Run, Status
+from runlog_otel.core.model import Ending, Header, Node, Run, Status
 from runlog_otel.core.record_mapping import records_of
-from runlog_otel.core.redaction import RedactionPolicy
+from runlog_otel.core.redaction import MASK, RedactionPolicy, fingerprint_of
 from runlog_otel.core.runlogs.json_runlog import run_from_log
 from runlog_otel.core.spans import spans_from_run
 from tests.core.failures.expected import CAUSES, NOTHING, Expected
-from tests.core.logs import at, attempt, branch, composite, task, verdict
+from tests.core.logs import at, attempt, branch, composite, runs, task, verdict
 
 FOLDER = Path(__file__).parent / "failures"
 LOGS: Mapping[str, Any] = {
@@ -214,4 +216,66 @@ def test_steps_of_the_last_success_are_expected_to_run() -> None:
     )
     failed = only(run(task("load", attempt(1, 2, ok=False)), verdict("fail", 3)))
     diagnosis = diagnosis_of(failed, [replace(success, start_ns=success.start_ns - 1)])
-    assert [(part.how, part.path) for part in diagnosis.followed.parts] == [("not_run", "report")]
+    assert [(part.how, part.path) for part in diagnosis.aftermath.parts] == [("not_run", "report")]
+
+
+@given(runs(), runs())
+def test_every_log_has_an_answer(own: Run, other: Run) -> None:
+    """Whatever is in it: JSON that reads back equal, in which a failure has a cause and a success has none."""
+    past = records_of_run(other)
+    for record in records_of_run(own):
+        diagnosis = diagnosis_of(record, past, past)
+        document = document_of(diagnosis)
+        assert json.loads(json.dumps(document, allow_nan=False)) == document
+        assert (diagnosis.cause is not None) == (diagnosis.state == "failed") or diagnosis.state == "running"
+        comparison = document_of(comparison_of(record, (past or [record])[0]))
+        assert json.loads(json.dumps(comparison, allow_nan=False)) == comparison
+
+
+def test_an_execution_that_was_killed_and_retried_never_ended() -> None:
+    """Nothing failed in it: its process was gone."""
+    own = run(
+        task("load", replace(attempt(1, 2), execution=1)),
+        task("train", replace(attempt(11, 12), execution=2)),
+        verdict("success", 13),
+        status=Status.SUCCESS,
+    )
+    first, second = records_of_run(replace(own, header=replace(own.header, retries=((2, at(10)),))))
+    cause = first_cause(first)
+    assert cause is not None
+    assert (cause.kind, cause.error_type) == ("abandoned", "abandoned")
+    assert diagnosis_of(first, []).headline == (
+        "the run never ended: its process was probably killed; no other run is known"
+    )
+    assert first_cause(second) is None
+
+
+def test_a_retry_that_failed_alike_says_so() -> None:
+    """The execution before had the same failure."""
+    first, second = records(LOGS["two-executions"])
+    assert diagnosis_of(first, []).headline.endswith("; no other run is known")
+    diagnosis = diagnosis_of(second, [first])
+    assert diagnosis.headline.endswith("; the same in 2 executions of this run")
+    (earlier,) = diagnosis.earlier
+    assert (earlier.execution, earlier.result) == (1, "failure")
+    assert earlier.why == "work on it failed: RuntimeError: it is broken"
+
+
+def test_a_marked_secret_is_masked_everywhere() -> None:
+    """A secret of the host is known by its fingerprint in the log only, wherever it stands."""
+    tried = replace(
+        attempt(1, 2, ok=False),
+        message=f"ValueError: {CANARY}\n\nTraceback (most recent call last):\n"
+        f'  File "/app/{CANARY}.py", line 1, in {CANARY.replace("-", "_")}\nValueError: {CANARY}',
+        marks=(fingerprint_of(CANARY, "r"),),
+        input_values={CANARY: CANARY},
+    )
+    policy = RedactionPolicy(parameters=("*",))
+    own = run(task("load", tried), verdict("fail", 3), tag=CANARY, graph=(Node(CANARY, "task"),))
+    (record,) = records_of_run(own, policy)
+    other = records_of_run(run(task("load", attempt(1, 2)), verdict("success", 3), status=Status.SUCCESS), policy)
+    answers = json.dumps(
+        [document_of(diagnosis_of(record, other)), document_of(comparison_of(other[0], record)), repr(record)]
+    )
+    assert MASK in answers
+    assert CANARY not in answers

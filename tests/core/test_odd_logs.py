@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
 from runlog_otel.core import semconv
+from runlog_otel.core.diagnosis import diagnosis_of, document_of
 from runlog_otel.core.failure import failure_from_message
 from runlog_otel.core.model import Run
 from runlog_otel.core.points import known_points, points_from_trace
+from runlog_otel.core.record_mapping import records_of
 from runlog_otel.core.redaction import MASK, RedactionPolicy
 from runlog_otel.core.runlogs.constellation import run_from_execution
 from runlog_otel.core.runlogs.json_runlog import run_from_log
@@ -112,6 +114,8 @@ def mapped(run: Run) -> list[bytes | str]:
             made += [request.SerializeToString(deterministic=True), json_from_request(request)]
             if trace.is_complete:
                 table.add(points_from_trace(run, trace, by_tag=True).points)
+    records = records_of(run, spans_from_run(run, policy=_ALL, is_abandoned=True))
+    made += [json.dumps(document_of(diagnosis_of(record, records)), allow_nan=False) for record in records]
     made.append(encode_metrics(metrics_from_series({}, table, 1, 2)).SerializeToString(deterministic=True))
     return made
 
