@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runlog_otel.insight import HISTORY, MAX_HISTORY
+
 MAX_COMPARED = 10
-MAX_HISTORY = 200
+MAX_READ = 200
 
 RunId = Annotated[str, Field(min_length=1, description="The run's id; `latest` is the newest run.")]
 Execution = Annotated[
@@ -60,7 +62,9 @@ class Why(Arguments):
     """Of `why`."""
 
     run_id: RunId
-    history: Annotated[int, Field(ge=0, le=1000, description="How many earlier runs of the pipeline are read.")] = 50
+    history: Annotated[
+        int, Field(ge=0, le=MAX_HISTORY, description="How many earlier runs of the pipeline are read.")
+    ] = HISTORY
 
 
 class Compare(Arguments):
@@ -77,6 +81,6 @@ class PipelineHistory(Arguments):
     """Of `pipeline_history`."""
 
     pipeline: Annotated[str, Field(min_length=1, description="The pipeline's name, as `list_runs` shows it.")]
-    limit: Annotated[int, Field(ge=1, le=MAX_HISTORY, description="How many of its newest runs are read.")] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_READ, description="How many of its newest runs are read.")] = 50
     since: Annotated[str, Field(description="Only runs since then: an age (7d) or an ISO 8601 time.")] = ""
     offset: Offset = 0

@@ -133,15 +133,14 @@ def _drop_last(entries: "list[Any] | Names") -> int:
 
 
 def _lists(value: Any, path: str = "") -> "Iterator[tuple[str, list[Any] | Names]]":
-    """Every list, and every mapping of names, with its place."""
+    """Every list, and every mapping of names, with its place, which has no name from a log."""
     if isinstance(value, list | Names):
         yield path, value
-    if isinstance(value, Mapping):
+        for part in value.values() if isinstance(value, Names) else value:
+            yield from _lists(part, f"{path}[]")
+    elif isinstance(value, Mapping):
         for name, part in value.items():
             yield from _lists(part, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _lists(part, f"{path}[]")
 
 
 def _size(value: Any) -> int:

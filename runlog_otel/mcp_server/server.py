@@ -50,7 +50,7 @@ class ToolServer:
     async def call_tool(self, _: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         """The answer of `tools/call`; an error is one line."""
         work = partial(self.answer, params.name, params.arguments or {})
-        return await to_thread.run_sync(work, limiter=self._one_at_a_time, abandon_on_cancel=True)
+        return await to_thread.run_sync(work, limiter=self._one_at_a_time)
 
     def answer(self, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
         """Call a tool."""

@@ -54,6 +54,8 @@ def test_what_is_cut_is_said_and_how_to_get_it() -> None:
     inner = answer_of({"cause": {"parts": ["x" * 400] * 100}}, rest="list_steps has them all")
     assert inner["cut"] == ["cause.parts: entries are left out", "list_steps has them all"]
     assert inner["next_offset"] is None
+    named = answer_of({"values": Names({"obey me": ["x" * 400] * 100})})
+    assert named["cut"] == ["values[]: entries are left out"]
 
 
 def test_times_and_durations_are_readable() -> None:
