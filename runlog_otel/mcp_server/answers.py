@@ -4,7 +4,7 @@ They are made of spans and of what `insight` says, which hold nothing that may n
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from heapq import nlargest
 from itertools import islice
@@ -17,7 +17,7 @@ from runlog_otel.core.links import trace_url
 from runlog_otel.core.memo import SpanMemo
 from runlog_otel.core.model import Run
 from runlog_otel.core.record_mapping import records_of
-from runlog_otel.core.redaction import MASK, Redaction
+from runlog_otel.core.redaction import MASK, Redaction, redacted
 from runlog_otel.core.trace import Trace
 from runlog_otel.errors import ConfigError, RunLogFormatError, RunNotFoundError
 from runlog_otel.insight import diagnose
@@ -128,31 +128,37 @@ def pipeline_history(source: Source, arguments: PipelineHistory) -> Answer:
 
 def _page_document(source: Source, listing: "RunHistory | Listing", page: Page, failure: str) -> dict[str, Any]:
     patterns = source.settings.policy.patterns
+    own = Redaction(patterns)
     shown = page.runs if not failure else _with_visible_failure(source, page.runs, failure)
-    rows = []
-    for run in shown:
-        try:
-            redaction = Redaction(patterns, run.run_id, listing.secret_fingerprints(run.run_id))
-            tag, pipeline = redaction(run.tag), redaction(run.pipeline)
-        except RunLogFormatError:  # its secrets are unknown
-            tag, pipeline = run.tag and MASK, run.pipeline and MASK
-        rows.append(_run_line(run, tag, pipeline))
-    return {"runs": rows, "after": page.after, "not_readable": sorted(set(listing.unread))[:10]}
+    return {
+        "runs": [_run_line(run, _redaction(listing, run.run_id, patterns)) for run in shown],
+        "after": page.after and own(page.after),
+        "not_readable": sorted(set(map(own, listing.unread)))[:10],
+    }
 
 
-def _run_line(run: RunSummary, tag: str, pipeline: str) -> dict[str, Any]:
+def _redaction(listing: "RunHistory | Listing", run_id: str, patterns: tuple[str, ...]) -> Callable[[str], str]:
+    """What masks the secrets of a run in a list; all of its texts, if they are unknown."""
+    try:
+        return Redaction(patterns, run_id, listing.secret_fingerprints(run_id))
+    except RunLogFormatError:
+        return lambda text: text and MASK
+
+
+def _run_line(run: RunSummary, redaction: Callable[[str], str]) -> dict[str, Any]:
     is_timed = run.started_ns is not None and run.ended_ns is not None
     duration_ns = max(0, (run.ended_ns or 0) - (run.started_ns or 0))
+    tag = redaction(run.tag)
     return {
-        "run_id": run.run_id,
-        "pipeline": pipeline,
+        "run_id": redacted(run.run_id),
+        "pipeline": redaction(run.pipeline),
         "status": run.status,
         **({"tag": tag} if tag else {}),
         "created_ns": run.created_ns,
         **({"duration_ns": duration_ns} if is_timed else {}),
         "steps": run.steps,
         "failed_steps": run.failed_steps,
-        **({"rerun_of": run.original_run_id} if run.original_run_id else {}),
+        **({"rerun_of": redacted(run.original_run_id)} if run.original_run_id else {}),
     }
 
 
