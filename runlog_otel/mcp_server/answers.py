@@ -37,15 +37,19 @@ from runlog_otel.sources.listing import Listing, history_of
 from runlog_otel.sources.moments import moment_ns
 from runlog_otel.sources.port import Source
 from runlog_otel.sources.recent_runs import newest_run_id
-from runlog_otel.stores.run_list import Page, RunFilter, RunSummary
+from runlog_otel.stores.run_list import RunFilter, RunSummary
 
 if TYPE_CHECKING:
     from runlog_otel.stores.sql.history import RunHistory
+
+_Redact = Callable[[str], str]
 
 _LATEST = "latest"
 _READ_FACTOR = 4
 """Where only reading a run tells its pipeline: how many are read for each one that is asked for."""
 _AT_ONCE = 40
+_MAX_VISITED = 1_000
+"""How many runs are read at most to fill a page."""
 _MAX_STEPS = 100_000
 """No more runs are read once those that were read have this many steps: they take about 10 seconds."""
 _OTHER_STEPS = "list_steps has each step by itself, with its attempts, tracebacks and what they recorded"
@@ -64,9 +68,8 @@ def list_runs(source: Source, arguments: ListRuns) -> Answer:
     listing = history_of(source)
     limit = arguments.limit
     while True:
-        page = listing.page(run_filter, after=arguments.after or None, limit=limit)
-        answer = answer_of(_page_document(source, listing, page, run_filter.failure))
-        if answer["next_offset"] is None:
+        answer = answer_of(_page(source, listing, run_filter, arguments.after or None, limit), offset=0)
+        if answer["next_offset"] is None or limit == 1:
             return answer
         limit = max(1, answer["next_offset"])  # the page ends where the answer does: its `after` continues it
 
@@ -126,26 +129,61 @@ def pipeline_history(source: Source, arguments: PipelineHistory) -> Answer:
     return answer_of({**pipeline_view.history(records), "notes": notes}, offset=arguments.offset)
 
 
-def _page_document(source: Source, listing: "RunHistory | Listing", page: Page, failure: str) -> dict[str, Any]:
-    patterns = source.settings.policy.patterns
-    own = Redaction(patterns)
-    shown = page.runs if not failure else _with_visible_failure(source, page.runs, failure)
-    return {
-        "runs": [_run_line(run, _redaction(listing, run.run_id, patterns)) for run in shown],
-        "after": page.after and own(page.after),
-        "not_readable": sorted(set(map(own, listing.unread)))[:10],
-    }
+def _page(
+    source: Source, listing: "RunHistory | Listing", run_filter: RunFilter, after: str | None, limit: int
+) -> dict[str, Any]:
+    """A page of runs that may be shown; it goes on until it is full, so that its key tells nothing of the others."""
+    own = Redaction(source.settings.policy.patterns)
+    rows: list[dict[str, Any]] = []
+    visited = 0
+    while True:
+        page = listing.page(run_filter, after=after, limit=limit - len(rows))
+        visited += len(page.runs)
+        rows += _rows(source, listing, page.runs, run_filter.failure)
+        after = page.after
+        if after is None or len(rows) >= limit or visited >= _MAX_VISITED:
+            break
+    not_readable = sorted(set(map(own, listing.unread)))[:10]
+    return {"runs": rows, "after": after and own(after), "not_readable": not_readable}
 
 
-def _redaction(listing: "RunHistory | Listing", run_id: str, patterns: tuple[str, ...]) -> Callable[[str], str]:
-    """What masks the secrets of a run in a list; all of its texts, if they are unknown."""
+def _rows(
+    source: Source, listing: "RunHistory | Listing", runs: Sequence[RunSummary], failure: str
+) -> list[dict[str, Any]]:
+    redactions: dict[str, _Redact]
+    if failure or isinstance(listing, Listing):
+        redactions = dict(_read(source, runs, failure))
+    else:
+        patterns = source.settings.policy.patterns
+        redactions = {run.run_id: _stored(listing, run.run_id, patterns) for run in runs}
+    return [_run_line(run, redactions[run.run_id]) for run in runs if run.run_id in redactions]
+
+
+def _stored(listing: "RunHistory | Listing", run_id: str, patterns: tuple[str, ...]) -> _Redact:
+    """What masks the secrets of a run in a SQL store; all of its texts, if they are unknown."""
     try:
         return Redaction(patterns, run_id, listing.secret_fingerprints(run_id))
     except RunLogFormatError:
         return lambda text: text and MASK
 
 
-def _run_line(run: RunSummary, redaction: Callable[[str], str]) -> dict[str, Any]:
+def _read(source: Source, runs: Sequence[RunSummary], failure: str) -> Iterator[tuple[str, _Redact]]:
+    """What masks the secrets of runs, which are read for it.
+
+    Those are left out whose messages do not have the text `failure` after redaction: else a search, piece by piece,
+    would tell a secret.
+    """
+    for run in source.read_runs([run.run_id for run in runs]):
+        if isinstance(run, Run):
+            attempts = [attempt for step in run.all_steps() for attempt in step.attempts]
+            marks = {mark for attempt in attempts for mark in attempt.marks}
+            redaction = Redaction(source.settings.policy.patterns, run.run_id, (*run.header.marks, *marks))
+            said = (redaction(attempt.message).lower() for attempt in attempts if attempt.message)
+            if not failure or any(failure.lower() in text for text in said):
+                yield run.run_id, redaction
+
+
+def _run_line(run: RunSummary, redaction: _Redact) -> dict[str, Any]:
     is_timed = run.started_ns is not None and run.ended_ns is not None
     duration_ns = max(0, (run.ended_ns or 0) - (run.started_ns or 0))
     tag = redaction(run.tag)
@@ -160,19 +198,6 @@ def _run_line(run: RunSummary, redaction: Callable[[str], str]) -> dict[str, Any
         "failed_steps": run.failed_steps,
         **({"rerun_of": redacted(run.original_run_id)} if run.original_run_id else {}),
     }
-
-
-def _with_visible_failure(source: Source, runs: Sequence[RunSummary], failure: str) -> list[RunSummary]:
-    """Those whose messages have the text after redaction too: else a search, piece by piece, would tell a secret."""
-    visible = set()
-    for run in source.read_runs([run.run_id for run in runs]):
-        if isinstance(run, Run):
-            attempts = [attempt for step in run.all_steps() for attempt in step.attempts if attempt.message]
-            marks = (*run.header.marks, *(mark for attempt in attempts for mark in attempt.marks))
-            redaction = Redaction(source.settings.policy.patterns, run.run_id, marks)
-            if any(failure.lower() in redaction(attempt.message).lower() for attempt in attempts):
-                visible.add(run.run_id)
-    return [run for run in runs if run.run_id in visible]
 
 
 def _run(source: Source, run_id: str) -> Run:

@@ -35,16 +35,18 @@ class Names(dict[str, Any]):
     """Values by names from a log: any number of them, so it may be cut as a list may."""
 
 
-def answer_of(data: Mapping[str, Any], *, offset: int = 0, rest: str = "") -> Answer:
+def answer_of(data: Mapping[str, Any], *, offset: int | None = None, rest: str = "") -> Answer:
     """An answer of at most `MAX_BYTES` as JSON.
 
     Args:
         data: sanitised values. Fields `*_ns` become times in UTC, or seconds with the name `*_s`.
-        offset: how many entries of each list of `data` itself are left out at the beginning.
+        offset: how many entries of each list of `data` itself are left out at the beginning; None for a tool that is
+            not called again for the rest of its lists.
         rest: how to get what does not fit, if a greater offset does not do it.
     """
-    lists = {name: value for name, value in data.items() if isinstance(value, list | tuple)}
-    windows = {name: value[offset : offset + _MAX_ENTRIES] for name, value in lists.items()}
+    is_continued, begin = offset is not None, offset or 0
+    lists = {name: value for name, value in data.items() if is_continued and isinstance(value, list | tuple)}
+    windows = {name: value[begin : begin + _MAX_ENTRIES] for name, value in lists.items()}
     room = MAX_BYTES - _ENVELOPE_BYTES
     for max_text in _TEXT_BYTES:
         document = _clean_fields({**data, **windows}, max_text)
@@ -52,10 +54,10 @@ def answer_of(data: Mapping[str, Any], *, offset: int = 0, rest: str = "") -> An
         if _size(document) <= room:
             break
     shown = {name: len(document[name]) for name in lists}
-    cut = {name: count for name, count in shown.items() if offset + count < len(lists[name])}
-    sentences = [_cut_text(name, offset, count, len(lists[name])) for name, count in cut.items()]
+    cut = {name: count for name, count in shown.items() if begin + count < len(lists[name])}
+    sentences = [_cut_text(name, begin, count, len(lists[name])) for name, count in cut.items()]
     sentences += [f"{path}: entries are left out" for path in sorted(inner)][:10]
-    next_offset = offset + min(cut.values()) if cut else None
+    next_offset = begin + min(cut.values()) if cut else None
     if next_offset is not None:
         sentences.append(f"call again with offset={next_offset} for more")
     if sentences and rest:
@@ -88,8 +90,8 @@ def _clean_fields(document: Mapping[str, Any], max_text: int) -> dict[str, Any]:
     clean: dict[str, Any] = {}
     for name, value in document.items():
         if name.endswith("_ns") and (value is None or isinstance(value, int | float)):
-            known, readable = _readable(name.removesuffix("_ns"), value)
-            clean[known] = readable
+            field, readable = _readable(name.removesuffix("_ns"), value)
+            clean[field] = readable
         else:
             clean[_text(name, max_text)] = _clean(value, max_text * (_STACKTRACE_FACTOR if name == _STACKTRACE else 1))
     return clean

@@ -46,7 +46,7 @@ OUTPUT_SCHEMA: dict[str, Any] = {
 _LIST_RUNS = """
 List runs of pipelines, newest first: id, pipeline, status, tag, time of creation, duration, number of steps and of
 failed ones. Filters can be combined. `data.after` is the key of the next page, null on the last one. The search in
-messages looks at them as they may be shown, without secrets: a page can have fewer runs than `limit`.
+messages looks at them as they may be shown, without secrets.
 """
 _GET_RUN = """
 An overview of one execution of a run: how it ended; each step of the graph with the number of its iterations, results,

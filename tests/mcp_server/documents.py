@@ -6,6 +6,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from runlog_otel.core.redaction import fingerprint_of
+from runlog_otel.core.runlogs.header import code_from_marks, config_from_header
+
 START = datetime(2026, 11, 21, 6, 38, 36, tzinfo=timezone.utc)
 MANY = 10_000
 
@@ -59,14 +62,16 @@ def log(
     pipeline: str = "orders",
     tag: str = "",
     hours: float = 0,
+    marked: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """A run log of these steps, which began so many hours after `START`."""
+    """A run log of these steps, which began so many hours after `START`; `marked` are secrets that stand in it."""
     start = START + timedelta(hours=hours)
+    marks = [fingerprint_of(secret, run_id) for secret in marked]
     end = step("success" if status == "SUCCESS" else "fail", seconds=0, at=len(steps))
     for attempt in (attempt for each in (*steps, end) for attempt in each["attempts"]):
         times = {name: _time(start + timedelta(seconds=attempt[name])) for name in ("start_time", "end_time")}
         attempt.update(times)
-    header = {"created": start.isoformat(), "traceparent": "", "pipeline": pipeline}
+        attempt["code_identities"].append(code_from_marks(marks))
     return {
         "run_id": run_id,
         "dag_hash": "d" * 40,
@@ -75,7 +80,7 @@ def log(
         "steps": {each["name"]: each for each in (*steps, end)},
         "job": None,
         "parameters": {},
-        "run_config": {"runlog_otel": header},
+        "run_config": config_from_header(start, {"pipeline": pipeline}, marks),
     }
 
 

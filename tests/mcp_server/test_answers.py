@@ -49,8 +49,11 @@ def test_offsets_lead_to_every_entry_once(count: int, characters: int) -> None:
 
 def test_what_is_cut_is_said_and_how_to_get_it() -> None:
     """A list of many, and a list inside of an entry."""
-    answer = answer_of({"steps": [{"n": n} for n in range(500)]}, rest="list_steps has them all")
+    many = {"steps": [{"n": n} for n in range(500)]}
+    answer = answer_of(many, offset=0, rest="list_steps has them all")
     assert answer["cut"] == ["steps: 1 to 200 of 500", "call again with offset=200 for more", "list_steps has them all"]
+    once = answer_of({"steps": many["steps"] * 20})
+    assert (once["cut"], once["next_offset"]) == (["steps: entries are left out"], None)
     inner = answer_of({"cause": {"parts": ["x" * 400] * 100}}, rest="list_steps has them all")
     assert inner["cut"] == ["cause.parts: entries are left out", "list_steps has them all"]
     assert inner["next_offset"] is None
