@@ -112,12 +112,16 @@ class ToolServer:
 
 
 def serve(sources: Sequence[Source]) -> None:
-    """Serve one client over standard input and output, until it closes them.
+    """Serve one client over standard input and output, until it closes one of them.
 
     Args:
         sources: at least one.
     """
-    anyio.run(_serve, sources)
+    try:
+        anyio.run(_serve, sources)
+    except Exception as error:
+        if not _is_broken_pipe(error):
+            raise
 
 
 async def _serve(sources: Sequence[Source]) -> None:
@@ -132,3 +136,9 @@ async def _serve(sources: Sequence[Source]) -> None:
     )
     async with stdio_server() as (requests, responses):
         await server.run(requests, responses, server.create_initialization_options())
+
+
+def _is_broken_pipe(error: Exception) -> bool:
+    """Whether the client reads no more; the tasks of the library raise their errors as a group."""
+    parts: Sequence[Exception] = getattr(error, "exceptions", ())
+    return isinstance(error, BrokenPipeError) or (bool(parts) and all(map(_is_broken_pipe, parts)))

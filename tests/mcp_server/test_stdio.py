@@ -262,7 +262,8 @@ def test_a_source_that_breaks_is_one_line(tmp_path: Path) -> None:
 def test_the_end_of_input_ends_the_server(tmp_path: Path) -> None:
     """With status 0; only the protocol writes to standard output, also where a line is no request."""
     write(tmp_path / "logs", *_history())
-    first = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    first = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
     done = subprocess.run(
         [*COMMAND, "--source", "logs"],
         cwd=tmp_path,
@@ -273,8 +274,29 @@ def test_the_end_of_input_ends_the_server(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0
-    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in done.stdout.splitlines())
+    (answer,) = map(json.loads, done.stdout.splitlines())
+    assert (answer["id"], answer["result"]["serverInfo"]["name"]) == (1, "runlog-otel")
     assert "Traceback" not in done.stderr
+
+
+def test_a_client_that_reads_no_more_ends_the_server(tmp_path: Path) -> None:
+    """Without an error, when it closes its output too."""
+    write(tmp_path / "logs", *_history())
+    with subprocess.Popen(
+        [*COMMAND, "--source", "logs"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stderr is not None
+        server.stdout.close()
+        request = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+        server.stdin.write(json.dumps(request).encode() + b"\n")
+        server.stdin.close()
+        assert (server.wait(120), server.stderr.read()) == (0, b"")
 
 
 def test_a_wrong_source_ends_the_command(tmp_path: Path) -> None:
