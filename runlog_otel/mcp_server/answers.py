@@ -137,11 +137,12 @@ def _page(
     rows: list[dict[str, Any]] = []
     visited = 0
     while True:
-        page = listing.page(run_filter, after=after, limit=limit - len(rows))
+        missing = limit - len(rows)
+        page = listing.page(run_filter, after=after, limit=missing)
         visited += len(page.runs)
         rows += _rows(source, listing, page.runs, run_filter.failure)
         after = page.after
-        if after is None or len(rows) >= limit or visited >= _MAX_VISITED:
+        if after is None or len(page.runs) < missing or len(rows) == limit or visited >= _MAX_VISITED:
             break
     not_readable = sorted(set(map(own, listing.unread)))[:10]
     return {"runs": rows, "after": after and own(after), "not_readable": not_readable}
