@@ -31,7 +31,7 @@ _MAX_PROBLEMS = 3
 
 
 class ToolServer:
-    """Answers the requests of one client, one call at a time: a source is read by one thread.
+    """Answers the requests of one client, one call at a time, because a source is not read by two threads at once.
 
     Args:
         sources: at least one. With several, each call names one by its `where`.
@@ -62,7 +62,7 @@ class ToolServer:
             answer = tool.answer(self._source(parsed), parsed)
         except Exception as error:  # noqa: BLE001 the client gets a line, and the server goes on
             problem = self._problem(error)
-            logger.warning("%s: %s", name, problem)
+            logger.warning("%s: %s", self._redaction(name), problem)
             return types.CallToolResult(content=[types.TextContent(type="text", text=problem)], is_error=True)
         content = [types.TextContent(type="text", text=text_of(answer))]
         return types.CallToolResult(content=[*content], structured_content=answer)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +50,9 @@ class Agent:
 
 
 @contextmanager
-def agent(folder: Path, *arguments: str, mode: str = "auto", env: Mapping[str, str] | None = None) -> Iterator[Agent]:
+def agent(folder: Path, *arguments: str, mode: str = "auto") -> Iterator[Agent]:
     """A session with a server that runs in a folder."""
-    server = StdioServerParameters(
-        command=COMMAND[0], args=[*COMMAND[1:], *arguments], cwd=str(folder), env=dict(env or {})
-    )
+    server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *arguments], cwd=str(folder))
     errors = folder / "mcp-stderr.log"
     with errors.open("w", encoding="utf-8") as log, start_blocking_portal() as portal:
         session = Client(stdio_client(server, errlog=log), mode=mode)
