@@ -24,6 +24,7 @@ _COMMANDS = {
     "ui": "Serve pages of runs, pipelines and comparisons, read-only, until it is stopped.",
     "verify": "Compare what Jaeger, Tempo and Prometheus have with the run logs: spans one by one, and counters.",
     "serve": "Serve the metrics of all runs to Prometheus, from their logs; send missing traces.",
+    "mcp": "Serve read-only answers about runs to an agent, by the Model Context Protocol.",
     "trace-id": "Print the trace id of a run, which follows from the run id (and the setting `namespace`).",
     "check": "Show the settings in force and where each came from; try the store and the endpoint.",
     "db": "The database of a SQL store; copies between stores.",
