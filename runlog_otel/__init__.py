@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runlog_otel.core.critical_path import critical_path
     from runlog_otel.core.model import Attempt, Run, Status, Step, StoredRun
     from runlog_otel.core.points import points_from_trace
     from runlog_otel.core.runlogs.json_runlog import run_from_log
@@ -42,6 +43,7 @@ __all__ = [
     "Trace",
     "annotate",
     "create_tables",
+    "critical_path",
     "event",
     "points_from_trace",
     "run_from_log",
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "core.critical_path": ("critical_path",),
     "core.model": ("Attempt", "Run", "Status", "Step", "StoredRun"),
     "core.points": ("points_from_trace",),
     "core.runlogs.json_runlog": ("run_from_log",),
