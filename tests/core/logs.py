@@ -1,6 +1,6 @@
 """Run logs to map: a short way to write them, and a strategy that makes all sorts of them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -82,10 +82,13 @@ def facts_of(step: Mapping[str, Any]) -> list[Facts]:
     return [attempt.facts for attempt in step_from_log(document, TimestampParser(Header())).attempts]
 
 
-def points_from_run(log: Run, *, by_tag: bool = False, is_abandoned: bool = False) -> list[ExecutionPoints]:
+def points_from_run(
+    log: Run, *, by_tag: bool = False, is_abandoned: bool = False, annotations: Collection[str] = ()
+) -> list[ExecutionPoints]:
     """What each execution adds that is complete, as `serve` counts it."""
     traces = spans_from_run(log, is_abandoned=is_abandoned)
-    return [points_from_trace(log, trace, by_tag=by_tag) for trace in traces if trace.is_complete]
+    complete = [trace for trace in traces if trace.is_complete]
+    return [points_from_trace(log, trace, by_tag=by_tag, annotations=annotations) for trace in complete]
 
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="."), min_size=1, max_size=8)

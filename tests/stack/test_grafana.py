@@ -14,7 +14,7 @@ import pytest
 
 from runlog_otel.cli import loading
 from runlog_otel.core import semconv
-from runlog_otel.core.model import Header, Run
+from runlog_otel.core.model import Facts, Header, Run
 from runlog_otel.core.points import Point, known_points
 from runlog_otel.exporters.metrics.prometheus import MetricsServer
 from runlog_otel.exporters.metrics.series import SeriesTable
@@ -35,7 +35,7 @@ expressions = pytest.importorskip("dashboards.expressions")
 
 GRAFANA = CONFIGS / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
-PIPELINE = "train"
+PIPELINE, ANNOTATION = "train", "rows"
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,21 @@ def filled(expression: str) -> str:
 
 
 def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    """Runs of real pipelines with all that a log can tell, and one with an attempt that was retried, under one name."""
+    """Two runs of real pipelines, and one with a retry and all that an attempt can say of itself, under one name."""
     monkeypatch.chdir(folder)
     own = Project(folder, "file-system", LOCAL)
     own.run("sequential", "good")
     own.run("side_by_side", "bad", FAILS="1")
     store = loading.project(str(folder / HOST_CONFIG))
     now_ns = time.time_ns()
+    facts = Facts(dict.fromkeys(semconv.ATTEMPT_FACTS & semconv.METRICS.keys(), 1), {ANNOTATION: 3})
     attempts = [
-        replace(logs.attempt(0, 1, ok=number > 1, number=number), start_ns=now_ns, end_ns=now_ns + number * 10**9)
+        replace(
+            logs.attempt(0, 1, ok=number > 1, number=number),
+            start_ns=now_ns,
+            end_ns=now_ns + number * 10**9,
+            facts=facts,
+        )
         for number in (1, 2)
     ]
     retried = logs.run(
@@ -141,7 +147,12 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, promtool: Path) -> Iter
     table.replace(semconv.RUNS_ACTIVE, {trained: 1, aged: 1}, time.time_ns())
     table.replace(semconv.OLDEST_ACTIVE, {trained: 30, aged: 3 * history.DAY}, time.time_ns())
     table.add([Point(semconv.LAST_SUCCESS, aged, time.time() - 3 * history.DAY, time.time_ns())])
-    points = [point for run in known for execution in points_from_run(run) for point in execution.points]
+    points = [
+        point
+        for run in known
+        for execution in points_from_run(run, annotations=(ANNOTATION,))
+        for point in execution.points
+    ]
     table.add(replace(point, value=0) for point in points if semconv.METRICS[point.metric].kind == "counter")
     table.add(replace(point, trace_id=b"") for point in points if semconv.METRICS[point.metric].kind == "histogram")
     target = server.url.partition("//")[2]
