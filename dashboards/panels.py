@@ -19,6 +19,8 @@ PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="prometheus")
 JAEGER = common.DataSourceRef(type_val="jaeger", uid="jaeger")
 PIPELINES_UID = "runlog-pipelines"
 PIPELINE_UID = "runlog-pipeline"
+PAGES = "http://localhost:9463"
+"""Where docker-compose.yml publishes the pages of runs."""
 
 _FINEST = "1m"  # of points in a graph: more than two scrapes
 _Panel = TypeVar("_Panel", stat.Panel, timeseries.Panel, heatmap.Panel, table.Panel)
@@ -161,11 +163,13 @@ def variable(name: str, title: str, selector: str, attribute: str, *, has_all: b
     return choice.multi(True).include_all(True).all_value(".*") if has_all else choice
 
 
-def page(uid: str, title: str, help_: str) -> builders.Dashboard:
-    """A dashboard without panels."""
+def page(uid: str, title: str, help_: str, *, pages: str) -> builders.Dashboard:
+    """A dashboard without panels, with a link to the pages of runs at a path."""
     new = builders.Dashboard(title).uid(uid).description(help_).tags(["runlog-otel"]).readonly()
     other = builders.DashboardLink("runlog-otel").type(dashboard.DashboardLinkType.DASHBOARDS).tags(["runlog-otel"])
     new.link(other.include_vars(False).keep_time(True).icon("dashboard").tooltip("").url(""))
+    own = builders.DashboardLink("Pages of runs").type(dashboard.DashboardLinkType.LINK).tags([])
+    new.link(own.include_vars(False).keep_time(False).icon("external link").tooltip("").url(PAGES + pages))
     return new.time("now-24h", "now").refresh("1m").timezone("browser").tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
 
 

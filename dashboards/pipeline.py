@@ -44,7 +44,8 @@ _STEP = f"{{{{{label(STEP)}}}}}"
 
 def dashboard() -> Dashboard:
     """One pipeline on one page."""
-    new = page(PIPELINE_UID, "Pipeline", "The runs of one pipeline: durations, results, failures and their traces.")
+    help_ = "The runs of one pipeline: durations, results, failures and their traces."
+    new = page(PIPELINE_UID, "Pipeline", help_, pages="/pipelines/${pipeline:percentencode}")
     new.with_variable(variable("pipeline", "Pipeline", series(semconv.RUN_DURATION, "count"), PIPELINE))
     new.with_variable(variable("step", "Step", series(semconv.STEP_RESULTS, where=_RUN), STEP, has_all=True))
     for title, panels in {

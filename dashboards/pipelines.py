@@ -43,7 +43,8 @@ _LAST_SUCCESS = series(semconv.LAST_SUCCESS)
 
 def dashboard() -> Dashboard:
     """All pipelines on one page."""
-    new = page(PIPELINES_UID, "Pipelines", "Every pipeline at a glance, and the health of runlog-otel itself.")
+    help_ = "Every pipeline at a glance, and the health of runlog-otel itself."
+    new = page(PIPELINES_UID, "Pipelines", help_, pages="/")
     for panel in (*_numbers(), _overview(), *_graphs(), failures(series(semconv.STEP_LAST_FAILURE)), _alerts()):
         new.with_panel(panel)
     new.with_row(Row("runlog-otel"))

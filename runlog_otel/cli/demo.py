@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from importlib.resources import files
@@ -79,6 +80,7 @@ def run_demo(folder: Path, endpoint: str, ui: str) -> int:
         output.line(f"The trace is in {traces}: open it in Jaeger's UI (Search, Upload).")
         output.line("With a collector or Jaeger: runlog-otel demo --endpoint http://localhost:4318")
     output.line(f"The files are yours to change: {folder}")
+    output.line(f"Its page: cd {shlex.quote(str(folder))} && runlog-otel ui --open")
     return 0
 
 

@@ -1,5 +1,6 @@
 """The shipped Collector files are valid, by themselves and on top of each other, and say the same where they must."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.stack.shipped import COLLECTORS
+from runlog_otel.core import semconv
+from tests.stack.shipped import COLLECTORS, CONFIGS, ROOT
 
 TIERS = (("single.yaml",), ("agent.yaml",), ("gateway.yaml",), ("gateway.yaml", "tail-sampling.yaml"))
 
@@ -24,6 +26,17 @@ def test_the_collector_takes_the_files_without_a_warning(otelcol: Path, files: t
     configs = [f"--config={COLLECTORS / name}" for name in files]
     done = subprocess.run([otelcol / "otelcol", "validate", *configs], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_jaeger_links_to_the_pages_that_the_stack_serves() -> None:
+    """By attributes that spans have, at the published address."""
+    patterns = json.loads((CONFIGS / "jaeger" / "ui.json").read_text(encoding="utf-8"))["linkPatterns"]
+    published = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]["runlog-otel"]["ports"]
+    assert "127.0.0.1:9463:9463" in published
+    assert {pattern["key"]: pattern["url"] for pattern in patterns} == {
+        key: f"http://localhost:9463/{path}/#{{{key}}}"
+        for key, path in ((semconv.PIPELINE_RUN_ID, "runs"), (semconv.PIPELINE_NAME, "pipelines"))
+    }
 
 
 def test_every_file_is_of_a_tier() -> None:
