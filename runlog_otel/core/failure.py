@@ -38,8 +38,8 @@ _BOX_LINE = r"^│ (.*?) *│$"
 _CAUSED = "\n\nThe above exception was the direct cause of the following exception:\n\n"
 _HOSTS_OWN = "\nCommandCallError: "
 _PARAMETERS = (
-    r"\A(?: {11}.*(?:\n|\Z))+"
-    r"|^.{11}Parameters available for the execution:.*\n(?:\[[\d:]{8}\] \{.*\n?)?(?: {11}.*\n?)*"
+    r"^.{11}Parameters available for the execution:.*\n(?:\[[\d:]{8}\] \{.*\n?)?(?: {11}.*\n?)*"
+    r"|\A(?: {11}.*(?:\n|\Z))+"
 )
 
 Redact = Callable[[str], str]

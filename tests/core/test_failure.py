@@ -264,10 +264,15 @@ def test_any_execution_log_is_read(lines: list[str]) -> None:
 
 
 def test_parameters_are_taken_out_also_when_a_second_begins_before_their_values() -> None:
-    """Rich writes the time before the values then, instead of spaces."""
-    later = PARAMETERS.replace("           {'key'", "[11:49:23] {'key'")
-    assert later != PARAMETERS
-    assert [without_parameters(text + DRAWN) for text in (PARAMETERS, later)] == [DRAWN, DRAWN]
+    """Rich writes the time before a line only if it is not that of the line before, which may be of another step."""
+    blank = " " * len("[11:49:22]")
+    texts = {
+        PARAMETERS.replace("[11:49:22]", head).replace(f"{blank} {{'key'", f"{values} {{'key'")
+        for head in ("[11:49:22]", blank)
+        for values in ("[11:49:23]", blank)
+    }
+    assert len(texts) == 4
+    assert {without_parameters(text + DRAWN) for text in texts} == {DRAWN}
 
 
 def test_a_long_execution_log_is_read_in_time() -> None:

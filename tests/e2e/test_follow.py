@@ -136,7 +136,9 @@ def test_a_run_is_followed_on_a_terminal(gated: Gated) -> None:
             "second  gated  running", "load…running", "each side…queued", "train…queued", "ship it…queued"
         )
         gated.let_in("load")
-        frame = terminal.wait_for("load…success", "each side…running…0 of 2 done, 1 running, 1 queued")
+        frame = terminal.wait_for(
+            "load…success", "each side…running…0 of 2 done, 1 running, 1 queued", "ship it…queued"
+        )
         assert [line.split()[0] for line in frame[1:7]] == ["load", "each", "left", "right", "train", "ship"]
         assert "time left unknown" not in frame[0]
         gated.let_in("all")
