@@ -202,6 +202,10 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
             "sqlite:///a.db?mode=ro has an unknown option mode; SQLite's own need uri=true and a file:PATH",
         ),
         (
+            f"sqlite:///a?foo=1&password={SECRET}",
+            "sqlite:///a?foo=1&password=******** has an unknown option foo; SQLite's own need uri=true and a file:PATH",
+        ),
+        (
             "postgresql+asyncpg://h/d",
             "postgresql+asyncpg is not supported; write sqlite:///FILE or postgresql://USER@HOST/DATABASE",
         ),

@@ -112,15 +112,15 @@ def _refuse_other_file(url: str, database_url: URL) -> None:
         path = "/".join(part for part in (database_url.host, file) if part)
         raise _wrong(f"{masked(url)} has a host, but SQLite has none; with three slashes it is sqlite:///{path}")
     if file == "~" or file.startswith("~/"):
-        raise _wrong(f"in {url} write the folder for ~: sqlite:///{Path(file).expanduser()}")
+        raise _wrong(f"in {masked(url)} write the folder for ~: sqlite:///{Path(file).expanduser()}")
     if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]|\\\\", file):
-        raise _wrong(f"{url} is a Windows path, but this machine does not run Windows")
+        raise _wrong(f"{masked(url)} is a Windows path, but this machine does not run Windows")
     if "\x00" in file:
         raise _wrong("a file name must not contain NUL")
     is_uri = database_url.query.get("uri") == "true"
     unknown = [] if is_uri else [name for name in database_url.query if name not in _SQLITE_OPTIONS]
     if unknown:
-        raise _wrong(f"{url} has an unknown option {unknown[0]}; SQLite's own need uri=true and a file:PATH")
+        raise _wrong(f"{masked(url)} has an unknown option {unknown[0]}; SQLite's own need uri=true and a file:PATH")
 
 
 def _wrong(problem: str) -> ConfigError:
