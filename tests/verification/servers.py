@@ -201,7 +201,11 @@ def _running(state: Server) -> Iterator[None]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the standard library's name
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class HttpServer(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A call that is interrupted hangs up."""
+
+    with HttpServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         state.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
