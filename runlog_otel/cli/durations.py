@@ -12,7 +12,7 @@ def duration_text(duration_ns: int) -> str:
 
 
 def about_text(duration_ns: int) -> str:
-    """A duration in whole seconds, for what goes on or is estimated: `0s`, `12s`, `2m07s`."""
+    """A duration in whole seconds, for running or estimated parts: `0s`, `12s`, `2m07s`."""
     minutes, seconds = divmod(round(duration_ns / 1e9), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

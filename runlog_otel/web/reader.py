@@ -20,6 +20,7 @@ from runlog_otel.sources.port import Source, one_line
 from runlog_otel.stores.run_list import RunFilter, RunSummary
 from runlog_otel.web.digests import RunDigest, digest_of
 from runlog_otel.web.remembered import Remembered
+from runlog_otel.web.run_page import revealing
 
 if TYPE_CHECKING:
     from runlog_otel.stores.sql.history import RunHistory
@@ -73,7 +74,7 @@ class RunReader:
         self.settings: Settings = source.settings
         self.is_revealing = is_revealing
         policy = source.settings.policy
-        self.policy = replace(policy, parameters=(*policy.parameters, "*")) if is_revealing else policy
+        self.policy = revealing(policy) if is_revealing else policy
         self._digests: Remembered[tuple[str, int], RunDigest] = Remembered(_DIGESTS)
         self._typical: Remembered[str, int | None] = Remembered(1_000)
 

@@ -1,31 +1,17 @@
 """A project with recorded runs, and the command as its users call it."""
 
-import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from runlog_otel.cli import main
+from tests.calls import Called, Command, calls_in_this_process
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RUNS = {"demo": "cruel-nobel-0638", "job": "quiet-lynx-0702", "retried": "merry-heron-0702"}
-
-
-@dataclass(frozen=True)
-class Called:
-    """What a call printed, and its exit status."""
-
-    status: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Called]
 
 
 @pytest.fixture
@@ -63,13 +49,4 @@ def command(project: Path) -> Command:
 @pytest.fixture
 def quick(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Calls `runlog-otel` in the project, in this process: for what is tried many times."""
-    monkeypatch.chdir(project)
-    handlers = logging.root.handlers[:]
-
-    def call(*arguments: str) -> Called:
-        capfd.readouterr()
-        status = main(arguments)
-        return Called(status, *capfd.readouterr())
-
-    yield call
-    logging.root.handlers[:] = handlers
+    yield from calls_in_this_process(project, monkeypatch, capfd)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runlog_otel.exporters.traces.outbox import Outbox
-from tests.cli.conftest import GOLDEN, RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import GOLDEN, RUNS
 from tests.exporters.spans import backend
 
 CONFIG = """\

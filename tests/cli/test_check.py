@@ -8,7 +8,7 @@ import pytest
 from runlog_otel.cli.check import findings
 from runlog_otel.settings import Settings
 from runlog_otel.sources.host_config import Project
-from tests.cli.conftest import Command
+from tests.calls import Command
 from tests.exporters.spans import backend
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOLDEN, Command
+from tests.calls import Command
+from tests.cli.conftest import GOLDEN
 
 
 @pytest.fixture

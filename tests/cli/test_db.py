@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import RUNS
 
 NEWEST_FIRST = [RUNS["job"], RUNS["retried"], RUNS["demo"]]
 

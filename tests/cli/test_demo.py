@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.calls import Command
 from tests.exporters.spans import backend
 
 

@@ -17,7 +17,8 @@ from runlog_otel.settings import Settings
 from runlog_otel.sources.files import Files
 from runlog_otel.sources.listing import Listing
 from runlog_otel.stores.sql.history import RunFilter
-from tests.cli.conftest import GOLDEN, RUNS, Called, Command
+from tests.calls import Called, Command
+from tests.cli.conftest import GOLDEN, RUNS
 from tests.exporters.spans import Backend, backend, refusing
 
 

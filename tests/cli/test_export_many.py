@@ -18,7 +18,8 @@ from runlog_otel.errors import SourceError
 from runlog_otel.exporters.traces.outbox import Outbox
 from runlog_otel.settings import Settings
 from runlog_otel.sources.files import Files
-from tests.cli.conftest import GOLDEN, RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import GOLDEN, RUNS
 from tests.exporters.spans import Backend, backend
 
 SPANS = len(json.loads((GOLDEN / "demo.spans.json").read_text(encoding="utf-8"))["executions"][0]["spans"])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOLDEN, RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import GOLDEN, RUNS
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import GOLDEN, RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import GOLDEN, RUNS
 
 LONG = "x" * 5000
 FULL = "error: standard output cannot be written: No space left on device\n"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from runlog_otel.cli.output import strict
-from tests.cli.conftest import GOLDEN, RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import GOLDEN, RUNS
 
 EVIL = "[/a] [bold]b[/bold] :smile: \x1b[31mred\r\u202e\ufeff\udcff"
 SHOWN = "[/a] [bold]b[/bold] :smile: \\x1b[31mred\\r\\u202e\\ufeff\\udcff"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOLDEN, RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import GOLDEN, RUNS
 
 
 @pytest.mark.canary

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.calls import Command
 
 
 @pytest.mark.parametrize(

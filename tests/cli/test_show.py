@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runlog_otel.core import identity
-from tests.cli.conftest import GOLDEN, RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import GOLDEN, RUNS
 
 
 def test_show_draws_a_waterfall(command: Command) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import RUNS
 from tests.sources.db_logs import DbLogTable, fill_with_anomalies, golden
 from tests.sources.histories import fill_table, history
 

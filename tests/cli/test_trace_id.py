@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runlog_otel.core import identity
-from tests.cli.conftest import RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import RUNS
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = f"00-{TRACE}-b7ad6b7169203331-01"

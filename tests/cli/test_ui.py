@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import RUNS
 from tests.hosts.project import environment
 from tests.peers.loopback import HOST, answers, free_ports
 from tests.peers.process import PATIENCE_SECONDS, wait_until

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RUNS, Command
+from tests.calls import Command
+from tests.cli.conftest import RUNS
 from tests.core.test_first_cause import LOGS, with_canary
 
 FAILURES = Path(__file__).parents[1] / "core" / "failures"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PIPELINES = Path(__file__).with_name("pipelines")
 CONFIG = "runnable-config.yaml"
 LOGS = ".run_log_store"
@@ -24,6 +26,13 @@ LOCAL: Mapping[str, Any] = {"type": "local"}
 PARALLEL: Mapping[str, Any] = {"type": "local", "config": {"enable_parallel": True}}
 EMULATOR: Mapping[str, Any] = {"type": "emulator"}
 MOCKED: Mapping[str, Any] = {"type": "mocked"}
+STORES_AND_EXECUTORS = [
+    pytest.param("file-system", LOCAL, id="local"),
+    pytest.param("chunked-fs", PARALLEL, id="parallel", marks=pytest.mark.canary),
+    pytest.param("chunked-fs", EMULATOR, id="emulator"),
+    pytest.param("sql", LOCAL, id="sql"),
+]
+"""Each executor, and each kind of store, of a test that looks at what an attempt recorded."""
 
 RunLog = dict[str, Any]
 

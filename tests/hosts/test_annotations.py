@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.core.logs import facts_of
-from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, Project
+from tests.hosts.project import LOCAL, STORES_AND_EXECUTORS, Project
 
 SAID = {
     "load": "load",
@@ -64,12 +64,7 @@ def attempts_sent(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("store", "executor"),
-    [
-        pytest.param("file-system", LOCAL, id="local"),
-        pytest.param("chunked-fs", PARALLEL, id="parallel", marks=pytest.mark.canary),
-        pytest.param("chunked-fs", EMULATOR, id="emulator"),
-        pytest.param("sql", LOCAL, id="sql"),
-    ],
+    STORES_AND_EXECUTORS,
 )
 def test_each_attempt_has_what_its_code_said(tmp_path: Path, store: str, executor: Mapping[str, Any]) -> None:
     """Calls, spans, threads, processes, programs and shells, in pool workers and in a process for each step."""

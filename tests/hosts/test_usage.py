@@ -13,7 +13,7 @@ import pytest
 from runlog_otel.core import semconv
 from runlog_otel.live.control_group import ROOT, _folders
 from tests.hosts.notes import FACTS
-from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, TIMEOUT_SECONDS, Project, environment
+from tests.hosts.project import EMULATOR, LOCAL, PARALLEL, STORES_AND_EXECUTORS, TIMEOUT_SECONDS, Project, environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
 MIB = 2**20
@@ -48,12 +48,7 @@ def facts(attempt: Mapping[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("store", "executor"),
-    [
-        pytest.param("file-system", LOCAL, id="local"),
-        pytest.param("chunked-fs", PARALLEL, id="parallel", marks=pytest.mark.canary),
-        pytest.param("chunked-fs", EMULATOR, id="emulator"),
-        pytest.param("sql", LOCAL, id="sql"),
-    ],
+    STORES_AND_EXECUTORS,
 )
 def test_each_attempt_has_its_own_figures(tmp_path: Path, store: str, executor: Mapping[str, Any]) -> None:
     """Of Python, of a program of a shell, in pool workers and in a process of its own; the last step has no burden."""

@@ -1,35 +1,16 @@
 """A project with recorded runs, a server that has them, and `runlog-otel` called in this process."""
 
 import json
-import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runlog_otel.cli import main
+from tests.calls import Command, calls_in_this_process
 from tests.verification.servers import Server, running_server
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-@dataclass(frozen=True)
-class Called:
-    """What a call printed, and its exit status."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """The JSON that it printed."""
-        return json.loads(self.out)
-
-
-Command = Callable[..., Called]
 
 
 @pytest.fixture
@@ -73,13 +54,4 @@ def configure(project: Path, server: Server, **telemetry: Any) -> None:
 @pytest.fixture
 def command(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Calls `runlog-otel` in the project, in this process."""
-    monkeypatch.chdir(project)
-    handlers = logging.root.handlers[:]
-
-    def call(*arguments: str) -> Called:
-        capfd.readouterr()
-        status = main(arguments)
-        return Called(status, *capfd.readouterr())
-
-    yield call
-    logging.root.handlers[:] = handlers
+    yield from calls_in_this_process(project, monkeypatch, capfd)

@@ -14,7 +14,8 @@ from runlog_otel.service.service import Resend, ServeOptions, Service
 from runlog_otel.service.state import State
 from runlog_otel.settings import Settings
 from runlog_otel.sources.files import Files
-from tests.verification.conftest import Command, copies
+from tests.calls import Command
+from tests.verification.conftest import copies
 from tests.verification.servers import Server
 from tests.verification.test_verify import open_run
 

@@ -7,7 +7,8 @@ import pytest
 from runlog_otel.errors import BackendError, ConfigError
 from runlog_otel.settings import Settings
 from runlog_otel.verification.query_client import QueryClient
-from tests.verification.conftest import Command, configure
+from tests.calls import Command
+from tests.verification.conftest import configure
 from tests.verification.servers import Server
 
 SECRET = "canary-secret"

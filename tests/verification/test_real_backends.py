@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.calls import Called, Command
 from tests.e2e.serving import Serve
 from tests.hosts.project import EMULATOR, PARALLEL, Project
 from tests.peers.collector import Collector
@@ -17,7 +18,7 @@ from tests.peers.fixtures import StartPrometheus
 from tests.peers.jaeger import BADGER, MEMORY, Jaeger, running_jaeger
 from tests.peers.process import wait_until
 from tests.peers.prometheus import Prometheus
-from tests.verification.conftest import GOLDEN, Called, Command, copies
+from tests.verification.conftest import GOLDEN, copies
 from tests.verification.servers import running_forwarder
 
 RUNS = 300

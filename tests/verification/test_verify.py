@@ -18,7 +18,8 @@ from runlog_otel.settings import Settings
 from runlog_otel.sources.files import Files
 from runlog_otel.verification.backends import Jaeger
 from runlog_otel.verification.query_client import QueryClient
-from tests.verification.conftest import Called, Command, configure, copies
+from tests.calls import Called, Command
+from tests.verification.conftest import configure, copies
 from tests.verification.servers import Server
 
 ALL = ("verify", "--all", "--wait", "0s")
